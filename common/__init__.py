@@ -1,0 +1,1 @@
+"""What the scripts share and is not a model: settings, files, progress."""

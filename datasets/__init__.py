@@ -1,0 +1,1 @@
+"""Finds and labels the recordings that a user puts into this folder."""

@@ -1,0 +1,1 @@
+"""Latent vector recovery of audio GANs: what a notebook or another project would import."""

@@ -1,0 +1,199 @@
+"""The clip: 16,384 samples at 16,384 Hz. Reading, writing, and the spectrogram.
+
+Every recording, whatever its format, becomes a clip here and nowhere else, so that training, recovery and metrics hear the same thing.
+"""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import librosa
+import numpy as np
+import soundfile
+from keras import ops
+
+SAMPLE_RATE = 16384  # Hz
+NUM_SAMPLES = 16384  # one second
+FRAME_LENGTH = 256  # STFT window, samples
+HOP_LENGTH = 128  # STFT hop, samples
+PUBLISHED_GAIN = 1.414  # the paper's scripts multiply each recording by this; peaks may pass 1
+SPEECH_RANGE_DB = 40.0  # what lies further below the loudest frame does not count when a clip is centred
+AUDIO_EXTENSIONS = frozenset({".wav", ".flac", ".ogg", ".oga", ".aif", ".aiff", ".w64", ".rf64", ".caf", ".au", ".mp3"})
+
+
+class AudioError(ValueError):
+    """A recording that cannot be used; the message names the file and the cause in one line."""
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """How recordings were prepared for a generator: the contents of `clip.json` beside its weights.
+
+    A generator only knows the levels and positions it was trained on, so both are repeated on every recording that it shall imitate.
+
+    peak: the largest absolute sample after preparation, in (0, 1]; None multiplies by 1.414 instead, as published.
+    position: "start" keeps the recording where it is; "center" moves the middle of its audible part to the middle of the clip.
+    shift: the largest random displacement during training, in samples; reading ignores it.
+    """
+
+    peak: float | None = None
+    position: str = "start"
+    shift: int = 0
+
+    def __post_init__(self):
+        if self.position not in ("start", "center"):
+            raise ValueError(f'position is "start" or "center", not {self.position!r}')
+        if self.peak is not None and not 0 < self.peak <= 1:
+            raise ValueError(f"peak is in (0, 1] or null, not {self.peak!r}")
+
+    def write(self, path):
+        """Writes `clip.json`."""
+        Path(path).write_text(json.dumps(asdict(self), indent=2) + "\n")
+
+    @classmethod
+    def read(cls, path):
+        """Reads `clip.json`; without such a file, the published behaviour. Raises ValueError if it is not understood."""
+        path = Path(path)
+        if not path.exists():
+            return cls()
+        try:
+            return cls(**json.loads(path.read_text()))
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"{path}: not a description of how clips were prepared ({error})") from error
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A prepared recording and the way back.
+
+    samples: float32 [num_samples], or [num_samples, num_channels] where num_channels > 1.
+    gain: what the recording was multiplied by beyond its published treatment; 0 never occurs.
+    offset: where sample 0 of the recording lies in the clip, in samples, negative if it was cut at its beginning.
+    warnings: what a user should know about it (silence, nearly nothing in it, cut inside its samples), each a phrase.
+    """
+
+    samples: np.ndarray
+    gain: float = 1.0
+    offset: int = 0
+    warnings: tuple = ()
+
+    def undo(self, reconstruction):
+        """A waveform for the prepared clip [num_samples, ...] → the same at the recording's own level and position."""
+        return _place(np.asarray(reconstruction, np.float32), -self.offset) / np.float32(self.gain)
+
+
+def _place(samples, offset):
+    """Moves samples [n, ...] by `offset`, keeping the length: zeros come in at one end, what leaves at the other is cut."""
+    moved = np.zeros_like(samples)
+    if offset >= 0:
+        moved[offset:] = samples[: len(samples) - offset]
+    else:
+        moved[:offset] = samples[-offset:]
+    return moved
+
+
+def _audible_middle(samples):
+    """Middle of the part of samples [n, channels] that is within 40 dB of its loudest frame, in samples."""
+    _, (start, stop) = librosa.effects.trim(
+        np.abs(samples).max(axis=1), top_db=SPEECH_RANGE_DB, frame_length=FRAME_LENGTH, hop_length=FRAME_LENGTH // 4
+    )
+    return (start + stop) // 2
+
+
+def _decode(path, seconds):
+    """The first `seconds` of a recording → samples float32 [n, channels], rate, whether it is float, warnings."""
+    warnings = []
+    if path.stat().st_size == 0:
+        raise AudioError(f"{path}: the file is empty")
+    try:
+        with soundfile.SoundFile(path) as file:
+            rate, subtype = file.samplerate, file.subtype
+            samples = file.read(int(np.ceil(seconds * rate)), dtype="float32", always_2d=True)  # [n, channels]
+    except (soundfile.LibsndfileError, RuntimeError) as error:
+        cause = str(error).split(": ")[-1].strip().rstrip(".")
+        raise AudioError(f"{path}: not a readable recording ({cause})") from error
+    if len(samples) == 0:
+        raise AudioError(f"{path}: no samples in it")
+    if not np.isfinite(samples).all():
+        raise AudioError(f"{path}: NaN or infinite samples in it")
+    if _is_cut(path):
+        warnings.append("the file ends before its samples do")
+    if subtype == "PCM_16":
+        samples *= np.float32(32768 / 32767)  # the published scale of 16-bit samples
+    return samples, rate, subtype in ("FLOAT", "DOUBLE"), warnings
+
+
+def _is_cut(path):
+    """True for a RIFF WAV whose data chunk promises more bytes than the file holds (libsndfile reads such a file in silence)."""
+    size = path.stat().st_size
+    with open(path, "rb") as file:
+        if file.read(4) != b"RIFF" or file.seek(4, 1) < 0 or file.read(4) != b"WAVE":
+            return False
+        while len(header := file.read(8)) == 8:
+            length = int.from_bytes(header[4:], "little")
+            if header[:4] == b"data":
+                return length != 0xFFFFFFFF and file.tell() + length > size
+            file.seek(length + length % 2, 1)
+    return False
+
+
+def prepare(path, *, num_samples=NUM_SAMPLES, num_channels=1, preparation=Preparation()):
+    """Reads a recording and prepares it as the generator's training clips were.
+
+    Any format that soundfile reads, any rate; only the first `num_samples` / 16,384 seconds are ever read. As published: 16-bit samples
+    times 1/32767, times 1.414, resampled to 16,384 Hz, cut or zero-padded at the end. A float recording that is already at 16,384 Hz is
+    taken as it is, level and position too: that is how generated clips come back. With several channels the recording is mixed down, or
+    repeated, to `num_channels`.
+
+    Returns a Clip. Raises AudioError, one line with file and cause, for what cannot be read.
+    """
+    path = Path(path)
+    samples, rate, is_float, warnings = _decode(path, num_samples / SAMPLE_RATE + 0.05)  # the rest feeds the resampling filter
+    if num_channels == 1 or samples.shape[1] == 1:
+        samples = samples.mean(axis=1, keepdims=True)
+        samples = np.repeat(samples, num_channels, axis=1)
+    elif samples.shape[1] != num_channels:
+        raise AudioError(f"{path}: {samples.shape[1]} channels where the generator has {num_channels}")
+    as_it_is = is_float and rate == SAMPLE_RATE
+    if not as_it_is:
+        samples = samples * np.float32(PUBLISHED_GAIN)
+        if rate != SAMPLE_RATE:
+            samples = librosa.resample(samples, orig_sr=rate, target_sr=SAMPLE_RATE, axis=0)
+    if len(samples) < 0.02 * SAMPLE_RATE:
+        warnings.append(f"only {1000 * len(samples) / SAMPLE_RATE:.0f} ms long")
+    clip = np.zeros((num_samples, num_channels), np.float32)  # [num_samples, channels]
+    clip[: len(samples)] = samples[:num_samples]
+    gain, offset, peak = 1.0, 0, float(np.abs(clip).max())
+    if peak == 0:
+        warnings.append("silence")
+    elif not as_it_is:
+        if preparation.position == "center":
+            length = min(len(samples), num_samples)
+            offset = num_samples // 2 - int(_audible_middle(clip[:length]))
+            clip = _place(clip, offset)
+        if preparation.peak is not None:
+            gain = preparation.peak / float(np.abs(clip).max())
+            clip = clip * np.float32(gain)
+    return Clip(clip[:, 0] if num_channels == 1 else clip, gain, offset, tuple(warnings))
+
+
+def read_clip(path, *, num_samples=NUM_SAMPLES, num_channels=1, preparation=Preparation()):
+    """Reads a recording → float32 [num_samples] ([num_samples, num_channels] for several channels); see `prepare`."""
+    return prepare(path, num_samples=num_samples, num_channels=num_channels, preparation=preparation).samples
+
+
+def write_wav(file, samples):
+    """Writes samples [n] or [n, channels] as 32-bit float WAV at 16,384 Hz, so that nothing is clipped or rounded.
+
+    file: a path, or an open binary file.
+    """
+    soundfile.write(file, np.asarray(samples, np.float32), SAMPLE_RATE, subtype="FLOAT", format="WAV")
+
+
+def spectrogram(waveform, frame_length=FRAME_LENGTH, hop_length=HOP_LENGTH):
+    """STFT with a periodic Hann window, padded at the end (paper section 3.1).
+
+    waveform: [n, num_samples]. Returns the real and the imaginary part, each [n, num_samples / hop, frame / 2 + 1]: [n, 128, 129] for a clip.
+    """
+    waveform = ops.pad(waveform, [[0, 0], [0, frame_length - hop_length]])
+    return ops.stft(waveform, frame_length, hop_length, frame_length, window="hann", center=False)
