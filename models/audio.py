@@ -17,6 +17,7 @@ NUM_SAMPLES = 16384  # one second
 FRAME_LENGTH = 256  # STFT window, samples
 HOP_LENGTH = 128  # STFT hop, samples
 PUBLISHED_GAIN = 1.414  # the paper's scripts multiply each recording by this; peaks may pass 1
+FILTER_MARGIN = 0.05  # seconds read beyond the clip's end, for the resampling filter
 SPEECH_RANGE_DB = 40.0  # what lies further below the loudest frame does not count when a clip is centred
 AUDIO_EXTENSIONS = frozenset({".wav", ".flac", ".ogg", ".oga", ".aif", ".aiff", ".w64", ".rf64", ".caf", ".au", ".mp3"})
 
@@ -60,6 +61,9 @@ class Preparation:
             return cls(**json.loads(path.read_text()))
         except (TypeError, ValueError) as error:
             raise ValueError(f"{path}: not a description of how clips were prepared ({error})") from error
+
+
+PUBLISHED = Preparation()
 
 
 @dataclass(frozen=True)
@@ -108,7 +112,8 @@ def _decode(path, seconds):
     try:
         with soundfile.SoundFile(path) as file:
             rate, subtype = file.samplerate, file.subtype
-            samples = file.read(int(np.ceil(seconds * rate)), dtype="float32", always_2d=True)  # [n, channels]
+            duration = file.frames / rate  # seconds
+            samples = file.read(int(np.ceil((seconds + FILTER_MARGIN) * rate)), dtype="float32", always_2d=True)  # [n, channels]
     except (soundfile.LibsndfileError, RuntimeError) as error:
         cause = str(error).split(": ")[-1].strip().rstrip(".")
         raise AudioError(f"{path}: not a readable recording ({cause})") from error
@@ -118,6 +123,8 @@ def _decode(path, seconds):
         raise AudioError(f"{path}: NaN or infinite samples in it")
     if _is_cut(path):
         warnings.append("the file ends before its samples do")
+    elif duration > 1.05 * seconds:
+        warnings.append(f"{duration:.1f} s long, the first {seconds:.3g} s are used")
     if subtype == "PCM_16":
         samples *= np.float32(32768 / 32767)  # the published scale of 16-bit samples
     return samples, rate, subtype in ("FLOAT", "DOUBLE"), warnings
@@ -137,7 +144,7 @@ def _is_cut(path):
     return False
 
 
-def prepare(path, *, num_samples=NUM_SAMPLES, num_channels=1, preparation=Preparation()):
+def prepare(path, *, num_samples=NUM_SAMPLES, num_channels=1, preparation=PUBLISHED):
     """Reads a recording and prepares it as the generator's training clips were.
 
     Any format that soundfile reads, any rate; only the first `num_samples` / 16,384 seconds are ever read. As published: 16-bit samples
@@ -148,7 +155,7 @@ def prepare(path, *, num_samples=NUM_SAMPLES, num_channels=1, preparation=Prepar
     Returns a Clip. Raises AudioError, one line with file and cause, for what cannot be read.
     """
     path = Path(path)
-    samples, rate, is_float, warnings = _decode(path, num_samples / SAMPLE_RATE + 0.05)  # the rest feeds the resampling filter
+    samples, rate, is_float, warnings = _decode(path, num_samples / SAMPLE_RATE)
     if num_channels == 1 or samples.shape[1] == 1:
         samples = samples.mean(axis=1, keepdims=True)
         samples = np.repeat(samples, num_channels, axis=1)
@@ -177,7 +184,7 @@ def prepare(path, *, num_samples=NUM_SAMPLES, num_channels=1, preparation=Prepar
     return Clip(clip[:, 0] if num_channels == 1 else clip, gain, offset, tuple(warnings))
 
 
-def read_clip(path, *, num_samples=NUM_SAMPLES, num_channels=1, preparation=Preparation()):
+def read_clip(path, *, num_samples=NUM_SAMPLES, num_channels=1, preparation=PUBLISHED):
     """Reads a recording → float32 [num_samples] ([num_samples, num_channels] for several channels); see `prepare`."""
     return prepare(path, num_samples=num_samples, num_channels=num_channels, preparation=preparation).samples
 

@@ -100,3 +100,18 @@ class StridedConv1D(_Strided):
 
     def call(self, x):
         return strided_conv(x, self.kernel, self.stride) + self.bias
+
+
+def blocked_kernel(kernel, block):
+    """[taps, channels, filters] of a 'same' convolution of stride 1 → the same one over blocks of samples, for few channels and many taps.
+
+    Returns a kernel [neighbours, block * channels, block * filters] and its padding, for x reshaped to [n, length / block, block * channels].
+    """
+    size, channels, filters = kernel.shape
+    tap = np.arange(size) - (size - 1) // 2  # which input, relative to the output
+    before, after = -((tap.min()) // block), (block - 1 + tap.max()) // block
+    blocked = np.zeros((before + after + 1, block, channels, block, filters), np.float32)
+    for out in range(block):
+        source = out + tap
+        blocked[source // block + before, source % block, :, out] = kernel
+    return ops.convert_to_tensor(blocked.reshape(len(blocked), block * channels, block * filters)), (int(before), int(after))

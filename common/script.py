@@ -1,0 +1,35 @@
+"""How a script ends: errors that a user can mend are one line on standard error and exit status 1, an interruption says what is left."""
+
+import signal
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+
+EXIT_FAILED = 1
+EXIT_INTERRUPTED = 128 + signal.SIGINT
+
+
+class ScriptError(Exception):
+    """Something a user can mend: what, which file, what to do, in one line."""
+
+
+def complain(script, message):
+    """One line on standard error."""
+    print(f"{Path(script).name}: {message}", file=sys.stderr, flush=True)
+
+
+@contextmanager
+def one_line_errors(script, *expected, interrupted="stopped; run it again to go on"):
+    """Turns ScriptError, OSError and the `expected` exceptions into one line and exit status 1. script: the script's __file__."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        complain(script, interrupted)
+        raise SystemExit(EXIT_INTERRUPTED) from None
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        complain(script, f"{where}{error.strerror or error}")
+        raise SystemExit(EXIT_FAILED) from None
+    except (ScriptError, *expected) as error:
+        complain(script, str(error).replace("\n", " "))
+        raise SystemExit(EXIT_FAILED) from None

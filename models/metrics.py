@@ -1,0 +1,50 @@
+"""How close a reconstruction is: the definitions that every table here uses."""
+
+import numpy as np
+
+from models.audio import spectrogram
+
+EXACT = 1e-4  # latent MSE below which a latent vector counts as recovered exactly
+IDENTICAL_DB = 40.0  # SNR above which a reconstruction is identical to the ear
+IDENTIFIABLE = 1e4  # condition number of the Jacobian below which the waveform determines the latent vector
+DYNAMIC_RANGE_DB = 80.0  # of a spectrogram; what lies further below its maximum is silence
+LARGEST_DB = 200.0  # in place of an infinite SNR
+
+
+def _flat(a):
+    a = np.asarray(a, np.float64)
+    return a.reshape(len(a), -1)
+
+
+def snr_db(original, reconstruction):
+    """Signal-to-noise ratio in dB, without gain fitting: waveforms [n, ...] twice → [n], within ±200 dB (-200 for a silent original)."""
+    x, y = _flat(original), _flat(reconstruction)
+    signal, noise = (x**2).sum(axis=1), ((x - y) ** 2).sum(axis=1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio = 10 * np.log10(signal / noise)
+    return np.clip(np.where(noise == 0, LARGEST_DB, ratio), -LARGEST_DB, LARGEST_DB)
+
+
+def waveform_mse(original, reconstruction):
+    """Mean squared difference of waveforms [n, ...] → [n]."""
+    return ((_flat(original) - _flat(reconstruction)) ** 2).mean(axis=1)
+
+
+def latent_mse(true, recovered):
+    """Mean over the coordinates of the squared difference of latent vectors [n, latent_dim] → [n]."""
+    return ((_flat(true) - _flat(recovered)) ** 2).mean(axis=1)
+
+
+def log_spectral_distance(original, reconstruction):
+    """Log-spectral distance in dB of waveforms [n, num_samples] → [n].
+
+    Magnitudes are floored 80 dB below the original's largest; the root mean square over the bins of a frame is averaged over the frames in which the
+    original is above its floor. A silent original has no such frame and gives 0.
+    """
+    x, y = (np.hypot(*(np.asarray(part, np.float64) for part in spectrogram(np.asarray(a, np.float32)))) for a in (original, reconstruction))
+    floor = x.max(axis=(1, 2), keepdims=True) * 10 ** (-DYNAMIC_RANGE_DB / 20)  # [n, 1, 1]
+    heard = (x > floor).any(axis=2)  # [n, frames]
+    tiny = np.finfo(np.float64).tiny
+    difference = 20 * np.log10(np.maximum(np.maximum(x, floor), tiny) / np.maximum(np.maximum(y, floor), tiny))  # [n, frames, bins]
+    frames = np.sqrt((difference**2).mean(axis=2))
+    return np.where(heard, frames, 0).sum(axis=1) / np.maximum(heard.sum(axis=1), 1)

@@ -1,0 +1,137 @@
+"""The latent vector of a recording by optimisation (paper section 3.3).
+
+`recover` takes target waveforms and a generator and returns the latent vectors whose sounds are closest. Two solvers: the paper's L-BFGS-B on mean
+absolute errors, and Levenberg–Marquardt, which recovers synthesized clips exactly where the first stops short.
+"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import scipy.optimize
+import tensorflow as tf
+
+from models.audio import spectrogram
+from models.levenberg_marquardt import minimise
+from models.metrics import IDENTICAL_DB, snr_db
+from models.residual import Residual
+
+SOLVERS = ("levenberg_marquardt", "l_bfgs_b")
+CONVERGED = 0.5e-10  # objective at which Levenberg–Marquardt is done: 100 dB
+BATCH = 64  # waveforms generated at once
+
+
+@dataclass
+class Recovery:
+    """Recovered latent vectors z [n, latent_dim] and their waveforms [n, num_samples, num_channels], with what it took.
+
+    objective [n] is the solver's own; iterations [n] counts Jacobians (levenberg_marquardt) or iterations (l_bfgs_b), over all starts.
+    """
+
+    z: np.ndarray
+    waveforms: np.ndarray
+    objective: np.ndarray
+    iterations: np.ndarray
+    snr_db: np.ndarray = field(default=None)
+
+
+def generate(generator, z):
+    """Waveforms [n, num_samples, num_channels] of latent vectors [n, latent_dim], in batches."""
+    z = np.asarray(z, np.float32)
+    return np.concatenate([np.asarray(generator(z[i : i + BATCH])) for i in range(0, len(z), BATCH)])
+
+
+def random_latent(generator, n, seed):
+    """n latent vectors from WaveGAN's prior, uniform on [-1, 1]: float32 [n, latent_dim]."""
+    return np.random.default_rng(seed).uniform(-1, 1, (n, generator.latent_dim)).astype(np.float32)
+
+
+def recover(
+    targets,  # waveforms [n, num_samples] or [n, num_samples, num_channels], prepared as the generator's training clips were
+    generator,  # models.wavegan.Generator
+    *,
+    solver="levenberg_marquardt",  # or "l_bfgs_b", the paper's
+    start=None,  # latent vectors [n, latent_dim] to begin from, in [-1, 1]; None: zeros (levenberg_marquardt), uniform random (l_bfgs_b)
+    max_iter=200,  # iterations a start
+    restarts=1,  # levenberg_marquardt: further random starts for a clip that is not identical yet
+    spectral=0.0,  # levenberg_marquardt: weight of the STFT magnitudes in the residual, 0 to 1
+    perceptual_loss=None,  # l_bfgs_b: function of two waveforms [1, num_samples] → scalar, joins the objective
+    perceptual_weight=0.002,  # l_bfgs_b: its weight
+    seed=0,  # of the random starts
+    report=None,  # called with the number of clips still being worked on
+):
+    """Latent vectors whose waveforms are closest to the targets → Recovery. Raises ValueError for an unknown solver or a misshapen target."""
+    targets = np.asarray(targets, np.float32).reshape(len(targets), -1, generator.num_channels)
+    if targets.shape[1] != generator.num_samples:
+        raise ValueError(f"targets have {targets.shape[1]} samples, the generator makes {generator.num_samples}")
+    if solver == "levenberg_marquardt":
+        found = _levenberg_marquardt(targets, generator, start, max_iter, restarts, spectral, seed, report)
+    elif solver == "l_bfgs_b":
+        found = _l_bfgs_b(targets, generator, start, max_iter, perceptual_loss, perceptual_weight, seed, report)
+    else:
+        raise ValueError(f"solver is one of {', '.join(SOLVERS)}, not {solver!r}")
+    found.snr_db = snr_db(targets, found.waveforms)
+    return found
+
+
+def _levenberg_marquardt(targets, generator, start, max_iter, restarts, spectral, seed, report):
+    n = len(targets)
+    problem = Residual(generator, targets, spectral)
+    z = np.zeros((n, generator.latent_dim)) if start is None else np.asarray(start)
+    best = minimise(problem.evaluate, problem.linearise, z, max_iter=max_iter, target=CONVERGED, report=lambda active: report and report(len(active)))
+    for attempt in range(restarts):
+        again = np.flatnonzero(snr_db(targets, generate(generator, best.z)) < IDENTICAL_DB)
+        if not len(again):
+            break
+        part = Residual(generator, targets[again], spectral)
+        begin = random_latent(generator, n, [seed, attempt])[again]
+        other = minimise(
+            part.evaluate, part.linearise, begin, max_iter=max_iter, target=CONVERGED, report=lambda active: report and report(len(active))
+        )
+        best.iterations[again] += other.iterations
+        better = other.objective < best.objective[again]
+        best.z[again[better]], best.objective[again[better]] = other.z[better], other.objective[better]
+    z = best.z.astype(np.float32)
+    return Recovery(z, generate(generator, z), best.objective, best.iterations)
+
+
+def published_objective(generator, target, perceptual_loss=None, perceptual_weight=0.002):
+    """The paper's objective for one target [1, num_samples, num_channels], as a function z [latent_dim] → (objective, gradient).
+
+    Mean absolute error of the waveforms, plus that of the real parts of their spectrograms, plus the weighted perceptual loss.
+    """
+    target = tf.constant(target)
+
+    def real_part(waveform):
+        return spectrogram(tf.transpose(waveform, (0, 2, 1))[0])[0]  # [num_channels, frames, bins]
+
+    target_real = real_part(target)
+
+    @tf.function
+    def objective_and_gradient(z):
+        with tf.GradientTape() as tape:
+            tape.watch(z)
+            waveform = generator(z)
+            objective = tf.reduce_mean(tf.abs(waveform - target)) + tf.reduce_mean(tf.abs(real_part(waveform) - target_real))
+            if perceptual_loss is not None:
+                objective += perceptual_weight * perceptual_loss(target[..., 0], waveform[..., 0])
+        return objective, tape.gradient(objective, z)
+
+    def for_scipy(z):
+        objective, gradient = objective_and_gradient(tf.constant(z[None], tf.float32))
+        return float(objective), np.asarray(gradient[0], np.float64)
+
+    return for_scipy
+
+
+def _l_bfgs_b(targets, generator, start, max_iter, perceptual_loss, perceptual_weight, seed, report):
+    start = random_latent(generator, len(targets), seed) if start is None else np.asarray(start)
+    z, objective, iterations = np.zeros_like(start, np.float32), np.zeros(len(targets)), np.zeros(len(targets), int)
+    for i, target in enumerate(targets):
+        function = published_objective(generator, target[None], perceptual_loss, perceptual_weight)
+        result = scipy.optimize.minimize(
+            function, start[i].astype(np.float64), method="L-BFGS-B", jac=True, tol=1e-8, options={"maxiter": max_iter, "maxfun": 20 * max_iter}
+        )
+        z[i], objective[i], iterations[i] = result.x, result.fun, result.nit
+        if report:
+            report(len(targets) - i - 1)
+    return Recovery(z, generate(generator, z), objective, iterations)
