@@ -14,23 +14,26 @@ def _real(real, imaginary):
     return [real, real, real]
 
 
-def _loudness(real, imaginary):
-    """Power of each bin relative to the clip's loudest, floored smoothly at -60 dB (silence stays silent): in (0, 1]."""
+def _relative(real, imaginary):
+    """Power of each bin relative to the clip's loudest, floored smoothly at -60 dB (silence is all floor), and that loudest power."""
     power = real**2 + imaginary**2
     loudest = ops.max(power, axis=(1, 2), keepdims=True) + TINY
-    return (power / loudest + 10 ** (-RANGE_DB / 10)), loudest
+    return power / loudest + 10 ** (-RANGE_DB / 10), loudest
 
 
 def _log(real, imaginary):
-    """Magnitude in dB below the clip's loudest bin, 0 at -60 dB and 1 at the top. No level, no phase."""
-    relative, _ = _loudness(real, imaginary)
-    return [1 + ops.log(relative) * (10 / ops.log(10.0) / RANGE_DB)]
+    """Magnitude above the floor in units of 10 dB: 0 at -60 dB, 6 at the clip's loudest bin. No level, no phase.
+
+    The unit makes activations of the order of 1, where batch normalisation's moving statistics start.
+    """
+    relative, _ = _relative(real, imaginary)
+    return [ops.log(relative) / ops.log(10.0) + RANGE_DB / 10]
 
 
 def _complex(real, imaginary):
     """Real and imaginary part, compressed to the square root of the magnitude, and the log-magnitude. No level, but phase."""
-    relative, loudest = _loudness(real, imaginary)
-    scale = relative**-0.25 / ops.sqrt(loudest)
+    relative, loudest = _relative(real, imaginary)
+    scale = (RANGE_DB / 10) * relative**-0.25 / ops.sqrt(loudest)
     return [real * scale, imaginary * scale, *_log(real, imaginary)]
 
 

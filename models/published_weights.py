@@ -56,7 +56,7 @@ def load_published_weights(network, prefix, depth=18):
         checkpoint = tf.train.load_checkpoint(str(prefix))
         shapes = checkpoint.get_variable_to_shape_map()
         found = {name: checkpoint.get_tensor(name + SUFFIX) for name in wanted if name + SUFFIX in shapes}
-    except (tf.errors.OpError, RuntimeError, ValueError) as error:
+    except (tf.errors.OpError, RuntimeError, ValueError, IndexError) as error:  # IndexError: the data file ends too early
         raise ValueError(f"{prefix}: not a readable checkpoint ({str(error).splitlines()[0]}); fetch its files again") from error
     wrong = [f"{name} is missing" for name in wanted if name not in found]
     wrong += [

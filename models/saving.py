@@ -24,7 +24,8 @@ def _halved(content):
     with h5py.File(file, "r+") as h5:
         kernels = []
         h5.visititems(lambda name, item: kernels.append(name) if isinstance(item, h5py.Dataset) and item.ndim > 1 else None)
-        arrays = {name: h5[name][()].astype(np.float16) for name in kernels}
+        with np.errstate(over="ignore"):  # what does not fit becomes infinite, and is refused
+            arrays = {name: h5[name][()].astype(np.float16) for name in kernels}
         if unfit := [name for name, array in arrays.items() if not np.isfinite(array).all()]:
             raise ValueError(f"weights too large for 16 bits: {', '.join(unfit)}")
     fresh = io.BytesIO()  # deleting inside an HDF5 file does not free its space
