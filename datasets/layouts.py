@@ -55,15 +55,31 @@ def _speech_commands(folder):
 LAYOUTS = {"SC09": _sc09, "Speech Commands": _speech_commands, "FSDD": _fsdd}
 
 
+def _folders(folder):
+    """`folder`, the folders right below it, and those below them: archives often unpack one level deeper than expected."""
+    yield folder
+    below = sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith(("_", "."))) if folder.is_dir() else []
+    yield from below
+    for child in below:
+        yield from sorted(p for p in child.iterdir() if p.is_dir())
+
+
 def find_dataset(folder):
-    """Recognises the layout of `folder`, or of the first folder right below it that has one.
+    """Recognises the layout of `folder`, or of the first folder up to two levels below it that has one.
 
     Returns (layout, folder, recordings). Raises FileNotFoundError, in one line, where there is none.
     """
-    folder = Path(folder)
-    below = sorted(p for p in folder.iterdir() if p.is_dir()) if folder.is_dir() else []
-    for candidate in (folder, *below):
+    for candidate in _folders(Path(folder)):
         for layout, find in LAYOUTS.items():
             if recordings := list(find(candidate)):
                 return layout, candidate, recordings
     raise FileNotFoundError(f"{folder}: no SC09, Speech Commands or FSDD recordings there; datasets/README.md says how to get some")
+
+
+def counts(recordings):
+    """How many clips of each digit are in each split, as the lines of a table."""
+    lines = ["        " + "".join(f"{digit:>7}" for digit in DIGITS) + "    all"]
+    for split in SPLITS:
+        row = [sum(r.split == split and r.digit == digit for r in recordings) for digit in range(len(DIGITS))]
+        lines.append(f"  {split:6}" + "".join(f"{n:7}" for n in row) + f"{sum(row):7}")
+    return "\n".join(lines)

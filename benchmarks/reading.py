@@ -1,0 +1,77 @@
+"""Clips a second of one epoch of reading: the tf.data pipeline, which keeps what it decoded, against decoding and resampling anew each epoch.
+
+The other side is a plain Python generator that reads and resamples each file with librosa whenever it comes up, as the published scripts do.
+Both run in this process, one after the other, several times in turn; the ratio of the medians is what counts, not the figures.
+"""
+
+datasets = "datasets/"  # folder of recordings in any of the three layouts
+most = 600  # clips to read at most
+batch_size = 64  # clips a batch
+rounds = 3  # epochs of each, in turn
+
+import statistics  # noqa: E402
+import sys  # noqa: E402
+import time  # noqa: E402
+from pathlib import Path  # noqa: E402
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+import common.startup  # noqa: E402, F401
+from common.settings import from_shell  # noqa: E402
+
+from_shell(globals())
+
+import librosa  # noqa: E402
+import numpy as np  # noqa: E402
+import tensorflow as tf  # noqa: E402
+
+from datasets.augmentation import Augmentation  # noqa: E402
+from datasets.layouts import find_dataset  # noqa: E402
+from datasets.pipeline import decoded, training_batches  # noqa: E402
+from models.audio import NUM_SAMPLES, PUBLISHED_GAIN, SAMPLE_RATE  # noqa: E402
+
+
+def plain(recordings):
+    """The published way: one file after the other, read, scaled, resampled and padded at every epoch."""
+    for recording in recordings:
+        samples, _ = librosa.load(recording.path, sr=SAMPLE_RATE)
+        samples = (PUBLISHED_GAIN * samples)[:NUM_SAMPLES]
+        yield np.pad(samples, (0, NUM_SAMPLES - len(samples))), recording.digit
+
+
+def rate(batches):
+    """Clips a second of one pass over `batches`."""
+    start = time.perf_counter()
+    count = sum(len(digits) for _, digits in batches)
+    return count / (time.perf_counter() - start)
+
+
+def main():
+    layout, folder, recordings = find_dataset(datasets)
+    recordings = [r for r in recordings if r.split == "train"][:most]
+    kinds = (tf.TensorSpec((NUM_SAMPLES,), tf.float32), tf.TensorSpec((), tf.int32))
+    start = time.perf_counter()
+    clips, used, _ = decoded(recordings)
+    first = len(used) / (time.perf_counter() - start)
+    ways = {
+        "plain generator": tf.data.Dataset.from_generator(lambda: plain(recordings), output_signature=kinds).batch(batch_size).prefetch(1),
+        "pipeline": training_batches(clips, len(used), batch_size, 0),
+        "pipeline with augmentation": training_batches(clips, len(used), batch_size, 0, Augmentation()),
+    }
+    for batches in ways.values():
+        next(iter(batches))  # tracing and lazy imports are not reading
+    rates = {name: [] for name in ways}
+    for _ in range(rounds):
+        for name, batches in ways.items():
+            rates[name].append(rate(batches))
+    print(f"{len(recordings)} {layout} clips from {folder}; the pipeline's first pass, decoding everything: {first:.0f} clips/s\n")
+    print("| one epoch of reading | clips/s, median | ratio |\n|---|---|---|")
+    slowest = statistics.median(rates["plain generator"])
+    for name, values in rates.items():
+        print(f"| {name} | {statistics.median(values):,.0f} | {statistics.median(values) / slowest:.1f} |")
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except (OSError, ValueError) as problem:
+        raise SystemExit(f"reading.py: {problem}") from None

@@ -1,0 +1,114 @@
+"""Reading recordings into memory, batches, augmentation."""
+
+import numpy as np
+import pytest
+import soundfile
+import tensorflow as tf
+
+from datasets import pipeline
+from datasets.augmentation import Augmentation, augment
+from datasets.layouts import find_dataset
+from models.audio import read_clip
+
+UNCHANGED = Augmentation(position=False, speed=0.0, gain_db=0.0, equalizer_db=0.0, noise_db=0.0, masks=0.0)
+
+
+@pytest.fixture
+def recordings(tmp_path):
+    """120 short tones in FSDD's layout, each of a frequency of its own."""
+    for i in range(120):
+        tone = 0.3 * np.sin(2 * np.pi * (200 + 20 * i) * np.arange(2000) / 8000)
+        soundfile.write(tmp_path / f"{i % 10}_anna_{5 + i // 10}.wav", tone, 8000, subtype="PCM_16")
+    return find_dataset(tmp_path)[2]
+
+
+def tones(count=4, start=0, length=4000):
+    waveform = np.zeros((count, 16384), np.float32)
+    waveform[:, start : start + length] = 0.5 * np.sin(2 * np.pi * 440 * np.arange(length) / 16384)
+    return tf.constant(waveform)
+
+
+def test_every_file_is_read_once_whatever_the_number_of_epochs(recordings, monkeypatch):
+    read = []
+    monkeypatch.setattr(pipeline, "read_clip", lambda path, **how: read.append(path) or read_clip(path, **how))
+    dataset, used, unreadable = pipeline.decoded(recordings)
+    batches = pipeline.training_batches(dataset, len(used), 16, 0, Augmentation())
+    for _ in range(3):
+        assert sum(1 for _ in batches) == 120 // 16
+    assert sorted(read) == sorted(str(r.path) for r in recordings) and used == recordings and not unreadable
+
+
+def test_clips_and_labels_stay_together_and_in_order(recordings):
+    dataset, used, _ = pipeline.decoded(recordings)
+    waveforms, digits = (np.concatenate(x) for x in zip(*pipeline.evaluation_batches(dataset, 50).as_numpy_iterator()))
+    assert waveforms.dtype == np.float32 and waveforms.shape == (120, 16384)
+    assert list(digits) == [r.digit for r in used]
+    assert np.abs(waveforms[7] - read_clip(used[7].path)).max() < 3e-4  # 16-bit floats
+
+
+def test_shuffled_over_everything_anew_each_epoch_and_repeatable(recordings):
+    dataset, used, _ = pipeline.decoded(recordings)
+
+    def two_epochs(seed):
+        batches = pipeline.training_batches(dataset, len(used), 40, seed)
+        return [np.concatenate([waveform for waveform, _ in batches.as_numpy_iterator()]) for _ in range(2)]
+
+    first, second = two_epochs(1)
+    in_order = np.concatenate([w for w, _ in pipeline.evaluation_batches(dataset, 40).as_numpy_iterator()])
+    place = [int(np.flatnonzero((in_order == clip).all(axis=1))[0]) for clip in first]
+    assert sorted(place) == list(range(120))
+    assert max(abs(np.array(place[:40]) - np.arange(40))) > 60  # from the other end of the list too
+    assert not np.array_equal(first, second)
+    again = two_epochs(1)
+    assert np.array_equal(first, again[0]) and np.array_equal(second, again[1])
+
+
+def test_one_unreadable_file_is_named_and_skipped_many_are_an_error(recordings):
+    recordings[3].path.write_bytes(b"not audio")
+    dataset, used, unreadable = pipeline.decoded(recordings)
+    assert len(used) == 119 and recordings[3] not in used and len(list(dataset)) == 119
+    assert len(unreadable) == 1 and str(recordings[3].path) in unreadable[0]
+    recordings[4].path.write_bytes(b"")
+    with pytest.raises(ValueError, match="2 of 120 recordings cannot be read") as error:
+        pipeline.decoded(recordings)
+    assert "\n" not in str(error.value)
+
+
+def test_augmentation_with_everything_off_changes_nothing():
+    clip = tones()
+    np.testing.assert_array_equal(augment(clip, [1, 2], UNCHANGED), clip)
+
+
+def test_position_moves_the_audible_part_all_over_the_second_and_loses_none_of_it():
+    clip = tones(200, start=3000)
+    moved = augment(clip, [1, 2], Augmentation(True, 0.0, 0.0, 0.0, 0.0, 0.0)).numpy()
+    starts = np.array([np.flatnonzero(np.abs(m) > 0.05)[0] for m in moved])
+    assert starts.min() < 1500 and starts.max() > 10500
+    np.testing.assert_allclose((moved**2).sum(axis=1), (clip.numpy() ** 2).sum(axis=1), rtol=0.02)
+
+
+def test_gain_and_noise_stay_within_what_was_asked_for():
+    clip = tones(200)
+    energy = np.sum(clip.numpy() ** 2, axis=1)
+    louder = augment(clip, [1, 2], Augmentation(False, 0.0, 20.0, 0.0, 0.0, 0.0)).numpy()
+    decibel = 10 * np.log10((louder**2).sum(axis=1) / energy)
+    assert -20 <= decibel.min() < -17 and 17 < decibel.max() <= 20
+    noisy = augment(clip, [1, 2], Augmentation(False, 0.0, 0.0, 0.0, 10.0, 0.0)).numpy()
+    ratio = 10 * np.log10(energy / ((noisy - clip.numpy()) ** 2).sum(axis=1))
+    assert 9.8 < ratio.min() < 14 and 45 < ratio.max() < 50.2
+
+
+def test_speed_changes_the_pitch_within_its_bounds():
+    changed = augment(tones(64), [3, 4], Augmentation(True, 0.2, 0.0, 0.0, 0.0, 0.0)).numpy()
+    pitch = np.abs(np.fft.rfft(changed)).argmax(axis=1)
+    assert 360 <= pitch.min() < 400 and 485 < pitch.max() <= 532 and np.abs(changed).max() <= 0.5
+
+
+def test_augmentation_repeats_with_its_seed_and_differs_between_clips():
+    clip = tones(2)
+    once, again, other = (augment(clip, seed).numpy() for seed in ([1, 2], [1, 2], [1, 3]))
+    assert np.array_equal(once, again) and not np.allclose(once, other) and not np.allclose(once[0], once[1])
+
+
+def test_silence_stays_finite():
+    assert np.isfinite(augment(tf.zeros((2, 16384)), [0, 0])).all()

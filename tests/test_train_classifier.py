@@ -1,0 +1,113 @@
+"""The training script: killed, resumed on two devices, repeated with its seed; what it writes and refuses."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import soundfile
+from conftest import ROOT
+
+from common.best import KeepBest
+from models.classifier import load_classifier
+
+TWO_DEVICES = """
+import sys, tensorflow as tf
+tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2)
+import runpy
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
+@pytest.fixture(scope="module")
+def recordings(tmp_path_factory):
+    """Digits said as tones, one frequency a digit, in FSDD's layout: 80 to train on, 20 to validate, 10 to test."""
+    folder = tmp_path_factory.mktemp("recordings")
+    noise = np.random.default_rng(0)
+    for digit in range(10):
+        for take in (0, *range(5, 15)):
+            tone = 0.3 * np.sin(2 * np.pi * (300 + 300 * digit) * np.arange(3000) / 8000) + noise.normal(0, 0.01, 3000)
+            soundfile.write(folder / f"{digit}_anna_{take}.wav", tone, 8000, subtype="PCM_16")
+    return folder
+
+
+def command(recordings, folder, *settings, start=("train_sc09_classifier.py",)):
+    own = (f"--datasets={recordings}", f"--classifier_checkpoint={folder}/weights", f"--logs={folder}/logs")
+    return [sys.executable, *start, *own, "--base_filters=2", "--batch_size=8", "--learning_rate=0.01", *settings]
+
+
+def run(*arguments):
+    return subprocess.run(arguments, cwd=ROOT, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(ROOT), "CUDA_VISIBLE_DEVICES": ""})
+
+
+def losses(output):
+    """{epoch: training loss} of what was printed."""
+    return {int(epoch): float(loss) for epoch, loss in re.findall(r"Epoch (\d+)/.*\n.* loss: ([\d.]+)", output)}
+
+
+def test_killed_in_mid_epoch_resumed_on_two_devices_and_repeated(recordings, tmp_path):
+    weights, state = tmp_path / "weights", tmp_path / "weights/training"
+    weights.mkdir()
+    (weights / "classifier.keras").write_bytes(b"what was there before")
+    with open(tmp_path / "first", "w") as output:
+        killed = subprocess.Popen(command(recordings, tmp_path, "--epochs=200"), cwd=ROOT, stdout=output, stderr=subprocess.STDOUT)
+        while not (state / "training_metadata.json").exists() and killed.poll() is None:
+            time.sleep(0.02)
+        killed.kill()
+        killed.wait()
+    first = (tmp_path / "first").read_text()
+    done = json.loads((state / "training_metadata.json").read_text())["epoch"]
+    best = json.loads((state / "best.json").read_text())
+    assert (weights / "previous/classifier.keras").read_bytes() == b"what was there before" and "are now in" in first
+    exported = (weights / "classifier.keras").read_bytes()
+    load_classifier(weights)
+
+    resumed = run(*command(recordings, tmp_path, f"--epochs={done + 1}", "--devices=CPU:0,CPU:1", start=("-c", TWO_DEVICES, "train_sc09_classifier.py")))
+    assert resumed.returncode == 0, resumed.stderr
+    assert list(losses(resumed.stdout)) == [done + 1]
+    assert "on 2 device(s)" in resumed.stdout and "are now in" not in resumed.stdout
+    better = json.loads((state / "best.json").read_text())
+    assert better["epoch"] in (best["epoch"], done + 1) and better["value"] >= best["value"]
+    assert ((weights / "classifier.keras").read_bytes() == exported) == (better == best)
+    assert list((tmp_path / "logs/train").glob("events*")) and (tmp_path / "logs/confusion.png").stat().st_size > 1000
+    accuracy = float(re.search(r"test accuracy of the best epoch: ([\d.]+)%", resumed.stdout)[1])
+    assert len(list((tmp_path / "logs/mistakes").glob("*_heard_as_*.wav"))) == round(10 * (1 - accuracy / 100))
+
+    again = run(*command(recordings, tmp_path / "again", "--epochs=1"))
+    assert again.returncode == 0, again.stderr
+    assert losses(again.stdout)[1] == losses(first)[1]
+
+
+def test_what_is_missing_is_said_in_one_line(tmp_path):
+    for settings, message in (
+        ((f"--datasets={tmp_path}",), "no SC09, Speech Commands or FSDD recordings"),
+        (("--devices=GPU:7",), "GPU:7 not there"),
+    ):
+        refused = run(sys.executable, "train_sc09_classifier.py", f"--classifier_checkpoint={tmp_path}/weights", *settings)
+        assert refused.returncode == 1 and message in refused.stderr and len(refused.stderr.splitlines()) == 1
+    assert not (tmp_path / "weights").exists()
+
+
+def test_the_best_epoch_is_kept_across_restarts_and_patience_ends_a_run(tmp_path):
+    exports = []
+
+    class Model:
+        stop_training = False
+
+    def epochs(first, accuracies, loss=1.0):
+        keep = KeepBest(tmp_path, exports.append, patience=2)
+        keep.set_model(Model())
+        for epoch, accuracy in enumerate(accuracies, first):
+            keep.on_epoch_end(epoch, {"val_accuracy": accuracy, "val_loss": loss})
+        return keep
+
+    epochs(0, [0.5, 0.9])
+    assert len(exports) == 2
+    keep = epochs(2, [0.8])  # after a restart
+    assert len(exports) == 2 and not keep.model.stop_training
+    assert epochs(3, [0.9]).model.stop_training and len(exports) == 2
+    assert not epochs(4, [0.9], loss=0.5).model.stop_training and len(exports) == 3  # as accurate, but surer
