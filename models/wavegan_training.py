@@ -132,10 +132,9 @@ class WaveGANTraining(keras.Model):
 
     def compile(self, generator_rate=3e-4, discriminator_rate=1.5e-4):
         """The two learning rates of Adam; the encoder learns with the generator."""
-        super().compile()
-        self.generator_optimizer = keras.optimizers.Adam(generator_rate, 0.5, 0.9)
+        super().compile(optimizer=keras.optimizers.Adam(generator_rate, 0.5, 0.9))
         self.discriminator_optimizer = keras.optimizers.Adam(discriminator_rate, 0.5, 0.9)
-        self.generator_optimizer.build(self.generator_variables)
+        self.optimizer.build(self.generator_variables)
         self.discriminator_optimizer.build(self.discriminator_variables)
 
     @property
@@ -198,7 +197,7 @@ class WaveGANTraining(keras.Model):
             quiet = ops.mean(ops.relu(ops.log(self.quiet_rms / rms)))
             encoder_terms = self.reconstruction_weight * reconstruction + self.latent_weight * latent + self.prior_weight * distance
             loss = adversarial + encoder_terms + quiet
-        self.generator_optimizer.apply(tape.gradient(loss, self.generator_variables), self.generator_variables)
+        self.optimizer.apply(tape.gradient(loss, self.generator_variables), self.generator_variables)
         step = ops.cast(self.step, "float32")
         decay = ops.minimum(self.average, (1.0 + step) / (10.0 + step))
         for average, weight in zip(self.averaged.weights, self.generator.trainable_variables):
