@@ -3,6 +3,7 @@
 Every recording, whatever its format, becomes a clip here and nowhere else, so that training, recovery and metrics hear the same thing.
 """
 
+import io
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -192,9 +193,14 @@ def read_clip(path, *, num_samples=NUM_SAMPLES, num_channels=1, preparation=PUBL
 def write_wav(file, samples):
     """Writes samples [n] or [n, channels] as 32-bit float WAV at 16,384 Hz, so that nothing is clipped or rounded.
 
-    file: a path, or an open binary file.
+    file: a path, or an open binary file. Encoded in memory first: soundfile swallows the errors of a file object, a full disk among them.
     """
-    soundfile.write(file, np.asarray(samples, np.float32), SAMPLE_RATE, subtype="FLOAT", format="WAV")
+    encoded = io.BytesIO()
+    soundfile.write(encoded, np.asarray(samples, np.float32), SAMPLE_RATE, subtype="FLOAT", format="WAV")
+    if hasattr(file, "write"):
+        file.write(encoded.getvalue())
+    else:
+        Path(file).write_bytes(encoded.getvalue())
 
 
 def spectrogram(waveform, frame_length=FRAME_LENGTH, hop_length=HOP_LENGTH):

@@ -71,7 +71,7 @@ def freeze(meta_path, prefix, output="G_z"):
                 raise CheckpointError(f"{prefix}: variable {node.name} has shape {held[node.name]}, {meta_path} wants {shape}")
             try:
                 variables[node.name] = reader.get_tensor(node.name)
-            except (tf.errors.OpError, RuntimeError) as error:
+            except (tf.errors.OpError, RuntimeError, IndexError) as error:
                 raise CheckpointError(f"{prefix}: variable {node.name} cannot be read, the data file is cut or damaged; fetch it again") from error
             _constant(node, node.name, variables[node.name])
         elif node.op == "ReadVariableOp":

@@ -122,10 +122,11 @@ class WaveGANTraining(keras.Model):
         self.averaged.set_weights(self.generator.get_weights())
         self.averaged.trainable = False
         self.encoder = _spectrogram_network(128, 129, width, "encoder", latent_dim, "tanh")
+        filters = max(1, width // 2)  # few, or the spectrogram discriminators win
         self.discriminators = [
             _waveform_discriminator(width),
-            _spectrogram_network(128, 129, width // 2, "D_stft_256"),
-            _spectrogram_network(64, 513, width // 2, "D_stft_1024"),
+            _spectrogram_network(128, 129, filters, "D_stft_256"),
+            _spectrogram_network(64, 513, filters, "D_stft_1024"),
         ]
         self.seeds = keras.random.SeedGenerator(1)
         self.step = self.add_weight(name="step", shape=(), dtype="int64", initializer="zeros", trainable=False)

@@ -1,0 +1,31 @@
+# Two commands, each with all of its own set-up: it takes Python 3.11 to 3.13 and make.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: demo test lint install
+
+demo: install  ## recover the latent vectors of ten recordings, and of four synthesized clips whose latent vectors are known
+	$(BIN)/python generate.py --num_samples=4 --seed=2026 --output=waves/demo/generated/
+	$(BIN)/python latent_vector_recovery.py --files=waves/demo/generated/ --output=waves/demo/synthesized/ --overwrite
+	$(BIN)/python latent_vector_recovery.py --files=Audio_Examples/real/ --output=waves/demo/real/ --overwrite
+	@echo "Listen: waves/demo/real/*_reconstruction.wav beside Audio_Examples/real/*.wav, and waves/demo/synthesized/ beside waves/demo/generated/"
+
+test: .venv/dev
+	$(BIN)/python -m pytest -q
+
+lint: .venv/dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+install: .venv/run
+
+.venv/bin/python:
+	$(PYTHON) -m venv .venv
+
+.venv/run: requirements.txt | .venv/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@touch $@
+
+.venv/dev: requirements.txt requirements-dev.txt | .venv/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $@ .venv/run

@@ -1,0 +1,106 @@
+"""Reading recordings of every kind into clips, and writing them back."""
+
+import numpy as np
+import pytest
+import soundfile
+import tensorflow as tf
+
+from models.audio import NUM_SAMPLES, SAMPLE_RATE, AudioError, Preparation, prepare, read_clip, spectrogram, write_wav
+
+TONE = np.sin(2 * np.pi * 440 * np.arange(8000) / 8000) * np.hanning(8000) * 0.5  # one second at 8 kHz
+
+
+@pytest.mark.parametrize("name, subtype", [("a.wav", "PCM_U8"), ("a.wav", "PCM_16"), ("a.wav", "PCM_24"), ("a.wav", "PCM_32"), ("a.wav", "FLOAT"),
+                                           ("a.flac", "PCM_16"), ("a.ogg", "VORBIS")])  # fmt: skip
+@pytest.mark.parametrize("rate", [8000, 16000, 44100])
+def test_any_format_and_rate_becomes_the_same_clip(tmp_path, name, subtype, rate):
+    time = np.arange(rate) / rate
+    tone = 0.5 * np.sin(2 * np.pi * 440 * time) * np.sin(np.pi * time) ** 2
+    soundfile.write(tmp_path / name, tone, rate, subtype=subtype)
+    clip = read_clip(tmp_path / name)
+    time = np.arange(NUM_SAMPLES) / SAMPLE_RATE
+    expected = 1.414 * 0.5 * np.sin(2 * np.pi * 440 * time) * np.sin(np.pi * time) ** 2
+    assert clip.dtype == np.float32 and clip.shape == (NUM_SAMPLES,)
+    assert np.abs(clip - expected).max() < (0.05 if subtype in ("PCM_U8", "VORBIS") else 2e-3)
+
+
+def test_sixteen_bits_are_scaled_as_published(tmp_path):
+    soundfile.write(tmp_path / "a.wav", np.array([32767, -32767, 16384] * 2000, np.int16), SAMPLE_RATE)
+    clip = read_clip(tmp_path / "a.wav")
+    assert np.allclose(clip[:3], [1.414, -1.414, 1.414 * 16384 / 32767], atol=1e-6)
+    assert (clip[6000:] == 0).all()
+
+
+def test_stereo_is_mixed_down_or_kept(tmp_path):
+    stereo = np.stack([TONE, -0.5 * TONE], axis=1)
+    soundfile.write(tmp_path / "a.wav", stereo, SAMPLE_RATE, subtype="FLOAT")
+    assert np.allclose(read_clip(tmp_path / "a.wav")[:8000], 0.25 * TONE, atol=1e-6)
+    two = read_clip(tmp_path / "a.wav", num_channels=2, num_samples=32768)
+    assert two.shape == (32768, 2) and np.allclose(two[:8000], stereo, atol=1e-6)
+
+
+def test_written_clips_come_back_to_the_bit(tmp_path):
+    samples = np.random.default_rng(0).normal(0, 0.4, NUM_SAMPLES).astype(np.float32)
+    write_wav(tmp_path / "a.wav", samples)
+    assert (read_clip(tmp_path / "a.wav", preparation=Preparation(0.9, "center")) == samples).all()
+
+
+@pytest.mark.parametrize("gain, before", [(1.0, 0), (0.02, 3000), (0.3, 6000)])
+def test_preparation_repeats_level_and_position_and_is_undone(tmp_path, gain, before):
+    burst = np.concatenate([np.zeros(before), gain * TONE[2000:5000], np.zeros(200)])
+    soundfile.write(tmp_path / "a.wav", burst, 8000, subtype="PCM_24")
+    clip = prepare(tmp_path / "a.wav", preparation=Preparation(0.9, "center"))
+    heard = np.flatnonzero(np.abs(clip.samples) > 0.05)
+    assert np.abs(clip.samples).max() == pytest.approx(0.9, abs=1e-5)
+    assert (heard[0] + heard[-1]) / 2 == pytest.approx(NUM_SAMPLES / 2, abs=400)
+    published = read_clip(tmp_path / "a.wav")
+    assert np.abs(clip.undo(clip.samples) - published).max() < 1e-6
+
+
+def test_only_the_first_second_is_read_and_said(tmp_path, monkeypatch):
+    soundfile.write(tmp_path / "a.wav", np.tile(TONE, 600), 8000)
+    read, most = soundfile.SoundFile.read, []
+    monkeypatch.setattr(soundfile.SoundFile, "read", lambda self, frames=-1, *a, **k: most.append(frames) or read(self, frames, *a, **k))
+    clip = prepare(tmp_path / "a.wav")
+    assert most == [8400] and "600.0 s long" in clip.warnings[0]
+
+
+def test_what_cannot_be_read_is_one_line(tmp_path):
+    soundfile.write(tmp_path / "good.wav", TONE, 8000)
+    whole = (tmp_path / "good.wav").read_bytes()
+    soundfile.write(tmp_path / "nan.wav", np.where(np.arange(8000) == 5, np.nan, TONE), 8000, subtype="FLOAT")
+    for name, content in [("empty.wav", b""), ("text.wav", b"once upon a time\n" * 99), ("header.wav", whole[:30]), ("none.wav", whole[:44])]:
+        (tmp_path / name).write_bytes(content)
+    for name in ("empty.wav", "text.wav", "header.wav", "nan.wav", "none.wav"):
+        with pytest.raises(AudioError, match=name) as error:
+            read_clip(tmp_path / name)
+        assert "\n" not in str(error.value)
+
+
+def test_what_can_be_used_all_the_same_has_a_warning(tmp_path):
+    soundfile.write(tmp_path / "good.wav", TONE, 8000)
+    (tmp_path / "cut.wav").write_bytes((tmp_path / "good.wav").read_bytes()[:9000])
+    soundfile.write(tmp_path / "silence.wav", np.zeros(8000), 8000)
+    soundfile.write(tmp_path / "short.wav", TONE[4000:4080], 8000)
+    words = {"good.wav": "", "cut.wav": "ends before its samples do", "silence.wav": "silence", "short.wav": "only 10 ms"}
+    for name, expected in words.items():
+        clip = prepare(tmp_path / name, preparation=Preparation(0.9, "center"))
+        assert expected in " ".join(clip.warnings) and bool(clip.warnings) == bool(expected)
+        assert np.isfinite(clip.samples).all()
+
+
+def test_clip_json_travels(tmp_path):
+    assert Preparation.read(tmp_path / "clip.json") == Preparation(None, "start")
+    Preparation(0.9, "center", 800).write(tmp_path / "clip.json")
+    assert Preparation.read(tmp_path / "clip.json") == Preparation(0.9, "center", 800)
+    (tmp_path / "clip.json").write_text('{"peak": 7}')
+    with pytest.raises(ValueError, match="clip.json"):
+        Preparation.read(tmp_path / "clip.json")
+
+
+def test_the_spectrogram_is_tensorflows_stft_padded_at_the_end():
+    waves = np.random.default_rng(1).normal(size=(2, NUM_SAMPLES)).astype(np.float32)
+    real, imaginary = spectrogram(waves)
+    expected = tf.signal.stft(waves, 256, 128, pad_end=True)
+    assert real.shape == (2, 128, 129)
+    assert np.abs(real - tf.math.real(expected)).max() < 1e-4 and np.abs(imaginary - tf.math.imag(expected)).max() < 1e-4

@@ -1,0 +1,193 @@
+"""Recovering latent vectors: the solvers on tiny generators, and the script with good and bad recordings."""
+
+import csv
+import resource
+
+import numpy as np
+import pytest
+import soundfile
+import tensorflow as tf
+import tf1_wavegan
+from run_script import run_script
+
+from models.audio import write_wav
+from models.levenberg_marquardt import minimise
+from models.metrics import latent_mse, log_spectral_distance, snr_db
+from models.recovery import published_objective, random_latent, recover
+from models.residual import Residual, condition_number
+from models.wavegan import load_wavegan
+
+SCRIPT = "latent_vector_recovery.py"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A tiny WaveGAN of 8 latent dimensions."""
+    folder = tmp_path_factory.mktemp("checkpoint")
+    tf1_wavegan.write(folder, latent_dim=8, width=2, seed=5)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def generator(folder):
+    return load_wavegan(folder)
+
+
+def quadratic(matrix, right):
+    """The linear least-squares problem matrix @ z = right, for `minimise`."""
+
+    def evaluate(z, index):
+        return 0.5 * ((z @ matrix.T - right) ** 2).sum(axis=1)
+
+    def linearise(z, index, smoothing):
+        residual = z @ matrix.T - right
+        return evaluate(z, index), residual @ matrix, np.repeat((matrix.T @ matrix)[None], len(z), axis=0)
+
+    return evaluate, linearise
+
+
+def test_levenberg_marquardt_solves_a_linear_problem_in_the_box():
+    from scipy.optimize import lsq_linear
+
+    rng = np.random.default_rng(0)
+    matrix, inside, outside = rng.normal(size=(30, 6)), rng.uniform(-0.9, 0.9, 6), rng.uniform(-3, 3, 6)
+    for true in (inside, outside):
+        expected = lsq_linear(matrix, matrix @ true, (-1, 1), tol=1e-14)
+        found = minimise(*quadratic(matrix, matrix @ true), np.zeros((2, 6)), max_iter=60)
+        assert np.abs(found.z - expected.x).max() < 1e-4 and np.abs(found.z).max() <= 1
+        assert found.objective[0] == pytest.approx(expected.cost, rel=1e-4, abs=1e-8)
+
+
+@pytest.mark.parametrize("spectral", [0.0, 0.5])
+def test_the_residuals_gradient_is_that_of_its_objective(generator, spectral):
+    z = random_latent(generator, 2, 1)
+    problem = Residual(generator, generator(random_latent(generator, 2, 2)), spectral)
+    _, gradient, normal = problem.linearise(z, np.arange(2), np.zeros(2))
+    step = 1e-3 * np.sign(gradient)
+    change = problem.evaluate(z + step, np.arange(2)) - problem.evaluate(z - step, np.arange(2))
+    assert np.allclose((gradient * step).sum(axis=1), change / 2, rtol=0.02)
+    assert (np.linalg.eigvalsh(normal) > -1e-9).all()
+
+
+def test_levenberg_marquardt_recovers_synthesized_clips_exactly(generator):
+    true = random_latent(generator, 12, 3)
+    assert (condition_number(generator, true) < 1e4).all()
+    found = recover(generator(true), generator, max_iter=60, restarts=3)
+    assert (latent_mse(true, found.z) < 1e-8).all() and (found.snr_db > 80).all()
+    assert (np.abs(found.z) <= 1).all() and found.iterations.shape == (12,)
+
+
+def test_l_bfgs_b_is_the_published_objective(generator):
+    true = random_latent(generator, 1, 4)
+    target, other = generator(true).numpy(), random_latent(generator, 1, 5)
+    objective, gradient = published_objective(generator, target)(other[0].astype(np.float64))
+    wave, sound = generator(other).numpy()[0, :, 0], target[0, :, 0]
+    real = [tf.math.real(tf.signal.stft(a, 256, 128, pad_end=True)).numpy() for a in (wave, sound)]
+    assert objective == pytest.approx(np.abs(wave - sound).mean() + np.abs(real[0] - real[1]).mean(), rel=1e-5)
+    assert gradient.shape == (8,)
+    found = recover(target, generator, solver="l_bfgs_b", max_iter=200, start=true + 0.05)
+    assert found.snr_db[0] > 20 and found.objective[0] < objective
+
+
+def test_a_start_is_used_and_an_unknown_solver_refused(generator):
+    true = random_latent(generator, 1, 6)
+    assert recover(generator(true), generator, start=true).iterations[0] <= 2
+    with pytest.raises(ValueError, match="solver"):
+        recover(generator(true), generator, solver="adam")
+    with pytest.raises(ValueError, match="samples"):
+        recover(np.zeros((1, 100)), generator)
+
+
+def test_metrics_at_their_extremes():
+    rng = np.random.default_rng(0)
+    x = rng.normal(0, 0.1, (2, 16384)).astype(np.float32)
+    assert np.allclose(snr_db(x, 0.9 * x), 20) and (snr_db(x, x) == 200).all() and np.allclose(snr_db(x, 0 * x), 0)
+    assert np.allclose(log_spectral_distance(x, x), 0) and np.allclose(log_spectral_distance(x, 10 * x), 20, atol=0.1)
+    assert (log_spectral_distance(0 * x, x) == 0).all() and np.isfinite(log_spectral_distance(x, 0 * x)).all()
+
+
+def recordings(folder, generator):
+    """A folder with what users have: two good recordings of one name, a synthesized one, and every kind of trouble."""
+    folder.mkdir()
+    tone = 0.3 * np.sin(np.arange(8000) / 9) * np.hanning(8000)
+    soundfile.write(folder / "same.wav", tone, 8000)
+    soundfile.write(folder / "same.flac", tone, 8000)
+    z = random_latent(generator, 1, 9)
+    write_wav(folder / "made.wav", generator(z)[0])
+    np.save(folder / "made.npy", z[0])
+    soundfile.write(folder / "silence.wav", 0 * tone, 8000)
+    soundfile.write(folder / "short.wav", tone[4000:4080], 8000)
+    (folder / "cut.wav").write_bytes((folder / "same.wav").read_bytes()[:9000])
+    (folder / "notes.txt").write_text("not looked at")
+    return folder
+
+
+def test_the_script_end_to_end(tmp_path, folder, generator, capsys):
+    files, output = recordings(tmp_path / "in", generator), tmp_path / "out"
+    arguments = (f"--files={files}", f"--checkpoint={folder}", f"--output={output}", "--max_iter=40", "--restarts=2", "--batch_size=3")
+    assert run_script(SCRIPT, *arguments) == 0
+    printed = capsys.readouterr()
+    for words in ("warning: ", "silence.wav: silence", "short.wav: only 10 ms", "cut.wav: the file ends before its samples do"):
+        assert words in printed.err
+    assert "made.wav: SNR" in printed.out and "(exact; identifiable" in printed.out
+    for name in ("same.wav", "same.flac", "made", "silence", "short", "cut"):
+        assert np.load(output / f"{name}.npy").shape == (8,) and np.load(output / f"{name}.npy").dtype == np.float32
+        info = soundfile.info(output / f"{name}_reconstruction.wav")
+        assert (info.samplerate, info.frames, info.subtype) == (16384, 16384, "FLOAT")
+    rows = list(csv.DictReader(open(output / "recovery.csv")))
+    assert list(rows[0]) == ["file", "method", "solver", "iterations", "objective", "snr_db", "seconds"] and len(rows) == 6
+    assert {row["method"] for row in rows} == {"gradient"} and {row["solver"] for row in rows} == {"levenberg_marquardt"}
+    assert not list(output.glob(".*"))
+
+    (output / "cut.npy").unlink()
+    assert run_script(SCRIPT, *arguments) == 0
+    printed = capsys.readouterr().out
+    assert "5 of 6 recordings are done" in printed and printed.count(" dB") == 1
+    assert run_script(SCRIPT, *arguments, "--seed=1", "--max_iter=1", "--restarts=0") == 0
+    assert "other settings" in capsys.readouterr().out and (output / "recovery_previous.csv").exists()
+
+
+def test_bad_recordings_are_named_and_the_others_done(tmp_path, folder, capsys):
+    files = tmp_path / "in"
+    files.mkdir()
+    soundfile.write(files / "good.wav", 0.1 * np.sin(np.arange(4000)), 8000)
+    for name, content in [("empty.wav", b""), ("text.wav", b"hello " * 200), ("header.wav", (files / "good.wav").read_bytes()[:30])]:
+        (files / name).write_bytes(content)
+    soundfile.write(files / "nan.wav", np.full(4000, np.nan), 8000, subtype="FLOAT")
+    assert run_script(SCRIPT, f"--files={files}", f"--checkpoint={folder}", f"--output={tmp_path / 'out'}", "--max_iter=2", "--restarts=0") == 1
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 4 and all(line.startswith(f"{SCRIPT}: {files}/") for line in lines)
+    assert (tmp_path / "out" / "good_reconstruction.wav").exists() and len(list((tmp_path / "out").glob("*.npy"))) == 1
+
+
+@pytest.mark.parametrize("case", ["no file", "no recording", "no generator", "unwritable", "own folder", "neither", "solver"])
+def test_what_cannot_be_done_is_one_line_and_status_1(tmp_path, folder, capsys, case):
+    files = tmp_path / "in"
+    files.mkdir()
+    soundfile.write(files / "good.wav", np.ones(100), 8000)
+    (tmp_path / "file").write_text("")
+    (tmp_path / "nothing").mkdir()
+    arguments = {
+        "no file": [f"--files={tmp_path / 'gone'}"],
+        "no recording": [f"--files={tmp_path / 'nothing'}"],
+        "no generator": [f"--checkpoint={tmp_path / 'nothing'}"],
+        "unwritable": [f"--output={tmp_path / 'file' / 'out'}"],
+        "own folder": [f"--output={files}"],
+        "neither": ["--gradient=False", "--inverse_mapping=False"],
+        "solver": ["--solver=adam"],
+    }[case]
+    assert run_script(SCRIPT, f"--files={files}", f"--checkpoint={folder}", f"--output={tmp_path / 'out'}", *arguments) == 1
+    error = capsys.readouterr().err
+    assert error.startswith(f"{SCRIPT}: ") and error.count("\n") == 1
+
+
+def test_a_full_disk_is_one_line_and_leaves_nothing_half_written(tmp_path, folder, capsys):
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, hard))  # a file may hold 10 kB, a clip takes 64
+        status = run_script("generate.py", f"--checkpoint={folder}", f"--output={tmp_path / 'out'}", "--num_samples=1")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    error = capsys.readouterr().err
+    assert status == 1 and error.startswith("generate.py: ") and error.count("\n") == 1
+    assert not list((tmp_path / "out").iterdir())
