@@ -15,6 +15,7 @@ generator_rate = 0.0003  # learning rate of generator and encoder
 discriminator_rate = 0.00015  # learning rate of the discriminators
 peak = 0.9  # level of every clip, its largest absolute sample
 shift = 800  # largest random displacement of a clip from the middle of the second, samples
+warm_start = False  # begin a new run from the generator in checkpoint/ and its companions.npz instead of from random weights
 seed = 0  # of the order of the clips and their displacement
 
 from common.settings import from_shell
@@ -30,6 +31,7 @@ import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
+from common.files import written_whole
 from common.recordings import find_recordings, writable_folder
 from common.script import ScriptError, one_line_errors
 from common.tensorboard import log_sounds
@@ -39,7 +41,10 @@ from datasets.pipeline import decoded
 from models.audio import Preparation
 from models.recovery import random_latent
 from models.tf1_export import EXPORTED, export_wavegan, wavegan_variables
+from models.tf1_graph import checkpoint_prefix, freeze
 from models.wavegan_training import WaveGANTraining
+
+COMPANIONS = "companions.npz"  # encoder and discriminators
 
 
 class Export(keras.callbacks.Callback):
@@ -52,9 +57,11 @@ class Export(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         model = self.model
-        make_room(checkpoint, (*EXPORTED, "clip.json"))
+        make_room(checkpoint, (*EXPORTED, "clip.json", COMPANIONS))
         self.preparation.write(Path(checkpoint) / "clip.json")
         export_wavegan(checkpoint, wavegan_variables(model.averaged), int(model.step))
+        with written_whole(Path(checkpoint) / COMPANIONS) as file:
+            np.savez(file, **model.companions())
         log_sounds(self.writer, "samples", np.asarray(model(random_latent(model, self.samples, seed)))[..., 0], int(model.step))
 
 
@@ -97,6 +104,10 @@ def main():
     model.compile(generator_rate, discriminator_rate)
     model.build((None, model.latent_dim))
     state = backup(checkpoint)
+    if warm_start and not (Path(state.backup_dir) / "latest.weights.h5").exists():
+        _, variables = freeze(Path(checkpoint) / "infer.meta", prefix := checkpoint_prefix(checkpoint))
+        model.go_on_from(variables, np.load(Path(checkpoint) / COMPANIONS), tf.train.load_variable(prefix, "global_step"))
+        print(f"Going on from the generator in {checkpoint}, {int(model.step)} steps old")
     print(f"Training state is kept in {state.backup_dir}/; losses and sounds: tensorboard --logdir {logs}")
     model.fit(
         batches(clips, count),

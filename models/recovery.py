@@ -17,6 +17,7 @@ from models.residual import Residual
 
 SOLVERS = ("levenberg_marquardt", "l_bfgs_b")
 CONVERGED = 0.5e-10  # objective at which Levenberg–Marquardt is done: 100 dB
+WORTH_A_RESTART = 0.1  # objective below which an exact answer seems to exist; silence has 0.5
 BATCH = 64  # waveforms generated at once
 
 
@@ -52,8 +53,8 @@ def recover(
     solver="levenberg_marquardt",  # or "l_bfgs_b", the paper's
     start=None,  # latent vectors [n, latent_dim] to begin from, in [-1, 1]; None: zeros (levenberg_marquardt), uniform random (l_bfgs_b)
     max_iter=200,  # iterations a start
-    restarts=1,  # levenberg_marquardt: further random starts for a clip that is not identical yet
-    spectral=0.0,  # levenberg_marquardt: weight of the STFT magnitudes in the residual, 0 to 1
+    restarts=3,  # levenberg_marquardt: further random starts at most, for a clip that is explained for the most part but not identical yet
+    spectral=0.5,  # levenberg_marquardt: weight of the STFT magnitudes in the residual, 0 to 1
     perceptual_loss=None,  # l_bfgs_b: function of two waveforms [1, num_samples] → scalar, joins the objective
     perceptual_weight=0.002,  # l_bfgs_b: its weight
     seed=0,  # of the random starts
@@ -79,7 +80,7 @@ def _levenberg_marquardt(targets, generator, start, max_iter, restarts, spectral
     z = np.zeros((n, generator.latent_dim)) if start is None else np.asarray(start)
     best = minimise(problem.evaluate, problem.linearise, z, max_iter=max_iter, target=CONVERGED, report=lambda active: report and report(len(active)))
     for attempt in range(restarts):
-        again = np.flatnonzero(snr_db(targets, generate(generator, best.z)) < IDENTICAL_DB)
+        again = np.flatnonzero((snr_db(targets, generate(generator, best.z)) < IDENTICAL_DB) & (best.objective < WORTH_A_RESTART))
         if not len(again):
             break
         part = Residual(generator, targets[again], spectral)

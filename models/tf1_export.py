@@ -27,6 +27,14 @@ def wavegan_variables(generator):
     return variables
 
 
+def set_wavegan_variables(generator, variables):
+    """The other way: {WaveGAN's variable name: array} into a `build_generator` model of that width. Raises ValueError if the shapes differ."""
+    generator.get_layer("z_project").set_weights([variables["G/z_project/dense/kernel"], variables["G/z_project/dense/bias"]])
+    for i in range(5):
+        scope = f"G/upconv_{i}/conv2d_transpose"
+        generator.get_layer(f"upconv_{i}").set_weights([variables[f"{scope}/kernel"][0], variables[f"{scope}/bias"]])
+
+
 def _generator_graph(z, variables):
     """WaveGAN's generator in TensorFlow 1 operations, with reference variables of the given names and shapes."""
     v = {name: v1.get_variable(name, value.shape, initializer=v1.zeros_initializer(), use_resource=False) for name, value in variables.items()}

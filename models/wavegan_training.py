@@ -17,6 +17,7 @@ from keras import layers, ops
 
 from models.audio import NUM_SAMPLES, SAMPLE_RATE, spectrogram
 from models.subpixel import StridedConv1D, SubpixelConv1DTranspose
+from models.tf1_export import set_wavegan_variables
 
 KERNEL_SIZE, STRIDE = 25, 4
 
@@ -148,6 +149,19 @@ class WaveGANTraining(keras.Model):
 
     def call(self, z):
         return self.averaged(z)
+
+    def companions(self):
+        """The networks that only training needs, as float16 {name: array}: with the exported generator, enough to go on from."""
+        networks = [self.encoder, *self.discriminators]
+        return {f"{network.name}/{i}": w.astype("float16") for network in networks for i, w in enumerate(network.get_weights())}
+
+    def go_on_from(self, variables, companions, step):
+        """Sets generator and average to a checkpoint's variables, the other networks to what `companions` returned, and the step."""
+        for generator in (self.generator, self.averaged):
+            set_wavegan_variables(generator, variables)
+        for network in (self.encoder, *self.discriminators):
+            network.set_weights([companions[f"{network.name}/{i}"] for i in range(len(network.get_weights()))])
+        self.step.assign(step)
 
     def views(self, waveform):
         """What each discriminator looks at; the encoder looks at the second."""

@@ -1,6 +1,7 @@
 """train_wavegan.py: trained for a few steps on tiny recordings, killed, resumed, loaded, generated from."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -48,6 +49,10 @@ def test_killed_resumed_loaded_and_generated_from(tmp_path, clips, capsys):
     printed = capsys.readouterr().out
     assert f"Epoch {done + 3}/{done + 3}" in printed and "Epoch 1/" not in printed
     assert load_step(checkpoint) > before
+    reached = load_step(checkpoint)
+    shutil.rmtree(checkpoint / "training")
+    assert run_script("train_wavegan.py", *arguments, "--epochs=1", "--warm_start") == 0
+    assert f"{reached} steps old" in capsys.readouterr().out and load_step(checkpoint) == reached + 2
     assert run_script("generate.py", f"--checkpoint={checkpoint}", f"--output={tmp_path / 'waves'}", "--num_samples=2") == 0
     generator = load_wavegan(checkpoint)
     wave, rate = soundfile.read(tmp_path / "waves" / "1.wav", dtype="float32")

@@ -1,0 +1,40 @@
+"""Sub-pixel convolutions against TensorFlow's strided ones."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from models.subpixel import StridedConv1D, SubpixelConv1DTranspose, blocked_kernel, nearest_kernel, strided_conv, subpixel_conv, transposed_kernel
+
+SHAPES = [(25, 4, 16), (25, 2, 16), (24, 4, 8), (3, 4, 8), (4, 4, 8), (25, 1, 8), (9, 2, 8), (5, 3, 7)]
+
+
+@pytest.mark.parametrize("size, stride, length", SHAPES)
+def test_equal_to_tensorflows_strided_convolutions(size, stride, length):
+    rng = np.random.default_rng(size)
+    low, high = (rng.normal(size=(2, n, 6)).astype(np.float32) for n in (length, length * stride))
+    transposed, plain = rng.normal(size=(size, 5, 6)).astype(np.float32), rng.normal(size=(size, 6, 5)).astype(np.float32)
+    expected = tf.nn.conv1d_transpose(low, transposed, [2, length * stride, 5], stride, "SAME")
+    assert np.abs(subpixel_conv(low, *transposed_kernel(tf.constant(transposed), stride), stride) - expected).max() < 1e-4
+    expected = tf.nn.conv1d(np.repeat(low, stride, axis=1), plain, 1, "SAME")
+    assert np.abs(subpixel_conv(low, *nearest_kernel(tf.constant(plain), stride), stride) - expected).max() < 1e-4
+    assert np.abs(strided_conv(high, tf.constant(plain), stride) - tf.nn.conv1d(high, plain, stride, "SAME")).max() < 1e-4
+
+
+@pytest.mark.parametrize("size, channels", [(512, 1), (512, 2), (31, 1), (1, 1)])
+def test_blocks_of_samples_are_the_same_filter(size, channels):
+    rng = np.random.default_rng(size)
+    x, kernel = rng.normal(size=(2, 256, channels)).astype(np.float32), rng.normal(size=(size, channels, 1)).astype(np.float32)
+    found = subpixel_conv(tf.reshape(x, (2, 4, 64 * channels)), *blocked_kernel(kernel, 64), 1)
+    assert np.abs(tf.reshape(found, (2, 256, 1)) - tf.nn.conv1d(x, kernel, 1, "SAME")).max() < 1e-3
+
+
+@pytest.mark.parametrize("layer, length", [(SubpixelConv1DTranspose(3), 64), (StridedConv1D(3), 4)])
+def test_layers_survive_saving(tmp_path, layer, length):
+    inputs = keras.Input((16, 2))
+    model = keras.Model(inputs, layer(inputs))
+    model.save(tmp_path / "layer.keras")
+    x = np.random.default_rng(0).normal(size=(1, 16, 2)).astype(np.float32)
+    again = keras.models.load_model(tmp_path / "layer.keras")
+    assert again(x).shape == (1, length, 3) and np.allclose(again(x), model(x))
