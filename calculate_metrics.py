@@ -11,7 +11,9 @@ num_clips = 500  # at most
 batch_size = 8  # clips worked on side by side
 seed = 0  # of the latent vectors, the choice of recordings and the random starts
 datasets = "datasets/"  # folder of SC09, Speech Commands or FSDD recordings (datasets/README.md)
+perceptual_weight = 0.002  # l_bfgs_b: weight of the perceptual loss
 checkpoint = "checkpoint/"  # folder with the generator
+classifier_checkpoint = "classifier_checkpoint/"  # folder with the classifier; without one l_bfgs_b goes without the perceptual loss
 output = "waves/metrics.json"  # file for the figures
 
 from common.settings import from_shell
@@ -27,6 +29,7 @@ import numpy as np
 from tqdm import tqdm
 
 from common.files import written_whole
+from common.networks import perceptual_loss
 from common.script import ScriptError, one_line_errors
 from datasets.layouts import find_dataset
 from models.audio import AudioError, read_clip
@@ -52,10 +55,11 @@ def recovered(clips, generator):
     """Latent vectors of clips by the chosen method, in batches under a progress bar → z [n, latent_dim], iterations [n]."""
     if not gradient:
         return random_latent(generator, len(clips), [seed, 1]), np.zeros(len(clips))
+    heard = perceptual_loss(classifier_checkpoint, generator) if solver == "l_bfgs_b" else None
     z, iterations = [], []
     for first in tqdm(range(0, len(clips), batch_size), unit="batch", disable=None):
         found = recover(clips[first : first + batch_size], generator, solver=solver, max_iter=max_iter, restarts=restarts, spectral=spectral,
-                        seed=[seed, first])  # fmt: skip
+                        perceptual_loss=heard, perceptual_weight=perceptual_weight, seed=[seed, first])  # fmt: skip
         z.append(found.z)
         iterations.append(found.iterations)
     return np.concatenate(z), np.concatenate(iterations)

@@ -9,7 +9,9 @@ restarts = 3  # levenberg_marquardt: further random starts at most, where an exa
 spectral = 0.5  # levenberg_marquardt: weight of the STFT magnitudes against the waveform, 0 to 1
 seed = 0  # of the random starts
 batch_size = 8  # recordings worked on side by side
+perceptual_weight = 0.002  # l_bfgs_b: weight of the perceptual loss
 checkpoint = "checkpoint/"  # folder with the generator
+classifier_checkpoint = "classifier_checkpoint/"  # folder with the classifier; without one l_bfgs_b goes without the perceptual loss
 output = "waves/"  # folder for {name}_reconstruction.wav, {name}.npy (float32, [100]) and recovery.csv
 overwrite = False  # do again what an earlier run with the same settings has done
 
@@ -26,6 +28,7 @@ import numpy as np
 from tqdm import tqdm
 
 from common.files import written_whole
+from common.networks import perceptual_loss
 from common.recordings import find_recordings, result_names, writable_folder
 from common.results import Results
 from common.script import EXIT_FAILED, ScriptError, complain, one_line_errors
@@ -60,7 +63,6 @@ def read_clips(paths, generator):
         try:
             clip = prepare(path, num_samples=generator.num_samples, num_channels=generator.num_channels, preparation=generator.preparation)
         except (AudioError, OSError) as error:
-            tqdm.write("", end="")
             complain(__file__, error)
             yield path, None
             continue
@@ -96,6 +98,7 @@ def main():
     folder = writable_folder(output)
     generator = load_wavegan(checkpoint)
     print(f"Generator: {generator.description}, from {checkpoint}")
+    heard = perceptual_loss(classifier_checkpoint, generator) if solver == "l_bfgs_b" else None
     results = Results(folder, {**settings, "generator": generator.sha256}, overwrite)
     todo = [path for path in paths if not results.has(path, folder / f"{names[path]}.npy")]
     if len(todo) < len(paths):
@@ -112,7 +115,8 @@ def main():
             begin, report = time.perf_counter(), progress(bar, len(batch))
             found = recover(
                 np.stack([clip.samples for _, clip in batch]), generator,
-                solver=solver, max_iter=max_iter, restarts=restarts, spectral=spectral, seed=seed, report=report,
+                solver=solver, max_iter=max_iter, restarts=restarts, spectral=spectral,
+                perceptual_loss=heard, perceptual_weight=perceptual_weight, seed=seed, report=report,
             )  # fmt: skip
             seconds = (time.perf_counter() - begin) / len(batch)
             report(0)
@@ -133,5 +137,5 @@ def main():
 
 
 if __name__ == "__main__":
-    with one_line_errors(__file__, CheckpointError):
+    with one_line_errors(__file__, CheckpointError, ValueError):
         raise SystemExit(main())

@@ -5,6 +5,8 @@ import sys
 from contextlib import contextmanager
 from pathlib import Path
 
+from tqdm import tqdm
+
 EXIT_FAILED = 1
 EXIT_INTERRUPTED = 128 + signal.SIGINT
 
@@ -14,8 +16,8 @@ class ScriptError(Exception):
 
 
 def complain(script, message):
-    """One line on standard error."""
-    print(f"{Path(script).name}: {message}", file=sys.stderr, flush=True)
+    """One line on standard error, above a progress bar if there is one."""
+    tqdm.write(f"{Path(script).name}: {message}", file=sys.stderr)
 
 
 @contextmanager

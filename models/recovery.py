@@ -55,9 +55,9 @@ def recover(
     max_iter=200,  # iterations a start
     restarts=3,  # levenberg_marquardt: further random starts at most, for a clip that is explained for the most part but not identical yet
     spectral=0.5,  # levenberg_marquardt: weight of the STFT magnitudes in the residual, 0 to 1
-    perceptual_loss=None,  # l_bfgs_b: function of two waveforms [1, num_samples] → scalar, joins the objective
+    perceptual_loss=None,  # l_bfgs_b: models.classifier.PerceptualLoss, joins the objective
     perceptual_weight=0.002,  # l_bfgs_b: its weight
-    seed=0,  # of the random starts
+    seed=0,  # of the random starts, a number or a list of numbers
     report=None,  # called with the number of clips still being worked on
 ):
     """Latent vectors whose waveforms are closest to the targets → Recovery. Raises ValueError for an unknown solver or a misshapen target."""
@@ -84,7 +84,7 @@ def _levenberg_marquardt(targets, generator, start, max_iter, restarts, spectral
         if not len(again):
             break
         part = Residual(generator, targets[again], spectral)
-        begin = random_latent(generator, n, [seed, attempt])[again]
+        begin = random_latent(generator, n, [*np.atleast_1d(seed), attempt])[again]
         other = minimise(
             part.evaluate, part.linearise, begin, max_iter=max_iter, target=CONVERGED, report=lambda active: report and report(len(active))
         )
@@ -95,42 +95,51 @@ def _levenberg_marquardt(targets, generator, start, max_iter, restarts, spectral
     return Recovery(z, generate(generator, z), best.objective, best.iterations)
 
 
-def published_objective(generator, target, perceptual_loss=None, perceptual_weight=0.002):
-    """The paper's objective for one target [1, num_samples, num_channels], as a function z [latent_dim] → (objective, gradient).
-
-    Mean absolute error of the waveforms, plus that of the real parts of their spectrograms, plus the weighted perceptual loss.
+class PublishedObjective:
+    """The paper's objective for one clip: mean absolute error of the waveforms, plus that of the real parts of their spectrograms, plus the
+    weighted perceptual loss (where there is a `models.classifier.PerceptualLoss`). Compiled once, for any number of targets.
     """
-    target = tf.constant(target)
 
-    def real_part(waveform):
-        return spectrogram(tf.transpose(waveform, (0, 2, 1))[0])[0]  # [num_channels, frames, bins]
+    def __init__(self, generator, perceptual_loss=None, perceptual_weight=0.002):
+        self.generator, self.perceptual_loss, self.perceptual_weight = generator, perceptual_loss, perceptual_weight
 
-    target_real = real_part(target)
+    def _real_part(self, waveform):
+        return spectrogram(tf.transpose(waveform[0]))[0]  # [num_channels, frames, bins]
 
     @tf.function
-    def objective_and_gradient(z):
+    def _objective_and_gradient(self, z, target, target_real, heard):
         with tf.GradientTape() as tape:
             tape.watch(z)
-            waveform = generator(z)
-            objective = tf.reduce_mean(tf.abs(waveform - target)) + tf.reduce_mean(tf.abs(real_part(waveform) - target_real))
-            if perceptual_loss is not None:
-                objective += perceptual_weight * perceptual_loss(target[..., 0], waveform[..., 0])
+            waveform = self.generator(z)
+            objective = tf.reduce_mean(tf.abs(waveform - target)) + tf.reduce_mean(tf.abs(self._real_part(waveform) - target_real))
+            if self.perceptual_loss:
+                objective += self.perceptual_weight * tf.reduce_mean(self.perceptual_loss(heard, waveform[..., 0]))
         return objective, tape.gradient(objective, z)
 
-    def for_scipy(z):
-        objective, gradient = objective_and_gradient(tf.constant(z[None], tf.float32))
-        return float(objective), np.asarray(gradient[0], np.float64)
+    def of(self, target):
+        """A target [1, num_samples, num_channels] → function z [latent_dim] → (objective, gradient [latent_dim]), as SciPy wants it."""
+        target = tf.constant(target)
+        real, heard = self._real_part(target), self.perceptual_loss.activations(target[..., 0]) if self.perceptual_loss else []
 
-    return for_scipy
+        def function(z):
+            objective, gradient = self._objective_and_gradient(tf.constant(z[None], tf.float32), target, real, heard)
+            return float(objective), gradient[0].numpy().astype(np.float64)
+
+        return function
 
 
 def _l_bfgs_b(targets, generator, start, max_iter, perceptual_loss, perceptual_weight, seed, report):
     start = random_latent(generator, len(targets), seed) if start is None else np.asarray(start)
     z, objective, iterations = np.zeros_like(start, np.float32), np.zeros(len(targets)), np.zeros(len(targets), int)
+    published = PublishedObjective(generator, perceptual_loss, perceptual_weight)
     for i, target in enumerate(targets):
-        function = published_objective(generator, target[None], perceptual_loss, perceptual_weight)
         result = scipy.optimize.minimize(
-            function, start[i].astype(np.float64), method="L-BFGS-B", jac=True, tol=1e-8, options={"maxiter": max_iter, "maxfun": 20 * max_iter}
+            published.of(target[None]),
+            start[i].astype(np.float64),
+            method="L-BFGS-B",
+            jac=True,
+            tol=1e-8,
+            options={"maxiter": max_iter, "maxfun": 20 * max_iter},
         )
         z[i], objective[i], iterations[i] = result.x, result.fun, result.nit
         if report:

@@ -13,7 +13,7 @@ from run_script import run_script
 from models.audio import write_wav
 from models.levenberg_marquardt import minimise
 from models.metrics import latent_mse, log_spectral_distance, snr_db
-from models.recovery import published_objective, random_latent, recover
+from models.recovery import PublishedObjective, random_latent, recover
 from models.residual import Residual, condition_number
 from models.wavegan import load_wavegan
 
@@ -80,13 +80,24 @@ def test_levenberg_marquardt_recovers_synthesized_clips_exactly(generator):
 def test_l_bfgs_b_is_the_published_objective(generator):
     true = random_latent(generator, 1, 4)
     target, other = generator(true).numpy(), random_latent(generator, 1, 5)
-    objective, gradient = published_objective(generator, target)(other[0].astype(np.float64))
+    objective, gradient = PublishedObjective(generator).of(target)(other[0].astype(np.float64))
     wave, sound = generator(other).numpy()[0, :, 0], target[0, :, 0]
     real = [tf.math.real(tf.signal.stft(a, 256, 128, pad_end=True)).numpy() for a in (wave, sound)]
     assert objective == pytest.approx(np.abs(wave - sound).mean() + np.abs(real[0] - real[1]).mean(), rel=1e-5)
     assert gradient.shape == (8,)
     found = recover(target, generator, solver="l_bfgs_b", max_iter=200, start=true + 0.05)
     assert found.snr_db[0] > 20 and found.objective[0] < objective
+
+
+def test_the_perceptual_term_joins_the_published_objective(generator):
+    from models.classifier import PerceptualLoss, build_classifier
+
+    heard = PerceptualLoss(build_classifier(base_filters=2))
+    target, z = generator(random_latent(generator, 1, 4)).numpy(), random_latent(generator, 1, 5)
+    without, _ = PublishedObjective(generator).of(target)(z[0].astype(np.float64))
+    objective, gradient = PublishedObjective(generator, heard, 0.5).of(target)(z[0].astype(np.float64))
+    term = float(heard(target[..., 0], generator(z)[..., 0])[0])
+    assert term > 0 and objective == pytest.approx(without + 0.5 * term, rel=1e-5) and np.isfinite(gradient).all()
 
 
 def test_a_start_is_used_and_an_unknown_solver_refused(generator):
