@@ -20,6 +20,8 @@ lint: .venv/dev
 install: .venv/run
 
 .venv/bin/python:
+	@$(PYTHON) -c "import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))" || \
+		{ echo "$(PYTHON) is not Python 3.11 to 3.13; give one: make PYTHON=python3.13" >&2; exit 1; }
 	$(PYTHON) -m venv .venv
 
 .venv/run: requirements.txt | .venv/bin/python

@@ -33,7 +33,7 @@ from common.recordings import find_recordings, result_names, writable_folder
 from common.results import Results
 from common.script import EXIT_FAILED, ScriptError, complain, one_line_errors
 from models.audio import AudioError, prepare, write_wav
-from models.metrics import EXACT, IDENTICAL_DB, IDENTIFIABLE, latent_mse
+from models.metrics import EXACT, IDENTICAL_DB, IDENTIFIABLE, latent_mse, log_spectral_distance
 from models.recovery import SOLVERS, recover
 from models.residual import condition_number
 from models.tf1_graph import CheckpointError
@@ -75,6 +75,24 @@ def progress(bar, size):
     """Moves the bar on as the recordings of a batch are done; a restart that takes some up again does not move it back."""
     before = bar.n
     return lambda active: bar.update(max(before + size - active, bar.n) - bar.n)
+
+
+def write(folder, name, reconstruction, z):
+    """A recording's two results."""
+    with written_whole(folder / f"{name}_reconstruction.wav") as file:
+        write_wav(file, reconstruction)
+    with written_whole(folder / f"{name}.npy") as file:
+        np.save(file, z)
+
+
+def closeness(clip, found, i):
+    """How close reconstruction i came to its clip, in words."""
+    iterations = f"{found.iterations[i]} iterations"
+    if found.snr_db[i] > IDENTICAL_DB:
+        return f"identical, SNR {found.snr_db[i]:.1f} dB, {iterations}"
+    first_channel = clip.reshape(1, len(clip), -1)[..., 0]
+    distance = log_spectral_distance(first_channel, found.waveforms[i : i + 1, :, 0])[0]
+    return f"log-spectral distance {distance:.1f} dB, SNR {found.snr_db[i]:.1f} dB, {iterations}"
 
 
 def truth(path, z, generator):
@@ -121,14 +139,9 @@ def main():
             seconds = (time.perf_counter() - begin) / len(batch)
             report(0)
             for i, (path, clip) in enumerate(batch):
-                with written_whole(folder / f"{names[path]}_reconstruction.wav") as file:
-                    write_wav(file, clip.undo(found.waveforms[i]))
-                with written_whole(folder / f"{names[path]}.npy") as file:
-                    np.save(file, found.z[i])
+                write(folder, names[path], clip.undo(found.waveforms[i]), found.z[i])
                 results.add(path, "gradient", solver, found.iterations[i], found.objective[i], found.snr_db[i], seconds)
-                identical = ", identical" if found.snr_db[i] > IDENTICAL_DB else ""
-                line = f"{path}: SNR {found.snr_db[i]:.1f} dB{identical} after {found.iterations[i]} iterations, {seconds:.1f} s"
-                tqdm.write(line + truth(path, found.z[i], generator))
+                tqdm.write(f"{path}: {closeness(clip.samples, found, i)}{truth(path, found.z[i], generator)}, {seconds:.1f} s")
             results.write()
     if failed == len(paths):
         raise ScriptError(f"{files}: no readable recording there")
@@ -137,5 +150,5 @@ def main():
 
 
 if __name__ == "__main__":
-    with one_line_errors(__file__, CheckpointError, ValueError):
+    with one_line_errors(__file__, CheckpointError):
         raise SystemExit(main())

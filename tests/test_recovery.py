@@ -140,7 +140,7 @@ def test_the_script_end_to_end(tmp_path, folder, generator, capsys):
     printed = capsys.readouterr()
     for words in ("warning: ", "silence.wav: silence", "short.wav: only 10 ms", "cut.wav: the file ends before its samples do"):
         assert words in printed.err
-    assert "made.wav: SNR" in printed.out and "(exact; identifiable" in printed.out
+    assert "made.wav: identical, SNR" in printed.out and "(exact; identifiable" in printed.out and "log-spectral distance" in printed.out
     for name in ("same.wav", "same.flac", "made", "silence", "short", "cut"):
         assert np.load(output / f"{name}.npy").shape == (8,) and np.load(output / f"{name}.npy").dtype == np.float32
         info = soundfile.info(output / f"{name}_reconstruction.wav")
