@@ -114,7 +114,7 @@ class WaveGANTraining(keras.Model):
     average: decay of the moving average, per step.
     """
 
-    def __init__(self, width=16, latent_dim=100, r1=10.0, r1_interval=8, reconstruction=4.0, latent=1.0, prior=3.0, quiet_rms=0.04, average=0.999):
+    def __init__(self, width=16, latent_dim=100, r1=10.0, r1_interval=8, reconstruction=4.0, latent=1.0, prior=3.0, quiet_rms=0.04, average=0.995):
         super().__init__(name="wavegan_training")
         self.latent_dim, self.r1, self.r1_interval, self.quiet_rms, self.average = latent_dim, r1, r1_interval, quiet_rms, average
         self.reconstruction_weight, self.latent_weight, self.prior_weight = reconstruction, latent, prior
