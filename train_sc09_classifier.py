@@ -20,6 +20,7 @@ equalizer = 4.0  # augmentation: standard deviation of a random frequency respon
 noise = 8.0  # augmentation: the least signal-to-noise ratio, dB (the greatest is 50); 0 for none
 masks = 0.06  # augmentation: longest silenced stretch, seconds, and widest silenced band, 10,000 times as many Hz
 seed = 0  # of the weights, the order of the clips and the augmentation
+xla = True  # compile the network with XLA: a minute at the start, a sixth faster after (measured on a CPU)
 devices = ""  # for example "GPU:0,GPU:1"; by default every GPU there is
 
 import sys  # noqa: E402
@@ -77,7 +78,7 @@ def main():
     with strategy.scope():
         network = build_classifier(depth=depth, base_filters=base_filters, features=features)
         rate = keras.optimizers.schedules.CosineDecay(learning_rate, steps, alpha=0.01)
-        network.compile(keras.optimizers.Adam(rate), "sparse_categorical_crossentropy", metrics=["accuracy"])
+        network.compile(keras.optimizers.Adam(rate), "sparse_categorical_crossentropy", metrics=["accuracy"], jit_compile="auto" if xla else False)
     print(f"ResNet-{depth}, {network.count_params():,} weights, {features} features, on {strategy.num_replicas_in_sync} device(s)")
     network.fit(
         batches,

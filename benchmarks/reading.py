@@ -1,14 +1,15 @@
 """Clips a second of one epoch of reading: the tf.data pipeline, which keeps what it decoded, against decoding and resampling anew each epoch.
 
 The other side is a plain Python generator that reads and resamples each file with librosa whenever it comes up, as the published scripts do.
-Both run in this process, one after the other, several times in turn; the ratio of the medians is what counts, not the figures.
+Both run in this process, in turn; the ratio of the medians is what counts, not the figures. With rounds = 0 only the first pass and its memory.
 """
 
 datasets = "datasets/"  # folder of recordings in any of the three layouts
-most = 600  # clips to read at most
+number = 600  # clips an epoch; recordings are used several times if there are fewer
 batch_size = 64  # clips a batch
 rounds = 3  # epochs of each, in turn
 
+import resource  # noqa: E402
 import statistics  # noqa: E402
 import sys  # noqa: E402
 import time  # noqa: E402
@@ -47,7 +48,8 @@ def rate(batches):
 
 def main():
     layout, folder, recordings = find_dataset(datasets)
-    recordings = [r for r in recordings if r.split == "train"][:most]
+    recordings = [r for r in recordings if r.split == "train"]
+    recordings = (recordings * (number // len(recordings) + 1))[:number]
     kinds = (tf.TensorSpec((NUM_SAMPLES,), tf.float32), tf.TensorSpec((), tf.int32))
     start = time.perf_counter()
     clips, used, _ = decoded(recordings)
@@ -57,13 +59,16 @@ def main():
         "pipeline": training_batches(clips, len(used), batch_size, 0),
         "pipeline with augmentation": training_batches(clips, len(used), batch_size, 0, Augmentation()),
     }
-    for batches in ways.values():
+    for batches in ways.values() if rounds else ():
         next(iter(batches))  # tracing and lazy imports are not reading
     rates = {name: [] for name in ways}
     for _ in range(rounds):
         for name, batches in ways.items():
             rates[name].append(rate(batches))
-    print(f"{len(recordings)} {layout} clips from {folder}; the pipeline's first pass, decoding everything: {first:.0f} clips/s\n")
+    print(f"{len(recordings)} {layout} clips from {folder}; the pipeline's first pass, decoding everything: {first:.0f} clips/s")
+    print(f"peak memory of the process: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.2f} GiB\n")
+    if not rounds:
+        return
     print("| one epoch of reading | clips/s, median | ratio |\n|---|---|---|")
     slowest = statistics.median(rates["plain generator"])
     for name, values in rates.items():

@@ -1,4 +1,4 @@
-"""What the classifier in `classifier_checkpoint` hears of the test takes, as recorded, moved, louder and fainter, and how its perceptual loss orders clips.
+"""What a classifier hears of the test takes, as recorded, moved, louder and fainter, and how its perceptual loss orders clips.
 
 FSDD recordings; the test takes are never trained or selected on. Prints Markdown.
 """
@@ -39,7 +39,9 @@ def variants(recordings):
         found[f"moved by {part:.0%} of the room left in the second"] = np.stack(moved)
     for gain in (-15, 15):
         found[f"{gain:+d} dB"] = clips * 10 ** (gain / 20)
-    found["centred, peak 0.9 (as a generator's clips are)"] = np.stack([read_clip(r.path, preparation=Preparation(0.9, "center")) for r in recordings])
+    found["centred, peak 0.9 (as a generator's clips are)"] = np.stack(
+        [read_clip(r.path, preparation=Preparation(0.9, "center")) for r in recordings]
+    )
     return found
 
 

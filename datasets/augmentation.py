@@ -9,6 +9,7 @@ import tensorflow as tf
 
 FRAME = 128  # samples, the grain of the search for the audible part
 AUDIBLE = 0.03  # of a clip's peak: what is fainter at either end may leave the clip
+EDGES = 0.25  # makes a sixth of the clips begin with the first sample and a sixth end with the last: recordings often do
 EQ_POINTS = 9  # of the random frequency response, evenly from 0 Hz to 8,192 Hz
 
 
@@ -48,7 +49,8 @@ def _moved(waveform, seeds, how):
     speed = tf.exp(tf.random.stateless_uniform((n, 1), seeds[0], -bound, bound))
     speed = tf.maximum(speed, tf.minimum((stop - start) / samples, 1.0))  # slower would not fit
     room = samples - (stop - start) / speed
-    offset = tf.random.stateless_uniform((n, 1), seeds[1]) * room if how.position else tf.minimum(start, room)
+    place = tf.clip_by_value(tf.random.stateless_uniform((n, 1), seeds[1], -EDGES, 1 + EDGES), 0.0, 1.0)
+    offset = place * room if how.position else tf.minimum(start, room)
     time = (tf.range(samples, dtype=tf.float32)[None] - offset) * speed + start  # [n, samples], where each sample comes from
     floor = tf.floor(time)
     padded = tf.pad(waveform, [[0, 0], [2, 2]])  # outside the recording there is silence

@@ -12,7 +12,7 @@ import common.startup  # noqa: E402, F401
 @pytest.fixture(scope="session")
 def fsdd():
     """The folder of FSDD recordings; tests that need real speech are skipped without it."""
-    for folder in (os.environ.get("FSDD"), ROOT / "datasets/fsdd", ROOT / "../shared/fsdd"):
+    for folder in (os.environ.get("FSDD"), ROOT / "datasets/fsdd", ROOT / "datasets/fsdd/recordings", ROOT / "../shared/fsdd"):
         if folder and any(Path(folder).glob("0_*.wav")):
             return Path(folder)
     pytest.skip("no FSDD recordings: set FSDD to their folder, or put them into datasets/fsdd (datasets/README.md)")
