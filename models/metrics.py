@@ -48,3 +48,17 @@ def log_spectral_distance(original, reconstruction):
     difference = 20 * np.log10(np.maximum(np.maximum(x, floor), tiny) / np.maximum(np.maximum(y, floor), tiny))  # [n, frames, bins]
     frames = np.sqrt((difference**2).mean(axis=2))
     return np.where(heard, frames, 0).sum(axis=1) / np.maximum(heard.sum(axis=1), 1)
+
+
+def inception_score(probabilities, splits=2):
+    """Inception score of class probabilities [n, classes] → (mean, standard deviation) over `splits` equal parts of the clips, in order.
+
+    exp of the mean over clips of KL(p(y|x) ‖ p(y)), natural logarithms (Salimans et al., arXiv 1606.03498). 1 is worst, the number of classes best.
+    """
+    scores = []
+    for part in np.array_split(np.asarray(probabilities, np.float64), splits):
+        marginal = part.mean(axis=0)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            terms = np.where(part > 0, part * (np.log(part) - np.log(marginal)), 0)
+        scores.append(np.exp(terms.sum(axis=1).mean()))
+    return float(np.mean(scores)), float(np.std(scores))

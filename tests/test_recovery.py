@@ -12,7 +12,7 @@ from run_script import run_script
 
 from models.audio import write_wav
 from models.levenberg_marquardt import minimise
-from models.metrics import latent_mse, log_spectral_distance, snr_db
+from models.metrics import inception_score, latent_mse, log_spectral_distance, snr_db
 from models.recovery import PublishedObjective, random_latent, recover
 from models.residual import Residual, condition_number
 from models.wavegan import load_wavegan
@@ -114,6 +114,9 @@ def test_metrics_at_their_extremes():
     x = rng.normal(0, 0.1, (2, 16384)).astype(np.float32)
     assert np.allclose(snr_db(x, 0.9 * x), 20) and (snr_db(x, x) == 200).all() and np.allclose(snr_db(x, 0 * x), 0)
     assert np.allclose(log_spectral_distance(x, x), 0) and np.allclose(log_spectral_distance(x, 10 * x), 20, atol=0.1)
+    certain = np.tile(np.eye(10), (6, 1))
+    assert inception_score(certain) == pytest.approx((10, 0)) and inception_score(certain[[3] * 20]) == pytest.approx((1, 0))
+    assert inception_score(np.full((8, 10), 0.1), 4) == pytest.approx((1, 0))
     assert (log_spectral_distance(0 * x, x) == 0).all() and np.isfinite(log_spectral_distance(x, 0 * x)).all()
 
 

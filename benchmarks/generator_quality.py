@@ -1,0 +1,77 @@
+"""How good a generator is: what the classifier hears in its samples, how loud they are, and how well each latent coordinate is heard.
+
+Prints the inception score, the share of each digit, the share of faint samples and the median condition number of the Jacobian, beside the inception
+score of real clips of the test split where there are any, and draws samples beside real clips into waves/generator.png.
+"""
+
+num_samples = 1000  # samples that are judged
+num_jacobians = 100  # samples whose Jacobian is taken, 0 for none
+faint = 0.02  # RMS below which a sample counts as faint
+seed = 0  # of the latent vectors
+checkpoint = "checkpoint/"  # folder with the generator
+classifier_checkpoint = "classifier_checkpoint/"  # folder with the classifier
+datasets = "datasets/"  # folder with recordings; without any, there is nothing beside the samples
+output = "waves/generator.png"  # file for the picture
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from common.settings import from_shell
+
+from_shell(globals())
+
+import common.startup  # noqa: F401
+
+import numpy as np
+
+from common.files import written_whole
+from common.script import one_line_errors
+from common.tensorboard import spectrogram_figure
+from datasets.layouts import DIGITS, find_dataset
+from models.audio import read_clip
+from models.classifier import load_classifier
+from models.metrics import inception_score
+from models.recovery import generate, random_latent
+from models.residual import condition_number
+from models.tf1_graph import CheckpointError
+from models.wavegan import load_wavegan
+
+
+def heard(name, clips, classifier):
+    probabilities = classifier.predict(clips, 64, verbose=0)
+    mean, deviation = inception_score(probabilities)
+    shares = np.bincount(probabilities.argmax(axis=1), minlength=10) / len(clips)
+    print(f"{name}: {len(clips)} clips, inception score {mean:.2f} ± {deviation:.2f}")
+    print("  heard as " + ", ".join(f"{digit} {share:.1%}" for digit, share in zip(DIGITS, shares)))
+
+
+def main():
+    generator, classifier = load_wavegan(checkpoint), load_classifier(classifier_checkpoint)
+    print(f"Generator: {generator.description}, from {checkpoint}")
+    z = random_latent(generator, num_samples, seed)
+    samples = generate(generator, z)[..., 0]
+    heard("samples", samples, classifier)
+    rms = samples.std(axis=1)
+    print(f"  RMS {np.median(rms):.3f} in the median, {(rms < faint).mean():.1%} below {faint}")
+    if num_jacobians:
+        conditions = condition_number(generator, z[:num_jacobians])
+        print(f"  condition number of the Jacobian {np.median(conditions):.0f} in the median, {conditions.max():.0f} at most, of {len(conditions)}")
+    pictures = [samples[:16]]
+    try:
+        recordings = [r for r in find_dataset(datasets)[2] if r.split == "test"]
+        recordings = [recordings[i] for i in np.random.default_rng(seed).permutation(len(recordings))]  # the score's splits are not by digit
+        real = np.stack([read_clip(r.path, preparation=generator.preparation) for r in recordings])
+        heard("real clips of the test split", real, classifier)
+        pictures.append(real[:16])
+    except FileNotFoundError as error:
+        print(f"No real clips beside them: {error}")
+    figure = spectrogram_figure(pictures)
+    with written_whole(output) as file:
+        figure.savefig(file, format="png", dpi=80)
+    print(f"The first samples, and real clips below them, are in {output}")
+
+
+if __name__ == "__main__":
+    with one_line_errors(__file__, CheckpointError, FileNotFoundError, ValueError):
+        main()
