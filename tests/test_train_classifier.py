@@ -50,7 +50,7 @@ def run_here(arguments, monkeypatch):
 
 def losses(output):
     """{epoch: training loss} of what was printed."""
-    return {int(epoch): float(loss) for epoch, loss in re.findall(r"Epoch (\d+)/.*\n.* loss: ([\d.]+)", output)}
+    return {int(epoch): float(loss) for epoch, loss in re.findall(r"Epoch (\d+)/.*?- loss: ([\d.]+)", output, re.DOTALL)}
 
 
 def test_killed_in_mid_epoch_resumed_on_two_devices_and_repeated(recordings, tmp_path, monkeypatch, capsys):
