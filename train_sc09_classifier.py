@@ -23,34 +23,29 @@ seed = 0  # of the weights, the order of the clips and the augmentation
 xla = True  # compile the network with XLA: a minute at the start, a sixth faster after (measured on a CPU)
 devices = ""  # for example "GPU:0,GPU:1"; by default every GPU there is
 
-import sys  # noqa: E402
-from pathlib import Path  # noqa: E402
-
-import common.startup  # noqa: E402, F401
-from common.settings import from_shell  # noqa: E402
+from common.settings import from_shell
 
 from_shell(globals())
 
-import keras  # noqa: E402
-import numpy as np  # noqa: E402
+import common.startup  # noqa: F401
 
-from common.best import KeepBest  # noqa: E402
-from common.devices import training_strategy  # noqa: E402
-from common.report import write_report  # noqa: E402
-from common.training import backup, make_room  # noqa: E402
-from datasets.augmentation import Augmentation  # noqa: E402
-from datasets.layouts import DIGITS, SPLITS, counts, find_dataset  # noqa: E402
-from datasets.pipeline import decoded, evaluation_batches, training_batches  # noqa: E402
-from models.classifier import FILES, WEIGHTS, build_classifier, load_classifier  # noqa: E402
-from models.saving import save_network  # noqa: E402
+import sys
+from pathlib import Path
 
+import keras
+import numpy as np
+from tqdm import tqdm
 
-def progress(split):
-    def tell(done, total):
-        if sys.stdout.isatty() or done == total:
-            print(f"\rreading {split}: {done} of {total}", end="\n" if done == total else "", flush=True)
-
-    return tell
+from common.best import KeepBest
+from common.devices import training_strategy
+from common.report import write_report
+from common.script import one_line_errors
+from common.training import backup, make_room
+from datasets.augmentation import Augmentation
+from datasets.layouts import DIGITS, SPLITS, counts, find_dataset
+from datasets.pipeline import decoded, evaluation_batches, training_batches
+from models.classifier import FILES, WEIGHTS, build_classifier, load_classifier
+from models.saving import save_network
 
 
 def export(network):
@@ -64,7 +59,9 @@ def main():
     print(f"{layout} in {folder}:\n{counts(recordings)}")
     clips, names = {}, {}
     for split in SPLITS:
-        clips[split], read, unreadable = decoded([r for r in recordings if r.split == split], tell=progress(split))
+        part = [r for r in recordings if r.split == split]
+        with tqdm(total=len(part), desc=f"reading {split}", unit="recording", disable=None) as bar:
+            clips[split], read, unreadable = decoded(part, tell=lambda done, total, bar=bar: bar.update(done - bar.n))
         names[split] = [r.path.stem for r in read]
         for problem in unreadable:
             print(f"skipped {problem}")
@@ -102,9 +99,5 @@ def main():
 
 
 if __name__ == "__main__":
-    try:
+    with one_line_errors(__file__, ValueError, interrupted="stopped; started again, it goes on after the last whole epoch"):
         main()
-    except (OSError, ValueError) as problem:
-        raise SystemExit(f"train_sc09_classifier.py: {problem}") from None
-    except KeyboardInterrupt:
-        raise SystemExit("\nstopped; started again, it goes on after the last whole epoch") from None

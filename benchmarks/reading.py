@@ -9,26 +9,27 @@ number = 600  # clips an epoch; recordings are used several times if there are f
 batch_size = 64  # clips a batch
 rounds = 3  # epochs of each, in turn
 
-import resource  # noqa: E402
-import statistics  # noqa: E402
-import sys  # noqa: E402
-import time  # noqa: E402
-from pathlib import Path  # noqa: E402
+import resource
+import statistics
+import sys
+import time
+from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-import common.startup  # noqa: E402, F401
-from common.settings import from_shell  # noqa: E402
+import common.startup  # noqa: F401
+
+from common.settings import from_shell
 
 from_shell(globals())
 
-import librosa  # noqa: E402
-import numpy as np  # noqa: E402
-import tensorflow as tf  # noqa: E402
+import librosa
+import numpy as np
+import tensorflow as tf
 
-from datasets.augmentation import Augmentation  # noqa: E402
-from datasets.layouts import find_dataset  # noqa: E402
-from datasets.pipeline import decoded, training_batches  # noqa: E402
-from models.audio import NUM_SAMPLES, PUBLISHED_GAIN, SAMPLE_RATE  # noqa: E402
+from datasets.augmentation import Augmentation
+from datasets.layouts import find_dataset
+from datasets.pipeline import decoded, training_batches
+from models.audio import NUM_SAMPLES, PUBLISHED_GAIN, SAMPLE_RATE
 
 
 def plain(recordings):

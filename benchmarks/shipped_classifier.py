@@ -8,21 +8,22 @@ classifier_checkpoint = "classifier_checkpoint/"  # folder of the classifier
 triples = 100  # clips compared with themselves, another take of the same digit and speaker, another digit of the same speaker
 seed = 0  # of the choice of triples
 
-import sys  # noqa: E402
-from pathlib import Path  # noqa: E402
+import sys
+from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-import common.startup  # noqa: E402, F401
-from common.settings import from_shell  # noqa: E402
+import common.startup  # noqa: F401
+
+from common.settings import from_shell
 
 if __name__ == "__main__":
     from_shell(globals())
 
-import numpy as np  # noqa: E402
+import numpy as np
 
-from datasets.layouts import find_dataset  # noqa: E402
-from models.audio import NUM_SAMPLES, SAMPLE_RATE, Preparation, read_clip  # noqa: E402
-from models.classifier import TAPS, PerceptualLoss, load_classifier  # noqa: E402
+from datasets.layouts import find_dataset
+from models.audio import NUM_SAMPLES, SAMPLE_RATE, Preparation, read_clip
+from models.classifier import TAPS, PerceptualLoss, load_classifier
 
 
 def audible_length(clip):

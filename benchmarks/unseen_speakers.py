@@ -15,24 +15,25 @@ batch_size = 32  # clips a step
 learning_rate = 0.002  # Adam's, falling to nothing along a cosine
 seed = 0  # of the weights, the order of the clips and the augmentation
 
-import json  # noqa: E402
-import sys  # noqa: E402
-from pathlib import Path  # noqa: E402
+import json
+import sys
+from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-import common.startup  # noqa: E402, F401
-from common.settings import from_shell  # noqa: E402
+import common.startup  # noqa: F401
+
+from common.settings import from_shell
 
 from_shell(globals())
 
-import keras  # noqa: E402
-import numpy as np  # noqa: E402
+import keras
+import numpy as np
 
-from common.files import written_whole  # noqa: E402
-from datasets.augmentation import Augmentation  # noqa: E402
-from datasets.layouts import find_dataset  # noqa: E402
-from datasets.pipeline import decoded, evaluation_batches, training_batches  # noqa: E402
-from models.classifier import build_classifier  # noqa: E402
+from common.files import written_whole
+from datasets.augmentation import Augmentation
+from datasets.layouts import find_dataset
+from datasets.pipeline import decoded, evaluation_batches, training_batches
+from models.classifier import build_classifier
 
 
 def measure(network, initial, clips, speaker, augment):

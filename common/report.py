@@ -5,12 +5,12 @@ from pathlib import Path
 import matplotlib
 
 matplotlib.use("Agg")
-import matplotlib.pyplot as plt  # noqa: E402
-import numpy as np  # noqa: E402
-import tensorflow as tf  # noqa: E402
+import matplotlib.pyplot as plt
+import numpy as np
+import tensorflow as tf
 
-from common.files import written_whole  # noqa: E402
-from models.audio import SAMPLE_RATE, write_wav  # noqa: E402
+from common.files import written_whole
+from models.audio import SAMPLE_RATE, write_wav
 
 
 def confusion_matrix(spoken, heard, classes):
