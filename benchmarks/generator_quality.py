@@ -60,6 +60,8 @@ def main():
     pictures = [samples[:16]]
     try:
         recordings = [r for r in find_dataset(datasets)[2] if r.split == "test"]
+        if not recordings:
+            raise FileNotFoundError(f"{datasets}: no test split there")
         recordings = [recordings[i] for i in np.random.default_rng(seed).permutation(len(recordings))]  # the score's splits are not by digit
         real = np.stack([read_clip(r.path, preparation=generator.preparation) for r in recordings])
         heard("real clips of the test split", real, classifier)
