@@ -43,7 +43,7 @@ def _steps(z, normal, gradient, damping, bound):
     return np.clip(trials, -bound, bound)
 
 
-def minimise(evaluate, linearise, z, *, max_iter=100, bound=1.0, tolerance=1e-4, target=0.0, report=None):
+def minimise(evaluate, linearise, z, *, max_iter=100, bound=1.0, tolerance=1e-3, target=0.0, report=None):
     """Descends from z [n, k], all problems side by side; each one stops by itself.
 
     evaluate(z [m, k], index [m]) → objectives [m] of problems `index` at z.
