@@ -156,7 +156,7 @@ def test_the_script_end_to_end(tmp_path, folder, generator, capsys):
     (output / "cut.npy").unlink()
     assert run_script(SCRIPT, *arguments) == 0
     printed = capsys.readouterr().out
-    assert "5 of 6 recordings are done" in printed and printed.count(" dB") == 1
+    assert "5 of 6 recordings are done" in printed and printed.count(" iterations") == 1
     assert run_script(SCRIPT, *arguments, "--seed=1", "--max_iter=1", "--restarts=0") == 0
     assert "other settings" in capsys.readouterr().out and (output / "recovery_previous.csv").exists()
 
