@@ -72,7 +72,10 @@ def read_recordings(preparation):
         recordings = [r for r in recordings if r.split != "test"]
         print(f"{folder}: {layout}, {len(recordings)} recordings outside its test part")
     except FileNotFoundError:
-        recordings = [Recording(path, 0, "", "train") for path in find_recordings(datasets, below=True)]
+        try:
+            recordings = [Recording(path, 0, "", "train") for path in find_recordings(datasets, below=True)]
+        except ScriptError as error:
+            raise ScriptError(f"{datasets}: no recordings there; datasets/README.md says how to get some") from error
         print(f"{datasets}: {len(recordings)} recordings")
     with tqdm(total=len(recordings), unit="recording", disable=None) as bar:
         clips, left, unreadable = decoded(recordings, preparation=preparation, tell=lambda done, total: bar.update(done - bar.n))
