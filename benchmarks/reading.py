@@ -26,6 +26,7 @@ import librosa
 import numpy as np
 import tensorflow as tf
 
+from common.script import one_line_errors
 from datasets.augmentation import Augmentation
 from datasets.layouts import find_dataset
 from datasets.pipeline import decoded, training_batches
@@ -77,7 +78,5 @@ def main():
 
 
 if __name__ == "__main__":
-    try:
+    with one_line_errors(__file__, ValueError):
         main()
-    except (OSError, ValueError) as problem:
-        raise SystemExit(f"reading.py: {problem}") from None

@@ -21,6 +21,7 @@ if __name__ == "__main__":
 
 import numpy as np
 
+from common.script import one_line_errors
 from datasets.layouts import find_dataset
 from models.audio import NUM_SAMPLES, SAMPLE_RATE, Preparation, read_clip
 from models.classifier import TAPS, PerceptualLoss, load_classifier
@@ -91,7 +92,5 @@ def main():
 
 
 if __name__ == "__main__":
-    try:
+    with one_line_errors(__file__, ValueError):
         main()
-    except (OSError, ValueError) as problem:
-        raise SystemExit(f"shipped_classifier.py: {problem}") from None

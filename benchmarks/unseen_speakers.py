@@ -30,6 +30,7 @@ import keras
 import numpy as np
 
 from common.files import written_whole
+from common.script import one_line_errors
 from datasets.augmentation import Augmentation
 from datasets.layouts import find_dataset
 from datasets.pipeline import decoded, evaluation_batches, training_batches
@@ -87,7 +88,5 @@ def main():
 
 
 if __name__ == "__main__":
-    try:
+    with one_line_errors(__file__, ValueError):
         main()
-    except (OSError, ValueError) as problem:
-        raise SystemExit(f"unseen_speakers.py: {problem}") from None

@@ -4,13 +4,12 @@ import numpy as np
 import tensorflow as tf
 
 from datasets.augmentation import augment
-from models.audio import NUM_SAMPLES, AudioError, Preparation, read_clip
+from models.audio import NUM_SAMPLES, PUBLISHED, AudioError, read_clip
 
-AS_PUBLISHED = Preparation()  # level and position as recorded
 MOST_UNREADABLE = 0.01  # a share above which something is wrong with the data set, not with a file
 
 
-def decoded(recordings, *, preparation=AS_PUBLISHED, tell=lambda done, total: None):
+def decoded(recordings, *, preparation=PUBLISHED, tell=lambda done, total: None):
     """Reads every recording once, several at a time, into a tf.data cache in memory.
 
     recordings: list of datasets.layouts.Recording. preparation: see models.audio. tell: called with the count read so far and the total.
