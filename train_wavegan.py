@@ -15,6 +15,9 @@ generator_rate = 0.0003  # learning rate of generator and encoder
 discriminator_rate = 0.00015  # learning rate of the discriminators
 peak = 0.9  # level of every clip, its largest absolute sample
 shift = 800  # largest random displacement of a clip from the middle of the second, samples
+lowpass = 0.0  # Hz, cut-off of a filter behind the generator, for recordings of a lower rate: 4000 for those of 8 kHz; 0: none
+judged_every = 5  # epochs between two looks at the inception score of 1,000 samples, for TensorBoard; 0: none
+classifier_checkpoint = "classifier_checkpoint/"  # folder with the classifier that judges them; it has no part in the training
 warm_start = False  # begin a new run from the generator in checkpoint/ and its companions.npz instead of from random weights
 seed = 0  # of the order of the clips and their displacement
 
@@ -37,12 +40,14 @@ from common.script import ScriptError, one_line_errors
 from common.tensorboard import log_sounds
 from common.training import backup, make_room
 from datasets.layouts import Recording, find_dataset
-from datasets.pipeline import decoded
+from datasets.pipeline import decoded, displaced_batches
 from models.audio import Preparation
-from models.recovery import random_latent
-from models.tf1_export import EXPORTED, export_wavegan, wavegan_variables
+from models.classifier import load_classifier
+from models.metrics import inception_score
+from models.recovery import generate, random_latent
+from models.tf1_export import EXPORTED, export_wavegan
 from models.tf1_graph import checkpoint_prefix, freeze
-from models.wavegan_training import WaveGANTraining
+from models.wavegan_training import UNLABELLED, WaveGANTraining
 
 COMPANIONS = "companions.npz"  # encoder and discriminators
 
@@ -59,10 +64,26 @@ class Export(keras.callbacks.Callback):
         model = self.model
         make_room(checkpoint, (*EXPORTED, "clip.json", COMPANIONS))
         self.preparation.write(Path(checkpoint) / "clip.json")
-        export_wavegan(checkpoint, wavegan_variables(model.averaged), int(model.step))
+        export_wavegan(checkpoint, model.exported(), int(model.step))
         with written_whole(Path(checkpoint) / COMPANIONS) as file:
             np.savez(file, **model.companions())
         log_sounds(self.writer, "samples", np.asarray(model(random_latent(model, self.samples, seed)))[..., 0], int(model.step))
+
+
+class Judged(keras.callbacks.Callback):
+    """Every few epochs the inception score of samples, for TensorBoard."""
+
+    def __init__(self, classifier, writer, samples=1000):
+        super().__init__()
+        self.classifier, self.writer, self.samples = classifier, writer, samples
+
+    def on_epoch_end(self, epoch, logs=None):
+        if (epoch + 1) % judged_every:
+            return
+        z = random_latent(self.model, self.samples, seed)
+        mean, _ = inception_score(self.classifier.predict(generate(self.model, z)[..., 0], 64, verbose=0))
+        with self.writer.as_default(step=int(self.model.step)):
+            tf.summary.scalar("inception_score", mean)
 
 
 def read_recordings(preparation):
@@ -73,7 +94,7 @@ def read_recordings(preparation):
         print(f"{folder}: {layout}, {len(recordings)} recordings outside its test part")
     except FileNotFoundError:
         try:
-            recordings = [Recording(path, 0, "", "train") for path in find_recordings(datasets, below=True)]
+            recordings = [Recording(path, UNLABELLED, "", "train") for path in find_recordings(datasets, below=True)]
         except ScriptError as error:
             raise ScriptError(f"{datasets}: no recordings there; datasets/README.md says how to get some") from error
         print(f"{datasets}: {len(recordings)} recordings")
@@ -81,17 +102,7 @@ def read_recordings(preparation):
         clips, left, unreadable = decoded(recordings, preparation=preparation, tell=lambda done, total: bar.update(done - bar.n))
     for reason in unreadable:
         print(f"left out: {reason}")
-    return clips.map(lambda waveform, digit: waveform), len(left)
-
-
-def batches(clips, count):
-    """Endless batches [batch_size, 16384] of displaced clips in random order."""
-    random = tf.random.Generator.from_seed(seed)
-
-    def displaced(waveform):
-        return tf.roll(tf.cast(waveform, tf.float32), random.uniform((), -shift, shift + 1, tf.int32), axis=0)
-
-    return clips.shuffle(count, seed=seed).repeat().map(displaced).batch(batch_size, drop_remainder=True).prefetch(4)
+    return clips, len(left)
 
 
 def main():
@@ -103,7 +114,7 @@ def main():
     preparation = Preparation(peak, "center", shift)
     writable_folder(checkpoint)
     clips, count = read_recordings(preparation)
-    model = WaveGANTraining(width)
+    model = WaveGANTraining(width, lowpass=lowpass)
     model.compile(generator_rate, discriminator_rate)
     model.build((None, model.latent_dim))
     state = backup(checkpoint)
@@ -111,13 +122,19 @@ def main():
         _, variables = freeze(Path(checkpoint) / "infer.meta", prefix := checkpoint_prefix(checkpoint))
         model.go_on_from(variables, np.load(Path(checkpoint) / COMPANIONS), tf.train.load_variable(prefix, "global_step"))
         print(f"Going on from the generator in {checkpoint}, {int(model.step)} steps old")
+    callbacks = [state, export := Export(preparation), keras.callbacks.TensorBoard(logs, write_graph=False)]
+    if judged_every:
+        try:
+            callbacks.append(Judged(load_classifier(classifier_checkpoint), export.writer))
+        except FileNotFoundError as error:
+            print(f"Samples are not judged: {error}")
     print(f"Training state is kept in {state.backup_dir}/; losses and sounds: tensorboard --logdir {logs}")
     model.fit(
-        batches(clips, count),
+        displaced_batches(clips, count, batch_size, shift, seed),
         steps_per_epoch=steps,
         epochs=epochs,
         shuffle=False,  # the batches are shuffled already
-        callbacks=[state, Export(preparation), keras.callbacks.TensorBoard(logs, write_graph=False)],
+        callbacks=callbacks,
     )
     print(f"{int(model.step)} steps done; the generator is in {checkpoint}/. More: a larger --epochs. Listen: python generate.py")
 

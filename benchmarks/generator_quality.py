@@ -1,7 +1,8 @@
 """How good a generator is: what the classifier hears in its samples, how loud they are, and how well each latent coordinate is heard.
 
 Prints the inception score, the share of each digit, the share of faint samples and the median condition number of the Jacobian, beside the inception
-score of real clips of the test split where there are any, and draws samples beside real clips into waves/generator.png.
+score of real clips of the test split where there are any; how far samples and those clips are from the nearest training clip, in the classifier's
+last features, which tells copies; and draws samples beside real clips into waves/generator.png.
 """
 
 num_samples = 1000  # samples that are judged
@@ -23,11 +24,14 @@ from_shell(globals())
 
 import common.startup  # noqa: F401
 
+import keras
 import numpy as np
+from tqdm import tqdm
 
 from common.files import written_whole
 from common.script import one_line_errors
 from common.tensorboard import spectrogram_figure
+from datasets.held_out import held_out_clips
 from datasets.layouts import DIGITS, find_dataset
 from models.audio import read_clip
 from models.classifier import load_classifier
@@ -46,6 +50,13 @@ def heard(name, clips, classifier):
     print("  heard as " + ", ".join(f"{digit} {share:.1%}" for digit, share in zip(DIGITS, shares)))
 
 
+def nearest(clips, known, classifier):
+    """Euclidean distance of each clip to the nearest of `known` in the features that the classifier's last layer sees → [n]."""
+    network = keras.Model(classifier.input, classifier.get_layer("average_pool").output)
+    a, b = (network.predict(waveforms, 64, verbose=0) for waveforms in (clips, known))  # [n, features], [m, features]
+    return np.sqrt(np.maximum((a**2).sum(1)[:, None] - 2 * a @ b.T + (b**2).sum(1), 0)).min(axis=1)
+
+
 def main():
     generator, classifier = load_wavegan(checkpoint), load_classifier(classifier_checkpoint)
     print(f"Generator: {generator.description}, from {checkpoint}")
@@ -59,12 +70,13 @@ def main():
         print(f"  condition number of the Jacobian {np.median(conditions):.0f} in the median, {conditions.max():.0f} at most, of {len(conditions)}")
     pictures = [samples[:16]]
     try:
-        recordings = [r for r in find_dataset(datasets)[2] if r.split == "test"]
-        if not recordings:
-            raise FileNotFoundError(f"{datasets}: no test split there")
-        recordings = [recordings[i] for i in np.random.default_rng(seed).permutation(len(recordings))]  # the score's splits are not by digit
-        real = np.stack([read_clip(r.path, preparation=generator.preparation) for r in recordings])
+        real, _, _ = held_out_clips(datasets, generator.preparation, seed=seed)
         heard("real clips of the test split", real, classifier)
+        training = [r.path for r in find_dataset(datasets)[2] if r.split == "train"]
+        training = np.stack([read_clip(path, preparation=generator.preparation) for path in tqdm(training, unit="recording", disable=None)])
+        for name, clips in (("samples", samples), ("real clips of the test split", real)):
+            near = nearest(clips, training, classifier)
+            print(f"{name}: nearest training clip at {np.median(near):.2f} in the median, {near.min():.2f} at least")
         pictures.append(real[:16])
     except FileNotFoundError as error:
         print(f"No real clips beside them: {error}")

@@ -27,7 +27,7 @@ import tensorflow as tf
 
 from models.tf1_export import export_wavegan, wavegan_variables
 from models.wavegan import load_wavegan
-from models.wavegan_training import build_generator
+from models.wavegan_networks import build_generator
 
 
 def seconds(function, z):

@@ -8,7 +8,15 @@ from pathlib import Path
 from common.files import written_whole
 
 COLUMNS = ("file", "method", "solver", "iterations", "objective", "snr_db", "seconds")
-NOT_OF_THE_RESULT = ("files", "output", "batch_size", "overwrite", "checkpoint", "classifier_checkpoint")  # settings that change no result
+NOT_OF_THE_RESULT = (
+    "files",
+    "output",
+    "batch_size",
+    "overwrite",
+    "checkpoint",
+    "classifier_checkpoint",
+    "inverse_mapping_checkpoint",
+)  # settings that change no result
 
 
 class Results:

@@ -69,6 +69,21 @@ def training_batches(dataset, count, batch_size, seed, how=None):
     return _in_memory(tf.data.Dataset.zip(batches, seeds).map(changed, tf.data.AUTOTUNE).prefetch(2))
 
 
+def displaced_batches(dataset, count, batch_size, shift, seed):
+    """Endless batches (waveform float32 [batch, 16384], digit int32 [batch]) of clips moved, around the end, by up to `shift` samples either way.
+
+    The same seed gives the same batches, so that skipping those of an earlier run goes on where it ended.
+    """
+    clips = dataset.shuffle(count, seed=seed).repeat()
+    seeds = tf.data.Dataset.random(seed).batch(2)
+
+    def displaced(clip, fresh):
+        waveform, digit = _as_float32(*clip)
+        return tf.roll(waveform, tf.random.stateless_uniform((), fresh, -shift, shift + 1, tf.int32), axis=0), digit
+
+    return _in_memory(tf.data.Dataset.zip(clips, seeds).map(displaced).batch(batch_size, drop_remainder=True).prefetch(4))
+
+
 def _as_float32(waveform, digit):
     return tf.cast(waveform, tf.float32), digit
 

@@ -43,7 +43,7 @@ def _steps(z, normal, gradient, damping, bound):
     return np.clip(trials, -bound, bound)
 
 
-def minimise(evaluate, linearise, z, *, max_iter=100, bound=1.0, tolerance=1e-3, target=0.0, report=None):
+def minimise(evaluate, linearise, z, *, max_iter=100, bound=1.0, tolerance=1e-3, target=0.0, smoothing=WIDEST, report=None):
     """Descends from z [n, k], all problems side by side; each one stops by itself.
 
     evaluate(z [m, k], index [m]) → objectives [m] of problems `index` at z.
@@ -51,6 +51,7 @@ def minimise(evaluate, linearise, z, *, max_iter=100, bound=1.0, tolerance=1e-3,
     averaged over normal noise of standard deviation `smoothing` around z.
     max_iter: Jacobians at most. tolerance: a problem ends when two iterations in a row, without noise, each gain less than this share.
     target: a problem ends at an objective below this, a number or one for each problem. report(active): called after each iteration.
+    smoothing: at the first iteration, about the error that z begins with.
     Returns a Solution.
     """
     z = np.clip(np.array(z, np.float64), -bound, bound)
@@ -58,7 +59,7 @@ def minimise(evaluate, linearise, z, *, max_iter=100, bound=1.0, tolerance=1e-3,
     target = np.broadcast_to(target, n)
     objective, iterations = np.full(n, np.inf), np.zeros(n, int)
     damping, idle = np.full(n, 1e-2), np.zeros(n, int)
-    smoothing, factor = np.full(n, WIDEST), np.full(n, FACTOR)
+    smoothing, factor = np.full(n, smoothing, np.float64), np.full(n, FACTOR)
     active = np.arange(n)
     for _ in range(max_iter):
         start, gradients, normals = linearise(z[active], active, smoothing[active])

@@ -1,7 +1,7 @@
-"""The latent vector of a recording by optimisation (paper section 3.3).
+"""The latent vector of a recording (paper section 3): predicted, optimised, or both.
 
-`recover` takes target waveforms and a generator and returns the latent vectors whose sounds are closest. Two solvers: the paper's L-BFGS-B on mean
-absolute errors, and Levenberg–Marquardt, which recovers synthesized clips exactly where the first stops short.
+`recover` takes target waveforms and a generator and returns the latent vectors whose sounds are closest. Two solvers optimise: the paper's L-BFGS-B
+on mean absolute errors, and Levenberg–Marquardt, which recovers synthesized clips exactly where the first stops short.
 """
 
 from dataclasses import dataclass, field
@@ -11,21 +11,23 @@ import scipy.optimize
 import tensorflow as tf
 
 from models.audio import spectrogram
-from models.levenberg_marquardt import minimise
+from models.levenberg_marquardt import WIDEST, minimise
 from models.metrics import IDENTICAL_DB, snr_db
 from models.residual import Residual
 
 SOLVERS = ("levenberg_marquardt", "l_bfgs_b")
 CONVERGED = 0.5e-10  # objective at which Levenberg–Marquardt is done: 100 dB
 WORTH_A_RESTART = 0.1  # objective below which an exact answer seems to exist; silence has 0.5
-BATCH = 64  # waveforms generated at once
+BATCH = 64  # waveforms generated, or latent vectors predicted, at once
+NEARER = 0.15  # noise that Levenberg–Marquardt begins with at a prediction, whose error has this order
 
 
 @dataclass
 class Recovery:
     """Recovered latent vectors z [n, latent_dim] and their waveforms [n, num_samples, num_channels], with what it took.
 
-    objective [n] is the solver's own; iterations [n] counts Jacobians (levenberg_marquardt) or iterations (l_bfgs_b), over all starts.
+    objective [n] is the solver's own, for a prediction levenberg_marquardt's; iterations [n] counts Jacobians (levenberg_marquardt) or iterations
+    (l_bfgs_b), over all starts, 0 for a prediction.
     """
 
     z: np.ndarray
@@ -46,12 +48,21 @@ def random_latent(generator, n, seed):
     return np.random.default_rng(seed).uniform(-1, 1, (n, generator.latent_dim)).astype(np.float32)
 
 
+def predict(targets, inverse_mapping):
+    """Latent vectors [n, latent_dim] that an inverse mapping predicts for waveforms [n, num_samples] or [n, num_samples, 1], in batches."""
+    targets = np.asarray(targets, np.float32).reshape(len(targets), -1)
+    parts = [inverse_mapping.predict_on_batch(targets[i : i + BATCH]) for i in range(0, len(targets), BATCH)]
+    return np.concatenate(parts).astype(np.float32)
+
+
 def recover(
     targets,  # waveforms [n, num_samples] or [n, num_samples, num_channels], prepared as the generator's training clips were
     generator,  # models.wavegan.Generator
     *,
+    inverse_mapping=None,  # models.inverse_mapping.InverseMapping, predicts where to begin
+    gradient=True,  # optimise; False: the prediction is the answer
     solver="levenberg_marquardt",  # or "l_bfgs_b", the paper's
-    start=None,  # latent vectors [n, latent_dim] to begin from, in [-1, 1]; None: zeros (levenberg_marquardt), uniform random (l_bfgs_b)
+    start=None,  # latent vectors [n, latent_dim] to begin from in place of a prediction; else zeros (levenberg_marquardt), uniform random (l_bfgs_b)
     max_iter=200,  # iterations a start
     restarts=3,  # levenberg_marquardt: further random starts at most, for a clip that is explained for the most part but not identical yet
     spectral=0.5,  # levenberg_marquardt: weight of the STFT magnitudes in the residual, 0 to 1
@@ -60,11 +71,22 @@ def recover(
     seed=0,  # of the random starts, a number or a list of numbers
     report=None,  # called with the number of clips still being worked on
 ):
-    """Latent vectors whose waveforms are closest to the targets → Recovery. Raises ValueError for an unknown solver or a misshapen target."""
+    """Latent vectors whose waveforms are closest to the targets → Recovery. With both inverse_mapping and gradient it is the paper's hybrid.
+
+    Raises ValueError for an unknown solver, a misshapen target, and for neither a prediction nor a gradient.
+    """
     targets = np.asarray(targets, np.float32).reshape(len(targets), -1, generator.num_channels)
     if targets.shape[1] != generator.num_samples:
         raise ValueError(f"targets have {targets.shape[1]} samples, the generator makes {generator.num_samples}")
-    if solver == "levenberg_marquardt":
+    if inverse_mapping is not None and start is None:
+        start = predict(targets, inverse_mapping)
+    if not gradient:
+        if start is None:
+            raise ValueError("without a gradient recover needs an inverse_mapping, or a start")
+        start = np.asarray(start, np.float32)
+        objective = Residual(generator, targets, spectral).evaluate(start, np.arange(len(start)))
+        found = Recovery(start, generate(generator, start), objective, np.zeros(len(start), int))
+    elif solver == "levenberg_marquardt":
         found = _levenberg_marquardt(targets, generator, start, max_iter, restarts, spectral, seed, report)
     elif solver == "l_bfgs_b":
         found = _l_bfgs_b(targets, generator, start, max_iter, perceptual_loss, perceptual_weight, seed, report)
@@ -77,8 +99,16 @@ def recover(
 def _levenberg_marquardt(targets, generator, start, max_iter, restarts, spectral, seed, report):
     n = len(targets)
     problem = Residual(generator, targets, spectral)
-    z = np.zeros((n, generator.latent_dim)) if start is None else np.asarray(start)
-    best = minimise(problem.evaluate, problem.linearise, z, max_iter=max_iter, target=CONVERGED, report=lambda active: report and report(len(active)))
+    z, smoothing = (np.zeros((n, generator.latent_dim)), WIDEST) if start is None else (np.asarray(start), NEARER)
+    best = minimise(
+        problem.evaluate,
+        problem.linearise,
+        z,
+        max_iter=max_iter,
+        target=CONVERGED,
+        smoothing=smoothing,
+        report=lambda active: report and report(len(active)),
+    )
     for attempt in range(restarts):
         again = np.flatnonzero((snr_db(targets, generate(generator, best.z)) < IDENTICAL_DB) & (best.objective < WORTH_A_RESTART))
         if not len(again):

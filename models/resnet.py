@@ -100,7 +100,8 @@ def resnet(outputs, *, depth=18, base_filters=64, features="log", activation=Non
         raise ValueError(f"a ResNet has {', '.join(map(str, BLOCKS))} layers, not {depth!r}")
     block = Bottleneck if depth in BOTTLENECKS else BasicBlock
     waveform = keras.Input((NUM_SAMPLES,), name="waveform")
-    x = SpectrogramFeatures(features, name="features")(waveform)  # [n, 128, 129, channels]
+    # With mixed precision the first and the last layer stay in 32 bits: decibels and latent vectors need them.
+    x = SpectrogramFeatures(features, name="features", dtype="float32")(waveform)  # [n, 128, 129, channels]
     x = layers.Conv2D(base_filters, 7, 2, "same", name="conv1")(x)  # [n, 64, 65, f]
     x = layers.BatchNormalization(name="bn1")(x)
     x = layers.ReLU(name="relu1")(x)
@@ -110,4 +111,4 @@ def resnet(outputs, *, depth=18, base_filters=64, features="log", activation=Non
         stride = 2 if stage > 1 and index == 0 else 1
         x = block(base_filters * 2 ** (stage - 1), stride, name=block_name)(x)
     x = layers.GlobalAveragePooling2D(name="average_pool")(x)  # [n, 8f]
-    return keras.Model(waveform, layers.Dense(outputs, activation, name="fc")(x), name=name or f"resnet{depth}")
+    return keras.Model(waveform, layers.Dense(outputs, activation, name="fc", dtype="float32")(x), name=name or f"resnet{depth}")

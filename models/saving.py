@@ -10,7 +10,6 @@ import zipfile
 from pathlib import Path
 
 import h5py
-import keras
 import numpy as np
 
 from common.files import written_whole
@@ -48,7 +47,7 @@ def save_network(network, path):
 
     Raises ValueError if a weight does not fit into 16 bits.
     """
-    bare = keras.models.clone_model(network)  # not compiled, so nothing of the training goes into the file
+    bare = type(network).from_config(network.get_config())  # not compiled, so nothing of the training goes into the file
     bare.set_weights(network.get_weights())
     with tempfile.TemporaryDirectory() as folder:
         whole = Path(folder) / "network.keras"

@@ -115,3 +115,10 @@ def blocked_kernel(kernel, block):
         source = out + tap
         blocked[source // block + before, source % block, :, out] = kernel
     return ops.convert_to_tensor(blocked.reshape(len(blocked), block * channels, block * filters)), (int(before), int(after))
+
+
+def blocked_conv(x, kernel, padding, block):
+    """The convolution of `blocked_kernel`: x [n, length, channels] → [n, length, filters], block divides the length."""
+    length, channels = x.shape[1], x.shape[2]
+    filters = kernel.shape[2] // block
+    return ops.reshape(subpixel_conv(ops.reshape(x, (-1, length // block, block * channels)), kernel, padding, 1), (-1, length, filters))

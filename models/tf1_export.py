@@ -14,6 +14,7 @@ from models.audio import NUM_SAMPLES
 
 v1 = tf.compat.v1
 STRIDE = 4
+FILTER = "G/pp_filt/conv1d/kernel"  # WaveGAN's post-processing filter, [taps, 1, 1]
 EXPORTED = ("model.ckpt.data-00000-of-00001", "model.ckpt.index", "infer.meta")  # in the order in which they are put in place
 
 
@@ -45,6 +46,10 @@ def _generator_graph(z, variables):
         shape = [tf.shape(x)[0], 1, int(x.shape[1]) * STRIDE, int(kernel.shape[2])]
         x = tf.nn.conv2d_transpose(x[:, None], kernel, shape, [1, 1, STRIDE, 1], "SAME")[:, 0] + bias
         x = tf.nn.relu(x) if i < 4 else tf.nn.tanh(x)
+    if FILTER in v:
+        taps = int(v[FILTER].shape[0])
+        left = (taps - 1) // 2
+        x = tf.nn.conv1d(tf.pad(x, [[0, 0], [left, taps - 1 - left], [0, 0]]), v[FILTER], 1, "VALID")
     return v, x
 
 
@@ -55,7 +60,7 @@ def _to_int16(x, name):
 def export_wavegan(folder, variables, step=0):
     """Writes the variables of a 16,384-sample generator of kernel 25 into `folder` as infer.meta and model.ckpt.*; each file appears whole.
 
-    variables: as `wavegan_variables` returns them. step: the number of training steps, kept as global_step.
+    variables: as `wavegan_variables` returns them, with or without FILTER. step: the number of training steps, kept as global_step.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)

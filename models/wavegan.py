@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from models.audio import PUBLISHED, Preparation
-from models.subpixel import blocked_kernel, nearest_kernel, subpixel_conv, transposed_kernel
+from models.subpixel import blocked_conv, blocked_kernel, nearest_kernel, subpixel_conv, transposed_kernel
 from models.tf1_graph import CheckpointError, as_function, checkpoint_prefix, freeze, read_graph_def
 
 BATCH_NORM_EPSILON = 1e-3  # WaveGAN's tf.layers.batch_normalization
@@ -94,11 +94,7 @@ class SubpixelWaveGAN(Generator):
         return self._filtered(tf.tanh(subpixel_conv(x, kernel, padding, stride) + bias))  # [n, num_samples, channels]
 
     def _filtered(self, x):
-        if self._filter is None:
-            return x
-        length, channels = x.shape[1], x.shape[2]
-        blocks = tf.reshape(x, (-1, length // FILTER_BLOCK, FILTER_BLOCK * channels))
-        return tf.reshape(subpixel_conv(blocks, *self._filter, 1), (-1, length, 1))
+        return x if self._filter is None else blocked_conv(x, *self._filter, FILTER_BLOCK)
 
     def jacobian(self, z, smoothing):
         """As `Generator.jacobian`; layer by layer, so that the waveform itself is computed once a latent vector and not once a tangent.
@@ -163,8 +159,8 @@ def _convolution(variables, i, stride):
     return kernel, padding, tf.constant(bias * scale + shift), stride
 
 
-def _sha256(variables):
-    """Of {name: array}: names, shapes and values."""
+def fingerprint(variables):
+    """SHA-256 of {name: array}: names, shapes and values."""
     digest = hashlib.sha256()
     for name in sorted(variables):
         digest.update(f"{name} {variables[name].shape} ".encode() + np.ascontiguousarray(variables[name]).tobytes())
@@ -206,7 +202,7 @@ def load_wavegan(folder, *, subpixel=True):
         return _load_keras(path, preparation)
     graph, variables = freeze(path, checkpoint_prefix(folder)) if metas else (read_graph_def(path), {})
     function, latent_dim = as_function(graph, path)
-    sha256 = _sha256(variables or {path.name: np.frombuffer(path.read_bytes(), np.uint8)})
+    sha256 = fingerprint(variables or {path.name: np.frombuffer(path.read_bytes(), np.uint8)})
     generator = Generator(function, latent_dim, f"frozen graph {path.name}", sha256, preparation)
     return (_recognised(generator, variables) if subpixel and variables else None) or generator
 
@@ -219,5 +215,5 @@ def _load_keras(path, preparation):
     shape = model.input_shape
     if not (isinstance(shape, tuple) and len(shape) == 2 and shape[1]):
         raise CheckpointError(f"{path}: its input has shape {shape}; a generator takes latent vectors [n, latent_dim]")
-    sha256 = _sha256({f"{i} {v.path}": v.numpy() for i, v in enumerate(model.variables)})
+    sha256 = fingerprint({f"{i} {v.path}": v.numpy() for i, v in enumerate(model.variables)})
     return Generator(lambda z: model(z, training=False), shape[1], f"Keras model {path.name}", sha256, preparation)

@@ -6,10 +6,10 @@ import pytest
 import tensorflow as tf
 import tf1_wavegan
 
-from models.tf1_export import export_wavegan, wavegan_variables
+from models.tf1_export import export_wavegan
 from models.tf1_graph import CheckpointError
 from models.wavegan import Generator, SubpixelWaveGAN, load_wavegan
-from models.wavegan_training import build_generator
+from models.wavegan_training import WaveGANTraining
 
 VARIANTS = {
     "published": {},
@@ -73,10 +73,15 @@ def test_a_graph_that_is_no_wavegan_runs_as_the_graph(tmp_path):
     assert type(generator) is Generator and np.abs(generator(z) - expected).max() < 1e-6
 
 
-def test_our_export_reads_as_wavegans(tmp_path):
-    model = build_generator(width=2)
-    export_wavegan(tmp_path, wavegan_variables(model), step=12)
+@pytest.mark.parametrize("lowpass", [0, 4000])
+def test_our_export_reads_as_wavegans(tmp_path, lowpass):
+    model = WaveGANTraining(2, lowpass=lowpass)
+    rng = np.random.default_rng(4)
+    model.averaged.set_weights([rng.normal(0, 0.06, w.shape) for w in model.averaged.get_weights()])
+    export_wavegan(tmp_path, model.exported(), step=12)
     z = np.random.default_rng(3).uniform(-1, 1, (4, 100)).astype(np.float32)
+    spectrum = np.abs(np.fft.rfft(np.asarray(model(z))[..., 0]))  # a bin is a Hertz
+    assert (spectrum[:, 4300:].max() < 1e-3 * spectrum.max()) == bool(lowpass)
     assert np.abs(load_wavegan(tmp_path)(z) - model(z)).max() < 1e-6
     v1 = tf.compat.v1
     with tf.Graph().as_default(), v1.Session() as session:  # as the published scripts and WaveGAN's notebook do it

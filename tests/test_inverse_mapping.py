@@ -1,0 +1,205 @@
+"""The inverse mapping: its objectives, what training changes and what not, loading, prediction and hybrid recovery. On a tiny generator."""
+
+import csv
+
+import librosa
+import numpy as np
+import pytest
+import soundfile
+import tf1_wavegan
+from reference_resnet import evaluate, random_arrays, write_checkpoint
+from run_script import run_script
+
+from models.audio import write_wav
+from models.classifier import PerceptualLoss, build_classifier, tapped
+from models.inverse_mapping import PUBLISHED_FOLDER, InverseMapping, load_inverse_mapping
+from models.inverse_mapping_training import InverseMappingTraining
+from models.metrics import latent_mse
+from models.recovery import generate, predict, random_latent, recover
+from models.saving import save_network
+from models.tf1_graph import CheckpointError
+from models.wavegan import load_wavegan
+
+SCRIPT = "latent_vector_recovery.py"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A tiny WaveGAN of 8 latent dimensions, an untrained inverse mapping for it, and an untrained classifier."""
+    folder = tmp_path_factory.mktemp("weights")
+    for name, seed in (("checkpoint", 5), ("other", 6)):
+        (folder / name).mkdir()
+        tf1_wavegan.write(folder / name, latent_dim=8, width=2, seed=seed)
+    save_network(untrained(load_wavegan(folder / "checkpoint")), folder / "mapping/inverse_mapping.keras")
+    save_network(build_classifier(base_filters=2), folder / "classifier/classifier.keras")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def generator(folder):
+    return load_wavegan(folder / "checkpoint")
+
+
+@pytest.fixture(scope="module")
+def recording():
+    """Three clips of noise."""
+    return np.random.default_rng(1).normal(0, 0.1, (3, 16384)).astype(np.float32)
+
+
+def untrained(generator, **settings):
+    """With predictions that are not all zero."""
+    settings = {"width": 1, "refinements": 1} | settings
+    mapping = InverseMapping(generator.latent_dim, generator_sha256=generator.sha256, **settings).attach(generator)
+    rng = np.random.default_rng(2)
+    mapping.set_weights([rng.normal(0, 1.5 / np.sqrt(max(w.size // w.shape[-1], 1)), w.shape) if w.ndim > 1 else w for w in mapping.get_weights()])
+    return mapping
+
+
+def log_magnitude(waveform, frame, hop):
+    padded = np.pad(waveform, (0, frame - hop))
+    power = np.abs(librosa.stft(padded, n_fft=frame, hop_length=hop, window="hann", center=False)) ** 2 / frame
+    return 0.25 * np.log(power + 1e-7)
+
+
+def test_the_objective_is_what_a_hand_computes(generator, recording):
+    mapping, classifier = untrained(generator), build_classifier(base_filters=2)
+    training = InverseMappingTraining(mapping, generator, PerceptualLoss(classifier), latent_weight=2.0, perceptual_weight=0.5, spectral_weight=0.25)
+    z = random_latent(generator, 2, 3)
+    loss, measured = training.objective(recording, z, everything=True)
+
+    sound = generator(z)[..., 0].numpy()
+    first = {"real": mapping.predictor(recording).numpy(), "synthesized": mapping.predictor(sound).numpy()}
+    early = {kind: generator(np.clip(found, -1, 1))[..., 0].numpy() for kind, found in first.items()}
+    clips = {"real": recording, "synthesized": sound}
+    last = {kind: np.clip(first[kind], -1, 1) + mapping.refiner([clips[kind], early[kind]]).numpy() for kind in first}
+    assert np.allclose(mapping(recording), np.clip(last["real"], -1, 1), atol=1e-5)
+    again = {kind: generator(np.clip(last[kind], -1, 1))[..., 0].numpy() for kind in last}
+    latent = [np.mean((found["synthesized"] - z) ** 2) for found in (first, last)]
+
+    def perceptual(kind):
+        heard = [tapped(classifier)(x) for x in (clips[kind], again[kind])]
+        return np.mean([np.mean(np.abs(np.asarray(a) - np.asarray(b))) for a, b in zip(*heard)])
+
+    def spectral(sounds):
+        pairs = [(log_magnitude(a, *r), log_magnitude(b, *r)) for r in ((256, 128), (1024, 256)) for a, b in zip(recording, sounds)]
+        return np.mean([np.abs(a - b).mean() for a, b in pairs])
+
+    expected = 2 * sum(latent) + 0.5 * (perceptual("real") + perceptual("synthesized")) + 0.25 * (spectral(early["real"]) + spectral(again["real"]))
+    assert float(loss) == pytest.approx(expected, rel=1e-4)
+    assert float(measured["first_latent"]) == pytest.approx(latent[0], rel=1e-4) and float(measured["latent"]) == pytest.approx(latent[1], rel=1e-4)
+    snr = 10 * np.log10((recording**2).sum(axis=1) / ((recording - again["real"]) ** 2).sum(axis=1))
+    assert float(measured["real_snr_db"]) == pytest.approx(snr.mean(), abs=1e-3)
+
+
+@pytest.mark.parametrize("separate", [False, True])
+def test_training_changes_the_mapping_and_neither_generator_nor_classifier(generator, recording, separate):
+    mapping, classifier = untrained(generator, network="resnet", width=2, refinements=0), build_classifier(base_filters=2)
+    training = InverseMappingTraining(mapping, generator, PerceptualLoss(classifier), separate_updates=separate)
+    training.compile("adam")
+    z = random_latent(generator, 4, 1)
+    before = [w.copy() for w in mapping.get_weights()], [w.copy() for w in classifier.get_weights()], generator(z).numpy()
+    history = training.fit(_batches(recording, z), steps_per_epoch=2, verbose=0, shuffle=False)
+    assert all(np.array_equal(a, b) for a, b in zip(before[1], classifier.get_weights())), "batch statistics included"
+    assert np.array_equal(before[2], generator(z).numpy())
+    assert sum(not np.array_equal(a, b) for a, b in zip(before[0], mapping.get_weights())) > 100
+    assert {"loss", "latent", "real_perceptual", "synthesized_perceptual"} <= set(history.history)
+
+
+def _batches(recording, z):
+    import tensorflow as tf
+
+    return tf.data.Dataset.from_tensors((recording, z)).repeat()
+
+
+def test_a_gradient_of_the_perceptual_loss_reaches_the_network_through_generator_and_classifier(generator, recording):
+    import tensorflow as tf
+
+    mapping = untrained(generator, refinements=0)
+    training = InverseMappingTraining(mapping, generator, PerceptualLoss(build_classifier(base_filters=2)))
+    with tf.GradientTape() as tape:
+        loss, _ = training.objective(0.1 * recording, None, training=True)
+    gradients = tape.gradient(loss, mapping.trainable_variables)
+    assert all(np.abs(np.asarray(g)).max() > 0 for g in gradients)
+
+
+def test_saved_and_loaded_it_predicts_the_same_and_knows_its_generator(folder, generator, recording):
+    mapping, loaded = untrained(generator), load_inverse_mapping(folder / "mapping", generator)
+    assert np.abs(predict(recording, mapping) - predict(recording, loaded)).max() < 0.02  # 16-bit kernels
+    alone = load_inverse_mapping(folder / "mapping")
+    assert alone(recording).shape == (3, 8) and not np.allclose(alone(recording), loaded(recording)), "not refined without its generator"
+    with pytest.raises(CheckpointError) as error:
+        load_inverse_mapping(folder / "mapping", load_wavegan(folder / "other"))
+    message = str(error.value)
+    assert generator.sha256[:12] in message and load_wavegan(folder / "other").sha256[:12] in message
+    assert "--gradient=True --inverse_mapping=False" in message and "train.py" in message and "\n" not in message
+
+
+def test_other_files_are_refused_in_one_line(folder, tmp_path):
+    for content, words in ((None, "no inverse mapping there"), (b"", "not a readable"), ("classifier", "not an inverse mapping")):
+        if content is not None:
+            source = folder / "classifier/classifier.keras"
+            (tmp_path / "inverse_mapping.keras").write_bytes(source.read_bytes() if content == "classifier" else content)
+        with pytest.raises(CheckpointError, match=words) as error:
+            load_inverse_mapping(tmp_path)
+        assert "\n" not in str(error.value) and "train.py" in str(error.value)
+    for wrong in ({"network": "mlp"}, {"network": "resnet", "refinements": 1}):
+        with pytest.raises(ValueError):
+            InverseMapping(8, **wrong)
+
+
+def test_the_authors_weights_are_loaded_by_name_and_come_first(folder, tmp_path, recording):
+    arrays = random_arrays(outputs=100)
+    write_checkpoint(arrays, tmp_path / PUBLISHED_FOLDER / "generated_and_real_training.ckpt")
+    (tmp_path / "mapping").mkdir()
+    (tmp_path / "mapping/inverse_mapping.keras").write_bytes((folder / "mapping/inverse_mapping.keras").read_bytes())
+    expected = evaluate(arrays, recording)[0]
+    for place in ("mapping", PUBLISHED_FOLDER):
+        mapping = load_inverse_mapping(tmp_path / place)
+        assert mapping.generator_sha256 == "" and np.abs(mapping(recording) - expected).max() < 1e-3 * max(1, np.abs(expected).max())
+
+
+def test_a_hybrid_begins_at_the_prediction(folder, generator):
+    true = random_latent(generator, 4, 8)
+    clips = generate(generator, true)
+
+    class Near:
+        def predict_on_batch(self, waveforms):
+            assert waveforms.shape == (4, 16384)
+            return true + 0.02
+
+    predicted = recover(clips, generator, inverse_mapping=Near(), gradient=False)
+    assert np.allclose(predicted.z, true + 0.02, atol=1e-6) and (predicted.iterations == 0).all() and (predicted.objective > 0).all()
+    hybrid, cold = recover(clips, generator, inverse_mapping=Near()), recover(clips, generator)
+    assert (latent_mse(true, hybrid.z) < 1e-8).all() and hybrid.iterations.sum() < cold.iterations.sum()
+
+
+def test_the_script_predicts_many_recordings_and_starts_a_hybrid(folder, generator, tmp_path, capsys):
+    files, output = tmp_path / "in", tmp_path / "out"
+    files.mkdir()
+    z = random_latent(generator, 2, 9)
+    for i, waveform in enumerate(generate(generator, z)):
+        write_wav(files / f"made_{i}.wav", waveform)
+        np.save(files / f"made_{i}.npy", z[i])
+    for i in range(70):
+        soundfile.write(files / f"{i}.wav", 0.1 * np.sin(np.arange(4000) / (2 + i)), 8000)
+    arguments = [f"--files={files}", f"--checkpoint={folder / 'checkpoint'}", f"--inverse_mapping_checkpoint={folder / 'mapping'}"]
+    assert run_script(SCRIPT, *arguments, f"--output={output}", "--report") == 0
+    rows = list(csv.DictReader(open(output / "recovery.csv")))
+    assert len(rows) == 72 and {row["method"] for row in rows} == {"inverse_mapping"} and {row["solver"] for row in rows} == {""}
+    mapping = load_inverse_mapping(folder / "mapping", generator)
+    for i in range(2):
+        waveform, _ = soundfile.read(files / f"made_{i}.wav", dtype="float32")
+        assert np.abs(np.load(output / f"made_{i}.npy") - predict(waveform[None], mapping)).max() < 1e-4
+    page = (output / "index.html").read_text()
+    assert page.count("<audio") == 144 and (output / "made_0_original.wav").exists() and 'class="true"' in page
+    capsys.readouterr()
+    for i in range(70):
+        (files / f"{i}.wav").unlink()
+    assert run_script(SCRIPT, *arguments, f"--output={tmp_path / 'hybrid'}", "--gradient", "--max_iter=60") == 0
+    printed = capsys.readouterr().out
+    assert printed.count("(exact; identifiable") == 2
+    assert {row["method"] for row in csv.DictReader(open(tmp_path / "hybrid/recovery.csv"))} == {"hybrid"}
+    arguments[1] = f"--checkpoint={folder / 'other'}"
+    assert run_script(SCRIPT, *arguments, f"--output={output}") == 1
+    error = capsys.readouterr().err
+    assert "it was trained for the generator" in error and error.count("\n") == 1
