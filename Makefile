@@ -1,14 +1,22 @@
 # Two commands, each with all of its own set-up: it takes Python 3.11 to 3.13 and make.
 PYTHON ?= python3
 BIN := .venv/bin
+DATASETS ?= datasets/
 
-.PHONY: demo test lint install
+.PHONY: demo test lint install refresh
 
 demo: install  ## recover the latent vectors of ten recordings, and of four synthesized clips whose latent vectors are known
 	$(BIN)/python generate.py --num_samples=4 --seed=2026 --output=waves/demo/generated/
-	$(BIN)/python latent_vector_recovery.py --files=waves/demo/generated/ --output=waves/demo/synthesized/ --overwrite
-	$(BIN)/python latent_vector_recovery.py --files=Audio_Examples/real/ --output=waves/demo/real/ --overwrite
-	@echo "Listen: waves/demo/real/*_reconstruction.wav beside Audio_Examples/real/*.wav, and waves/demo/synthesized/ beside waves/demo/generated/"
+	$(BIN)/python latent_vector_recovery.py --files=waves/demo/generated/ --gradient --output=waves/demo/synthesized/ --overwrite
+	$(BIN)/python latent_vector_recovery.py --files=Audio_Examples/real/ --output=waves/demo/predicted/ --overwrite
+	$(BIN)/python latent_vector_recovery.py --files=Audio_Examples/real/ --gradient --output=waves/demo/real/ --report --overwrite
+	@echo "Listen: waves/demo/real/index.html, waves/demo/real/*_reconstruction.wav beside Audio_Examples/real/*.wav, and Audio_Examples/index.html"
+
+refresh: install  ## after a change of the generator: train what depends on it and write every table and example anew (hours; DATASETS=folder)
+	$(BIN)/python train.py --datasets=$(DATASETS)
+	$(BIN)/python benchmarks/generator_quality.py --datasets=$(DATASETS) --output=Audio_Examples/pictures/generator.png
+	$(BIN)/python calculate_metrics.py --table --datasets=$(DATASETS) --output=Audio_Examples/pictures/metrics.json
+	$(BIN)/python audio_examples.py
 
 test: .venv/dev
 	$(BIN)/python -m pytest -q

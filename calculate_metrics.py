@@ -1,20 +1,27 @@
-"""The paper's figures for a recovery method, on synthesized or on real clips, printed as a table and written as JSON."""
+"""The paper's figures for a method of recovery, on synthesized or on real clips, printed as a table and written as JSON; --table for every method.
+
+Interrupted and started again with the same settings, it goes on with the clips that are left.
+"""
 
 synth = False  # clips from the generator, whose latent vectors are known; False: recordings from the test split
-gradient = True  # optimise the latent vector
-inverse_mapping = False  # predict it with a network
+inverse_mapping = True  # predict the latent vector with a network
+gradient = False  # optimise it, from the prediction if inverse_mapping is True too (hybrid); with both False it is a random latent vector
+table = False  # all methods on real and on synthesized clips, as the paper's two tables; synth, gradient and inverse_mapping do not count then
+num_clips = 500  # at most
+num_gradient_clips = 100  # table: at most, for the methods with a gradient, which take seconds a clip
 solver = "levenberg_marquardt"  # of the optimisation: "levenberg_marquardt", or "l_bfgs_b" as published
 max_iter = 200  # iterations of the solver at most, a start
 restarts = 3  # levenberg_marquardt: further random starts at most, where an exact answer seems to exist and was missed
 spectral = 0.5  # levenberg_marquardt: weight of the STFT magnitudes against the waveform, 0 to 1
-num_clips = 500  # at most
-batch_size = 8  # clips worked on side by side
+perceptual_weight = 0.002  # l_bfgs_b: weight of the perceptual loss
+splits = 2  # of the inception score, whose standard deviation is over them
+batch_size = 0  # clips worked on side by side; 0: 64 for predictions, 8 with the gradient
 seed = 0  # of the latent vectors, the choice of recordings and the random starts
 datasets = "datasets/"  # folder of SC09, Speech Commands or FSDD recordings (datasets/README.md)
-perceptual_weight = 0.002  # l_bfgs_b: weight of the perceptual loss
 checkpoint = "checkpoint/"  # folder with the generator
-classifier_checkpoint = "classifier_checkpoint/"  # folder with the classifier; without one l_bfgs_b goes without the perceptual loss
-output = "waves/metrics.json"  # file for the figures
+classifier_checkpoint = "classifier_checkpoint/"  # folder with the classifier
+inverse_mapping_checkpoint = "inverse_mapping_checkpoint/"  # folder with the network that predicts
+output = "waves/metrics.json"  # file for the figures; beside it, with --table, .md and .png, and in metrics/ what is recovered so far
 
 from common.settings import from_shell
 
@@ -24,104 +31,124 @@ import common.startup  # noqa: F401
 
 import json
 import time
+from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 from common.files import written_whole
-from common.networks import perceptual_loss
+from common.networks import inverse_mapping_of, perceptual_loss
+from common.recordings import writable_folder
+from common.recoveries import recover_all
 from common.script import ScriptError, one_line_errors
-from datasets.layouts import find_dataset
-from models.audio import AudioError, read_clip
-from models.metrics import EXACT, IDENTICAL_DB, IDENTIFIABLE, latent_mse, log_spectral_distance, snr_db, waveform_mse
-from models.recovery import SOLVERS, generate, random_latent, recover
+from common.tables import draw, in_words, markdown
+from datasets.held_out import held_out_clips
+from models.audio import NUM_SAMPLES, AudioError
+from models.classifier import load_classifier
+from models.evaluation import Judge
+from models.recovery import SOLVERS, generate, random_latent
 from models.residual import condition_number
 from models.tf1_graph import CheckpointError
 from models.wavegan import load_wavegan
 
-
-def real_clips(generator):
-    """Clips of the test split, prepared as the generator's training clips were: [n, num_samples, num_channels]."""
-    layout, folder, recordings = find_dataset(datasets)
-    test = [r.path for r in recordings if r.split == "test"]
-    chosen = np.random.default_rng(seed).permutation(len(test))[:num_clips]
-    print(f"{folder}: {layout}, {len(chosen)} of {len(test)} recordings of the test split")
-    shape = {"num_samples": generator.num_samples, "num_channels": generator.num_channels, "preparation": generator.preparation}
-    clips = [read_clip(test[i], **shape) for i in tqdm(sorted(chosen), unit="recording", disable=None)]
-    return np.stack(clips).reshape(len(clips), generator.num_samples, -1)
+SILENCE, RANDOM, PREDICTED, GRADIENT, HYBRID = "silence", "random latent vector", "inverse mapping", "gradient", "hybrid"
+RESULT_SETTINGS = ("solver", "max_iter", "restarts", "spectral", "perceptual_weight", "seed")
 
 
-def recovered(clips, generator):
-    """Latent vectors of clips by the chosen method, in batches under a progress bar → z [n, latent_dim], iterations [n]."""
-    if not gradient:
-        return random_latent(generator, len(clips), [seed, 1]), np.zeros(len(clips))
-    heard = perceptual_loss(classifier_checkpoint, generator) if solver == "l_bfgs_b" else None
-    z, iterations = [], []
-    for first in tqdm(range(0, len(clips), batch_size), unit="batch", disable=None):
-        found = recover(clips[first : first + batch_size], generator, solver=solver, max_iter=max_iter, restarts=restarts, spectral=spectral,
-                        perceptual_loss=heard, perceptual_weight=perceptual_weight, seed=[seed, first])  # fmt: skip
-        z.append(found.z)
-        iterations.append(found.iterations)
-    return np.concatenate(z), np.concatenate(iterations)
+class Clips:
+    """The clips that methods are judged on, real or synthesized, and all that is known of them."""
+
+    def __init__(self, synthesized, most, generator):
+        self.synthesized, self.digits, self.true = synthesized, None, None
+        if synthesized:
+            self.true = random_latent(generator, most, seed)
+            self.waveforms = generate(generator, self.true)[..., 0]
+        else:
+            self.waveforms, self.digits, words = held_out_clips(datasets, generator.preparation, most, seed)
+            print(words)
 
 
-def figures(method, clips, waves):
-    """What every row has: medians and means over the clips."""
-    distance = log_spectral_distance(clips[..., 0], waves[..., 0])
-    snr = snr_db(clips, waves)
-    row = {"method": method, "synth": synth, "num_clips": len(clips), "mse": float(waveform_mse(clips, waves).mean())}
-    return row | {"snr_db": float(np.median(snr)), "log_spectral_distance": float(distance.mean()), "identical": float((snr > IDENTICAL_DB).mean())}
+def measured(method, clips, count, generator, mapping, prediction, judge):
+    """The row of a method over the first `count` clips."""
+    waveforms, truth = clips.waveforms[:count], {}
+    begin, iterations = time.perf_counter(), np.zeros(len(waveforms))
+    if method in (SILENCE, RANDOM):
+        z = random_latent(generator, len(waveforms), [seed, 1])
+        waves = generate(generator, z)[..., 0] if method == RANDOM else np.zeros_like(waveforms)
+        seconds = np.full(len(waveforms), (time.perf_counter() - begin) / len(waveforms))
+    else:
+        with_gradient, predicted = method != PREDICTED, mapping if method != GRADIENT else None
+        heard = judge.perceptual_loss if with_gradient and solver == "l_bfgs_b" else None
+        size = batch_size or (8 if with_gradient else 64)
+        depends_on = [{name: settings[name] for name in RESULT_SETTINGS}, generator.sha256, prediction if predicted else ""]
+        z, iterations, seconds = recover_all(
+            waveforms, f"{method} {'synthesized' if clips.synthesized else 'real'}", Path(output).with_suffix(""), depends_on, size,
+            generator=generator, inverse_mapping=predicted, gradient=with_gradient, solver=solver, max_iter=max_iter, restarts=restarts,
+            spectral=spectral, perceptual_loss=heard, perceptual_weight=perceptual_weight, seed=seed,
+        )  # fmt: skip
+        waves = generate(generator, z)[..., 0]
+    if clips.synthesized and method != SILENCE:
+        truth = {"z": z, "true": clips.true[:count], "conditions": clips.conditions[:count]}
+    row = {"method": method, "synth": clips.synthesized}
+    if method in (GRADIENT, HYBRID):
+        row |= {"solver": solver, "iterations": float(np.median(iterations))}
+    digits = None if clips.digits is None else clips.digits[:count]
+    return row | judge.row(waveforms, waves, digits, **truth) | {"seconds_per_clip": float(seconds.mean())}
 
 
-def latent_figures(true, z, conditions):
-    """What is known of synthesized clips only."""
-    errors, identifiable = latent_mse(true, z), conditions < IDENTIFIABLE
-    exact = float((errors < EXACT)[identifiable].mean()) if identifiable.any() else 0.0
-    mae = float(np.abs(true - z).mean())
-    shares = {"identifiable": float(identifiable.mean()), "exact": exact, "condition_number": float(np.median(conditions))}
-    return {"latent_mse": float(errors.mean()), "latent_mae": mae, **shares}
+def wanted():
+    """(synthesized, method, most clips) of every row, the floors first."""
+    floors = [SILENCE, RANDOM]
+    if table:
+        methods = [(m, num_clips if m != GRADIENT and m != HYBRID else num_gradient_clips) for m in (*floors, PREDICTED, GRADIENT, HYBRID)]
+        return [(kind, method, most) for kind in (False, True) for method, most in methods]
+    chosen = {(True, True): HYBRID, (True, False): PREDICTED, (False, True): GRADIENT, (False, False): RANDOM}[inverse_mapping, gradient]
+    return [(synth, method, num_clips) for method in dict.fromkeys([*floors, chosen])]
 
 
-def show(row):
-    names = [("mse", "waveform MSE", ".5f"), ("snr_db", "SNR, median, dB", ".1f"), ("log_spectral_distance", "log-spectral distance, dB", ".1f"),
-             ("identical", "identical (SNR > 40 dB)", ".1%"), ("latent_mse", "latent MSE", ".2g"), ("latent_mae", "latent MAE", ".2g"),
-             ("identifiable", "identifiable", ".1%"), ("exact", "exact, of the identifiable", ".1%"),
-             ("condition_number", "condition number, median", ".0f"), ("iterations", "iterations, median", ".0f"),
-             ("seconds_per_clip", "seconds a clip", ".2f")]  # fmt: skip
-    print(f"\n{row['method']} on {row['num_clips']} {'synthesized' if synth else 'real'} clips")
-    for name, words, form in names:
-        if name in row:
-            print(f"  {words:28} {row[name]:{form}}")
+def check_settings():
+    if solver not in SOLVERS:
+        raise ScriptError(f"solver is one of {', '.join(SOLVERS)}, not {solver!r}")
+    for name in ("num_clips", "num_gradient_clips", "splits", "max_iter"):
+        if settings[name] < 1:
+            raise ScriptError(f"{name} is {settings[name]}; at least 1")
+    if Path(output).suffix != ".json":
+        raise ScriptError(f"{output}: output is a .json file")
 
 
 def main():
-    if inverse_mapping:
-        raise ScriptError("inverse_mapping: there is no trained inverse mapping for this generator; use --inverse_mapping=False")
-    if solver not in SOLVERS:
-        raise ScriptError(f"solver is one of {', '.join(SOLVERS)}, not {solver!r}")
-    if num_clips < 1 or batch_size < 1:
-        raise ScriptError("num_clips and batch_size are at least 1")
+    check_settings()
+    writable_folder(Path(output).parent)
     generator = load_wavegan(checkpoint)
+    if (generator.num_samples, generator.num_channels) != (NUM_SAMPLES, 1):
+        raise ScriptError(f"{checkpoint}: its clips have {generator.num_samples} samples, the classifier hears {NUM_SAMPLES}, one channel")
     print(f"Generator: {generator.description}, from {checkpoint}")
-    true = random_latent(generator, num_clips, seed) if synth else None
-    clips = generate(generator, true) if synth else real_clips(generator)
-    begin = time.perf_counter()
-    z, iterations = recovered(clips, generator)
-    seconds = (time.perf_counter() - begin) / len(clips)
-    row = figures(f"gradient ({solver})" if gradient else "random latent vector", clips, generate(generator, z))
-    row |= {"iterations": float(np.median(iterations)), "seconds_per_clip": seconds}
-    if synth:
-        row |= latent_figures(true, z, condition_number(generator, true))
-    floors = [figures("silence", clips, np.zeros_like(clips))]
-    if gradient:
-        floors.append(figures("random latent vector", clips, generate(generator, random_latent(generator, len(clips), [seed, 1]))))
-    for each in (*floors, row):
-        show(each)
+    rows = wanted()
+    mapping, prediction = None, ""
+    if any(method in (PREDICTED, HYBRID) for _, method, _ in rows):
+        mapping, prediction = inverse_mapping_of(inverse_mapping_checkpoint, generator)
+    judge = Judge(load_classifier(classifier_checkpoint), perceptual_loss(classifier_checkpoint, generator), splits)
+    clips = {kind: Clips(kind, max(most for k, _, most in rows if k == kind), generator) for kind in dict.fromkeys(kind for kind, *_ in rows)}
+    if True in clips:
+        clips[True].conditions = condition_number(generator, clips[True].true)
+    found = []
+    for kind, method, most in rows:
+        found.append(measured(method, clips[kind], most, generator, mapping, prediction, judge))
+        print(in_words(found[-1]))
+    record = {"settings": settings, "generator": generator.sha256, "prediction": prediction}
+    result = {"rows": found, **record} if table else {**found[-1], "floors": found[:-1], **record}
     with written_whole(output, "w") as file:
-        json.dump(row | {"floors": floors, "settings": settings, "generator": generator.sha256}, file, indent=2)
-    print(f"\nWritten to {output}")
+        json.dump(result, file, indent=2)
+    written = [output]
+    if table:
+        with written_whole(Path(output).with_suffix(".md"), "w") as file:
+            file.write(markdown(found))
+        with written_whole(Path(output).with_suffix(".png")) as file:
+            draw(found, file)
+        print(f"\n{markdown(found)}")
+        written += [str(Path(output).with_suffix(suffix)) for suffix in (".md", ".png")]
+    print(f"Written to {', '.join(written)}")
 
 
 if __name__ == "__main__":
-    with one_line_errors(__file__, CheckpointError, AudioError, interrupted="stopped; nothing was written"):
+    with one_line_errors(__file__, CheckpointError, AudioError, FileNotFoundError, ValueError):
         main()

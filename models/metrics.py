@@ -1,6 +1,7 @@
 """How close a reconstruction is: the definitions that every table here uses."""
 
 import numpy as np
+import tensorflow as tf
 
 from models.audio import spectrogram
 
@@ -33,6 +34,21 @@ def waveform_mse(original, reconstruction):
 def latent_mse(true, recovered):
     """Mean over the coordinates of the squared difference of latent vectors [n, latent_dim] → [n]."""
     return ((_flat(true) - _flat(recovered)) ** 2).mean(axis=1)
+
+
+def latent_mae(true, recovered):
+    """Mean over the coordinates of the absolute difference of latent vectors [n, latent_dim] → [n]."""
+    return np.abs(_flat(true) - _flat(recovered)).mean(axis=1)
+
+
+def ssim(original, reconstruction):
+    """Structural similarity (`tf.image.ssim`) of the real-part spectrograms of waveforms [n, num_samples] twice → [n], 1 for identical clips.
+
+    The dynamic range of a clip is the joint maximum minus the joint minimum of both spectrograms (paper section 4); two silences are alike.
+    """
+    x, y = (np.asarray(spectrogram(np.asarray(a, np.float32))[0])[..., None] for a in (original, reconstruction))  # [n, frames, bins, 1]
+    ranges = np.maximum(x.max(axis=(1, 2, 3)), y.max(axis=(1, 2, 3))) - np.minimum(x.min(axis=(1, 2, 3)), y.min(axis=(1, 2, 3)))
+    return np.array([float(tf.image.ssim(a, b, r)) if r > 0 else 1.0 for a, b, r in zip(x, y, ranges)])
 
 
 def log_spectral_distance(original, reconstruction):
