@@ -15,7 +15,8 @@ demo: install  ## recover the latent vectors of ten recordings, and of four synt
 refresh: install  ## after a change of the generator: train what depends on it and write every table and example anew (hours; DATASETS=folder)
 	$(BIN)/python train.py --datasets=$(DATASETS)
 	$(BIN)/python benchmarks/generator_quality.py --datasets=$(DATASETS) --output=Audio_Examples/pictures/generator.png
-	$(BIN)/python calculate_metrics.py --table --datasets=$(DATASETS) --output=Audio_Examples/pictures/metrics.json
+	$(BIN)/python calculate_metrics.py --table --datasets=$(DATASETS)
+	cp waves/metrics.md waves/metrics.png Audio_Examples/pictures/
 	$(BIN)/python audio_examples.py
 
 test: .venv/dev

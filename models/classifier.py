@@ -1,7 +1,5 @@
 """The spoken digit classifier, its residual-block taps, and the perceptual loss that is measured at them."""
 
-import json
-import zipfile
 from pathlib import Path
 
 import keras
@@ -9,6 +7,7 @@ from keras import ops
 
 from models.published_weights import is_published, load_published_weights
 from models.resnet import BasicBlock, Bottleneck, resnet
+from models.saving import load_network
 
 DIGITS = 10
 WEIGHTS = "classifier.keras"  # what train_sc09_classifier.py writes
@@ -35,13 +34,7 @@ def load_classifier(folder):
         load_published_weights(network, folder / PUBLISHED)
         return network
     path = folder / WEIGHTS
-    if not path.exists():
-        raise FileNotFoundError(f"{path}: no classifier there; train_sc09_classifier.py makes one")
-    try:
-        network = keras.models.load_model(path, compile=False)
-    except (ValueError, TypeError, KeyError, OSError, EOFError, zipfile.BadZipFile, json.JSONDecodeError) as error:
-        cause = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
-        raise ValueError(f"{path}: not a readable classifier ({cause}); train_sc09_classifier.py makes one") from error
+    network = load_network(path, "classifier", "train_sc09_classifier.py")
     if network.output_shape != (None, DIGITS):
         raise ValueError(f"{path}: its output is {network.output_shape} where a classifier's is [n, {DIGITS}]; is it another network?")
     return network

@@ -6,8 +6,6 @@ second network compares the clip with what the generator makes of the prediction
 2021), as often as wanted.
 """
 
-import json
-import zipfile
 from pathlib import Path
 
 import keras
@@ -17,6 +15,7 @@ from models.audio import NUM_SAMPLES
 from models.encoder import downconvolutions
 from models.published_weights import is_published, load_published_weights
 from models.resnet import resnet
+from models.saving import load_network
 from models.tf1_graph import CheckpointError
 
 NETWORKS = ("waveform", "resnet")
@@ -135,13 +134,12 @@ def load_inverse_mapping(folder, generator=None):
 
 
 def _load(path):
-    if not path.exists():
-        raise CheckpointError(f"{path}: no inverse mapping there; train.py makes one, --gradient=True --inverse_mapping=False does without")
     try:
-        mapping = keras.models.load_model(path, compile=False)
-    except (ValueError, TypeError, KeyError, OSError, EOFError, zipfile.BadZipFile, json.JSONDecodeError) as error:
-        cause = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
-        raise CheckpointError(f"{path}: not a readable inverse mapping ({cause}); train.py makes one") from error
+        mapping = load_network(path, "inverse mapping", "train.py")
+    except FileNotFoundError as error:
+        raise CheckpointError(f"{error}, --gradient=True --inverse_mapping=False does without") from error
+    except ValueError as error:
+        raise CheckpointError(str(error)) from error
     if not isinstance(mapping, InverseMapping):
         raise CheckpointError(f"{path}: not an inverse mapping but another network; train.py makes one")
     return mapping

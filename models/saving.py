@@ -5,11 +5,13 @@ the arrays halves the file and nothing else has to know. Vectors (biases, batch 
 """
 
 import io
+import json
 import tempfile
 import zipfile
 from pathlib import Path
 
 import h5py
+import keras
 import numpy as np
 
 from common.files import written_whole
@@ -56,3 +58,18 @@ def save_network(network, path):
             for name in source.namelist():
                 content = source.read(name)
                 target.writestr(name, _halved(content) if name == WEIGHTS else content)
+
+
+def load_network(path, what, script):
+    """The network that `save_network` wrote to `path`.
+
+    what, script: for the messages, what it should be and which script makes one. Raises FileNotFoundError if it is not there, ValueError if it
+    cannot be read; one line each.
+    """
+    if not Path(path).exists():
+        raise FileNotFoundError(f"{path}: no {what} there; {script} makes one")
+    try:
+        return keras.models.load_model(path, compile=False)
+    except (ValueError, TypeError, KeyError, OSError, EOFError, zipfile.BadZipFile, json.JSONDecodeError) as error:
+        cause = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
+        raise ValueError(f"{path}: not a readable {what} ({cause}); {script} makes one") from error
