@@ -83,7 +83,7 @@ def rows(kind, names, clips, true, generator, mapping):
 def main():
     writable_folder(output)
     generator = load_wavegan(checkpoint)
-    mapping, _ = inverse_mapping_of(inverse_mapping_checkpoint, generator)
+    mapping, prediction = inverse_mapping_of(inverse_mapping_checkpoint, generator)
     paths = find_recordings(files)
     real = np.stack([read_clip(path, preparation=generator.preparation) for path in paths])
     true = random_latent(generator, num_synthesized, seed)
@@ -91,7 +91,8 @@ def main():
     page += rows("synthesized", [str(i) for i in range(num_synthesized)], generate(generator, true)[..., 0], true, generator, mapping)
     page.append("Real recordings, as prepared for the generator: no latent vector is theirs, bars are the closest one found")
     page += rows("real", list(result_names(paths).values()), real, None, generator, mapping)
-    made_with = [f"Generator: {generator.description}, SHA-256 {generator.sha256[:16]}…; inverse mapping: {mapping.settings['network']} network."]
+    made_with = [f"Generator: {generator.description}, SHA-256 {generator.sha256[:16]}…"]
+    made_with.append(f"Inverse mapping: {mapping.settings['network']} network, SHA-256 {prediction[:16]}…")
     write_page(Path(output) / "index.html", "Latent vector recovery: listen", made_with, page)
     print(f"Open {Path(output) / 'index.html'} in a browser; sounds and latent vectors are in {Path(output) / 'recovered'}/")
 
