@@ -104,4 +104,4 @@ def test_the_examples_are_written_by_one_command(tmp_path, capsys):
             latent = {p.stem for p in (tmp_path / "out/recovered" / kind / method).glob("*.npy")}
             assert latent == (set() if (kind, method) == ("real", "original") else names)
     page = (tmp_path / "out/index.html").read_text()
-    assert page.count("<audio") == 12 and generator.sha256[:16] in page and page.count("SNR") == 9
+    assert page.count("<audio") == 12 and generator.sha256[:16] in page and page.count("<span>SNR ") == 9
