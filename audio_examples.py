@@ -47,7 +47,7 @@ def keep(folder, name, waveform, z=None):
 
 
 def recovered(clips, generator, mapping, kind):
-    """{method: models.recovery.Recovery} of waveforms [n, 16384]."""
+    """{method: (latent vectors [n, latent_dim], SNR in dB [n])} of waveforms [n, 16384]."""
     found = {}
     for method, (predict, gradient) in METHODS.items():
         parts = []

@@ -36,14 +36,14 @@ from pathlib import Path
 import numpy as np
 
 from common.files import written_whole
-from common.networks import inverse_mapping_of, perceptual_loss
+from common.networks import inverse_mapping_of
 from common.recordings import writable_folder
 from common.recoveries import recover_all
 from common.script import ScriptError, one_line_errors
 from common.tables import draw, in_words, markdown
 from datasets.held_out import held_out_clips
 from models.audio import NUM_SAMPLES, AudioError
-from models.classifier import load_classifier
+from models.classifier import PerceptualLoss, load_classifier
 from models.evaluation import Judge
 from models.recovery import SOLVERS, generate, random_latent
 from models.residual import condition_number
@@ -126,7 +126,8 @@ def main():
     mapping, prediction = None, ""
     if any(method in (PREDICTED, HYBRID) for _, method, _ in rows):
         mapping, prediction = inverse_mapping_of(inverse_mapping_checkpoint, generator)
-    judge = Judge(load_classifier(classifier_checkpoint), perceptual_loss(classifier_checkpoint, generator), splits)
+    classifier = load_classifier(classifier_checkpoint)
+    judge = Judge(classifier, PerceptualLoss(classifier), splits)
     clips = {kind: Clips(kind, max(most for k, _, most in rows if k == kind), generator) for kind in dict.fromkeys(kind for kind, *_ in rows)}
     if True in clips:
         clips[True].conditions = condition_number(generator, clips[True].true)

@@ -97,11 +97,6 @@ class InverseMapping(keras.Model):
         return dict(self.settings)
 
 
-def is_there(folder):
-    """True if `folder` holds an inverse mapping, ours or the published."""
-    return (Path(folder) / WEIGHTS).exists() or _published(folder) is not None
-
-
 def _published(folder):
     """Prefix of the authors' checkpoint, in `folder` or in the folder they have it in beside it, or None."""
     prefixes = (Path(folder) / PUBLISHED, Path(folder).parent / PUBLISHED_FOLDER / PUBLISHED)
