@@ -1,72 +1,92 @@
-"""Trains the inverse mapping: datasets/ + checkpoint/ (generator) + classifier_checkpoint/ → inverse_mapping_checkpoint/, logs/, waves/.
+"""Trains the inverse mapping: recordings + generator + classifier → inverse_mapping_checkpoint/, logs/, waves/.
 
-Each step takes a batch of recordings and a batch synthesized on the fly. Killed at any time and started again, it goes on after the last whole epoch.
+Each step takes a batch of recordings and a batch synthesized on the fly. Killed at any time and started again, it goes
+on after the last whole epoch.
 """
 
-datasets = "datasets/"  # folder of SC09, Speech Commands or FSDD recordings; without any, it trains on synthesized clips only
+# What it is trained on, and where the result goes
+recipe = "ours"  # "published": every setting below that is not given as in the paper ["ours", "published"]
+datasets = "datasets/"  # folder of SC09, Speech Commands or FSDD recordings; without any: synthesized clips only
 checkpoint = "checkpoint/"  # folder with the generator
 classifier_checkpoint = "classifier_checkpoint/"  # folder with the classifier, for the perceptual loss
-inverse_mapping_checkpoint = "inverse_mapping_checkpoint/"  # folder: inverse_mapping.keras after each epoch, and training/, the run's own state
+inverse_mapping_checkpoint = "inverse_mapping_checkpoint/"  # folder: inverse_mapping.keras; training/, the run's state
 logs = "logs/inverse_mapping/"  # folder for TensorBoard: losses, sounds, spectrograms
-waves = "waves/training/"  # folder for pairs of originals and reconstructions after each epoch
-network = "waveform"  # "waveform": five strided convolutions on the samples; "resnet": on the spectrogram, the paper's
-width = 16  # filters of the first layer, of each network; the paper's ResNet has 64
-refinements = 2  # waveform: how often a second network corrects the prediction, having heard what the generator makes of it
-depth = 18  # resnet: 18, 34, 50, 101 or 152 layers
-features = "real"  # resnet: what it sees, "real" (the paper's), "complex" or "log" (models/features.py)
-latent_weight = 1.0  # of the mean squared error of the latent vector, synthesized clips
-perceptual_weight = 0.1  # of the perceptual loss
+waves = "waves/training/"  # folder for {epoch}/: pairs of originals and reconstructions of the last epochs
+fresh = False  # begin anew; the state of the run that was there moves to previous/
+
+# Network
+network = "waveform"  # "waveform": convolutions on the samples; "resnet": the paper's ["waveform", "resnet"]
+width = 16  # filters of the first layer, of each network; the paper's ResNet has 64 [1 to 1024]
+refinements = 2  # waveform: how often a second network corrects the prediction, given its reconstruction [0 to 16]
+depth = 18  # resnet: layers [18, 34, 50, 101, 152]
+resnet_features = "real"  # resnet: what it sees of a clip, models/features.py ["real", "complex", "log"]
+
+# Loss
+latent_weight = 10.0  # of the mean squared error of the latent vector, synthesized clips [0 to 1e6]
+perceptual_weight = 1.0  # of the perceptual loss [0 to 1e6]
 perceptual_synthesized = False  # whether synthesized clips have the perceptual loss too, as in the paper
-spectral_weight = 0.05  # of the difference of log magnitudes, recordings
-epochs = 20  # at most
-steps = 50  # an epoch
-batch_size = 32  # synthesized clips a step
-real_batch_size = 8  # recordings a step
-learning_rate = 0.001  # Adam's
-schedule = "cosine"  # of the learning rate: "cosine", up in 100 steps and down to a hundredth over all epochs; "constant", the paper's
+spectral_weight = 0.5  # of the difference of log magnitudes, recordings [0 to 1e6]
+taps = "blocks"  # of the perceptual loss: the paper's words, or the authors' code ["blocks", "published"]
+
+# Training
+epochs = 20  # at most [1 to 1,000,000]
+steps = 50  # an epoch; 0: one pass over the recordings [0 to 1,000,000]
+batch_size = 32  # synthesized clips a step [1 to 65,536]
+real_batch_size = 8  # recordings a step [1 to 65,536]
+learning_rate = 0.001  # Adam's [0 to 10]
+schedule = "cosine"  # "cosine": up in 100 steps, down to a hundredth over all epochs ["cosine", "constant"]
 separate_updates = False  # one update for the recordings and one for the synthesized clips, as published
-taps = "blocks"  # of the perceptual loss: after each residual block, the paper's words; "published": the authors' code
-mixed_precision = ""  # "mixed_float16" or "mixed_bfloat16" for GPUs
+mixed_precision = ""  # for GPUs ["", "mixed_float16", "mixed_bfloat16"]
 devices = ""  # for example "GPU:0,GPU:1"; by default every GPU there is
-seed = 0  # of the weights, the latent vectors and the order of the recordings
+seed = 0  # of the weights, the latent vectors and the order of the recordings [0 to 2,147,483,647]
+
+PUBLISHED = {
+    "network": "resnet",
+    "width": 64,
+    "resnet_features": "real",
+    "latent_weight": 1.0,
+    "perceptual_weight": 1.0,
+    "perceptual_synthesized": True,
+    "spectral_weight": 0.0,
+    "steps": 0,
+    "batch_size": 64,
+    "real_batch_size": 64,
+    "schedule": "constant",
+    "separate_updates": True,
+}  # paper section 3.2 and the authors' script
 
 from common.settings import from_shell
 
-settings = from_shell(globals())
-
-import common.startup  # noqa: F401
+settings = from_shell(globals(), recipes={"published": PUBLISHED})
 
 from pathlib import Path
+
+from common.script import ScriptError, is_one_second_mono, one_line_errors, open_generator, open_perceptual_loss
 
 import keras
 import numpy as np
 import tensorflow as tf
-from tqdm import tqdm
 
-from common.devices import training_strategy
-from common.networks import perceptual_loss
-from common.pairs import Pairs
-from common.recordings import writable_folder
-from common.script import ScriptError, one_line_errors
-from common.training import backup, epochs_done, make_room, run_of
+from common.files import writable_folder
+from common.runs import StopAtNaN, backup, begin_run, epochs_done, make_room, training_strategy
+from common.view import Pairs
 from datasets.layouts import find_dataset
-from datasets.pipeline import decoded, displaced_batches, evaluation_batches
+from datasets.pipeline import displaced_batches, evaluation_batches
+from datasets.reading import read_clips
 from models.audio import NUM_SAMPLES
 from models.inverse_mapping import WEIGHTS, InverseMapping
 from models.inverse_mapping_training import InverseMappingTraining
 from models.recovery import random_latent
 from models.saving import save_network
-from models.tf1_graph import CheckpointError
-from models.wavegan import load_wavegan
 
-NUM_TEST = 300  # clips of the fixed synthesized test batch, and at most as many validation recordings
-NEVER_TRAINED_ON = 2**31 - 1  # seed of the test batch's latent vectors
-TEST_BATCH = 50
+NUM_TEST = 300  # clips of the fixed synthesized test set, and at most as many validation recordings
+TEST_LATENTS = 2**31 - 1  # seed of the test set's latent vectors, which no training run has
+TEST_BATCHES = 6
 WARM_UP = 100  # steps
 
 
 class Export(keras.callbacks.Callback):
-    """Writes the model after each epoch."""
+    """Writes the inverse mapping after each epoch."""
 
     def on_epoch_end(self, epoch, logs=None):
         make_room(inverse_mapping_checkpoint, (WEIGHTS,))
@@ -74,17 +94,13 @@ class Export(keras.callbacks.Callback):
 
 
 def check_settings(generator):
-    if (generator.num_samples, generator.num_channels) != (NUM_SAMPLES, 1):
-        raise ScriptError(f"{checkpoint}: its clips have {generator.num_samples} samples; an inverse mapping is for {NUM_SAMPLES}, one channel")
-    for name in ("width", "epochs", "steps", "batch_size", "real_batch_size"):
-        if settings[name] < 1:
-            raise ScriptError(f"{name} is {settings[name]}; at least 1")
-    if schedule not in ("cosine", "constant"):
-        raise ScriptError(f'schedule is "cosine" or "constant", not {schedule!r}')
+    if not is_one_second_mono(generator):
+        shape = f"{generator.num_samples} samples and {generator.num_channels} channels"
+        raise ScriptError(f"{checkpoint}: its clips have {shape}; an inverse mapping takes {NUM_SAMPLES}, one channel")
 
 
 def read_recordings(preparation):
-    """{split: (clips, number of clips)} of training and validation recordings; empty where there are none."""
+    """{split: (clips, recordings)} of training and validation recordings; empty where there are none."""
     try:
         layout, folder, recordings = find_dataset(datasets)
     except FileNotFoundError as error:
@@ -93,83 +109,115 @@ def read_recordings(preparation):
     found = {}
     for split in ("train", "valid"):
         part = [r for r in recordings if r.split == split]
-        with tqdm(total=len(part), desc=f"reading {split}", unit="recording", disable=None) as bar:
-            clips, left, unreadable = decoded(part, preparation=preparation, tell=lambda done, total, bar=bar: bar.update(done - bar.n))
-        for reason in unreadable:
-            print(f"left out: {reason}")
-        if not left:
-            raise ScriptError(f"{folder}: no recordings in its {split} split; datasets/README.md says how they are divided")
-        found[split] = clips, len(left)
-    print(f"{folder}: {layout}, {found['train'][1]} recordings to train on, {found['valid'][1]} to validate")
+        if split == "valid":  # those that come first in the folder are of one or two digits
+            part = [part[i] for i in np.random.default_rng(0).permutation(len(part))[:NUM_TEST]]
+        found[split] = read_clips(part, split, preparation=preparation, wanted_in=folder)
+    count = {split: len(left) for split, (_, left) in found.items()}
+    print(f"{folder}: {layout}, {count['train']} recordings to train on, {count['valid']} to validate")
     return found
 
 
 def training_data(recordings, generator):
     """Endless (recordings [real_batch_size, 16384], latent vectors [batch_size, latent_dim]), or the second alone."""
     seeds = tf.data.Dataset.random(seed + 1).batch(2)
-    latent = seeds.map(lambda fresh: tf.random.stateless_uniform((batch_size, generator.latent_dim), fresh, -1, 1))
+    shape = (batch_size, generator.latent_dim)
+    latent = seeds.map(lambda fresh: tf.random.stateless_uniform(shape, fresh, -1, 1))
     if not recordings:
         return latent
-    real = displaced_batches(*recordings["train"], real_batch_size, generator.preparation.shift, seed).map(lambda waveform, digit: waveform)
-    return tf.data.Dataset.zip(real, latent)
+    clips, left = recordings["train"]
+    real = displaced_batches(clips, len(left), real_batch_size, generator.preparation.shift, seed)
+    return tf.data.Dataset.zip(real.map(lambda waveform, digit: waveform), latent)
 
 
 def test_data(recordings, generator):
-    """The fixed synthesized test clips, and beside them the validation recordings."""
-    z = tf.data.Dataset.from_tensor_slices(random_latent(generator, NUM_TEST, NEVER_TRAINED_ON)).batch(TEST_BATCH)
+    """The fixed synthesized test set in a few batches, and beside them the validation recordings in as many."""
+    z = random_latent(generator, NUM_TEST, TEST_LATENTS)
+    z = tf.data.Dataset.from_tensor_slices(z).batch(NUM_TEST // TEST_BATCHES)
     if not recordings:
         return z
-    return tf.data.Dataset.zip(evaluation_batches(recordings["valid"][0], TEST_BATCH).map(lambda waveform, digit: waveform), z)
+    clips, left = recordings["valid"]
+    real = evaluation_batches(clips, -(-len(left) // TEST_BATCHES)).map(lambda waveform, digit: waveform)
+    return tf.data.Dataset.zip(real.repeat(TEST_BATCHES).take(TEST_BATCHES), z)
 
 
-def rate():
-    """The learning rate, or its schedule."""
+def listening_pairs(recordings, generator):
+    """{kind: waveforms [2, 16384]} that are written after each epoch; two recordings of different digits."""
+    z = random_latent(generator, 2, TEST_LATENTS)
+    pairs = {"synthesized": np.asarray(generator(z))[..., 0]}
+    if recordings:
+        clips, left = recordings["valid"]
+        other = next((i for i, r in enumerate(left) if r.digit != left[0].digit), len(left) - 1)
+        chosen = [waveform for i, (waveform, _) in enumerate(clips) if i in (0, other)]
+        pairs["real"] = np.stack(chosen).astype(np.float32)
+    return pairs
+
+
+def steps_an_epoch(recordings):
+    """The setting, or one pass over the recordings; over 50 batches where there are none."""
+    if steps:
+        return steps
+    return max(1, len(recordings["train"][1]) // real_batch_size) if recordings else 50
+
+
+def rate(count):
+    """The learning rate, or its schedule over `count` steps."""
     if schedule == "constant":
         return learning_rate
-    warm = min(WARM_UP, epochs * steps // 2)
-    return keras.optimizers.schedules.CosineDecay(0.0, epochs * steps - warm, alpha=0.01, warmup_target=learning_rate, warmup_steps=warm)
+    warm = min(WARM_UP, count // 2)
+    cosine = {"alpha": 0.01, "warmup_target": learning_rate, "warmup_steps": warm}
+    return keras.optimizers.schedules.CosineDecay(0.0, count - warm, **cosine)
+
+
+def build_model(generator, perceptual_loss, count):
+    """The inverse mapping and its training, compiled for `count` steps."""
+    of_network = {"network": network, "width": width, "depth": depth, "features": resnet_features}
+    of_network["refinements"] = refinements if network == "waveform" else 0
+    of_network["bounded"] = network == "waveform"
+    mapping = InverseMapping(generator.latent_dim, generator_sha256=generator.sha256, **of_network).attach(generator)
+    names = ("latent_weight", "perceptual_weight", "spectral_weight", "perceptual_synthesized", "separate_updates")
+    how = {name: settings[name] for name in names}
+    model = InverseMappingTraining(mapping, generator, perceptual_loss, **how)
+    model.compile(keras.optimizers.Adam(rate(count)))
+    return model
 
 
 def main():
-    generator = load_wavegan(checkpoint)
-    print(f"Generator: {generator.description}, from {checkpoint}")
+    generator = open_generator(checkpoint)
     check_settings(generator)
+    strategy = training_strategy(devices)
     writable_folder(inverse_mapping_checkpoint)
+    begin_run(inverse_mapping_checkpoint, settings, generator=generator.sha256, fresh=fresh)
     recordings = read_recordings(generator.preparation)
-    heard = perceptual_loss(classifier_checkpoint, generator, taps)
+    perceptual_loss, _ = open_perceptual_loss(classifier_checkpoint, generator, taps)
     keras.utils.set_random_seed(seed)
     if mixed_precision:
         keras.mixed_precision.set_global_policy(mixed_precision)
-    strategy = training_strategy(devices)
+    count = steps_an_epoch(recordings)
     with strategy.scope():
-        mapping = InverseMapping(
-            generator.latent_dim, network, width, depth, features, refinements, network == "waveform", generator.sha256
-        ).attach(generator)  # fmt: skip
-        model = InverseMappingTraining(
-            mapping, generator, heard, latent_weight=latent_weight, perceptual_weight=perceptual_weight, spectral_weight=spectral_weight,
-            perceptual_synthesized=perceptual_synthesized, separate_updates=separate_updates,
-        )  # fmt: skip
-        model.compile(keras.optimizers.Adam(rate()))
-    print(f"{network}, {mapping.count_params():,} weights, on {strategy.num_replicas_in_sync} device(s)")
-    run_of(inverse_mapping_checkpoint, generator.sha256)
+        model = build_model(generator, perceptual_loss, epochs * count)
+    print(f"{network}, {model.mapping.count_params():,} weights, on {strategy.num_replicas_in_sync} device(s)")
     state, done = backup(inverse_mapping_checkpoint), epochs_done(inverse_mapping_checkpoint)
     if done:
         print(f"Going on after epoch {done}")
-    print(f"State: {state.backup_dir}/. Pairs to listen to: {waves}. Losses, sounds, pictures: tensorboard --logdir {logs}")
-    pairs = next(iter(test_data(recordings, generator).as_numpy_iterator()))
-    real, z = pairs if recordings else (None, pairs)
-    originals = {"synthesized": np.asarray(generator(z[:2]))[..., 0]} | ({} if real is None else {"real": real[:2]})
+    print(f"State: {state.backup_dir}/. Pairs to listen to: {waves}. Losses and sounds: tensorboard --logdir {logs}")
     model.fit(
-        training_data(recordings, generator).skip(done * steps),
+        training_data(recordings, generator).skip(done * count),
         validation_data=test_data(recordings, generator),
-        steps_per_epoch=steps,
+        steps_per_epoch=count,
         epochs=epochs,
         shuffle=False,  # the batches are shuffled already
-        callbacks=[Export(), Pairs(originals, waves, logs), keras.callbacks.TensorBoard(logs, write_graph=False), state],
+        callbacks=[
+            StopAtNaN(),
+            Export(),
+            Pairs(listening_pairs(recordings, generator), waves, logs),
+            keras.callbacks.TensorBoard(logs, write_graph=False, update_freq=10),
+            state,  # last, so that a state is never ahead of what was made of its epoch
+        ],
     )
-    print(f"{epochs} epochs done; the inverse mapping is in {inverse_mapping_checkpoint}. Use it: python latent_vector_recovery.py")
+    place = f"the inverse mapping is in {inverse_mapping_checkpoint}"
+    print(f"{epochs} epochs done; {place}. Use it: python latent_vector_recovery.py")
 
 
 if __name__ == "__main__":
-    with one_line_errors(__file__, CheckpointError, ValueError, interrupted="stopped; started again, it goes on after the last whole epoch"):
+    with one_line_errors(__file__, interrupted="stopped; started again, it goes on after the last whole epoch"):
         main()

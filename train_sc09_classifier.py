@@ -1,51 +1,78 @@
-"""Trains the spoken digit classifier, in whose activations the perceptual loss is measured: datasets/ → classifier_checkpoint/, logs/.
+"""Trains the spoken digit classifier, whose activations the perceptual loss compares.
+
+Recordings of digits → classifier_checkpoint/, logs/.
 
 Killed at any time and started again, it goes on after the last whole epoch.
 """
 
-datasets = "datasets/"  # folder of SC09, Speech Commands or FSDD recordings; the first layout found in it or below (datasets/README.md)
-classifier_checkpoint = "classifier_checkpoint/"  # folder: classifier.keras, the best epoch, and training/, the run's own state
+# What it is trained on, and where the result goes
+recipe = "ours"  # "published": every setting below that is not given as in the paper ["ours", "published"]
+datasets = "datasets/"  # folder of SC09, Speech Commands or FSDD recordings, or one that holds such a folder
+classifier_checkpoint = "classifier_checkpoint/"  # folder: classifier.keras, the best epoch; training/, the run's state
 logs = "logs/classifier/"  # folder for TensorBoard, the confusion matrix and the mistakes to listen to
-features = "log"  # what the network sees: "real" (the paper's), "complex" or "log" (models/features.py)
-depth = 18  # of the ResNet: 18, 34, 50, 101 or 152
-base_filters = 64  # of its first stage; 64 is the paper's, 16 what comes with the project
-epochs = 60  # at most
-patience = 0  # stop after so many epochs without a better one; 0: never
-batch_size = 64  # clips a step, over all devices together
-learning_rate = 0.001  # Adam's, falling to a hundredth of it along a cosine over all epochs
-shift = True  # augmentation: put the spoken part anywhere in the second
-speed = 0.2  # augmentation: largest change of speed and pitch, as a fraction
-gain = 20.0  # augmentation: largest gain and attenuation, dB
-equalizer = 4.0  # augmentation: standard deviation of a random frequency response, dB
-noise = 8.0  # augmentation: the least signal-to-noise ratio, dB (the greatest is 50); 0 for none
-masks = 0.06  # augmentation: longest silenced stretch, seconds, and widest silenced band, 10,000 times as many Hz
-seed = 0  # of the weights, the order of the clips and the augmentation
-xla = True  # compile the network with XLA: a minute at the start, a sixth faster after (measured on a CPU)
+fresh = False  # begin anew; the state of the run that was there moves to previous/
+
+# Network
+features = "log"  # its view of a clip; "real" is the paper's (models/features.py) ["real", "complex", "log"]
+depth = 18  # layers of the ResNet [18, 34, 50, 101, 152]
+width = 16  # filters of its first stage; the paper's has 64 [1 to 1024]
+
+# Augmentation
+shift = True  # put the audible part anywhere in the second
+speed = 0.2  # largest change of speed and pitch, as a fraction [0 to 1]
+gain = 20.0  # largest gain and attenuation, dB [0 to 100]
+equalizer = 4.0  # standard deviation of a random frequency response, dB [0 to 100]
+noise = 8.0  # the least signal-to-noise ratio, dB (the greatest is 50); 0 for no noise [0 to 50]
+masks = 0.06  # longest silenced stretch, seconds, and widest silenced band, in units of 10 kHz [0 to 0.5]
+
+# Training
+epochs = 60  # at most [1 to 1,000,000]
+patience = 0  # stop after so many epochs without a better one; 0: never [0 to 1,000,000]
+batch_size = 64  # clips a step, over all devices together [1 to 65,536]
+learning_rate = 0.001  # Adam's [0 to 10]
+schedule = "cosine"  # "cosine": falling to a hundredth over all epochs ["cosine", "constant"]
+xla = True  # compile the network with XLA: a minute at the start, faster steps after
 devices = ""  # for example "GPU:0,GPU:1"; by default every GPU there is
+seed = 0  # of the weights, the order of the clips and the augmentation [0 to 2,147,483,647]
+
+PUBLISHED = {
+    "features": "real",
+    "width": 64,
+    "shift": False,
+    "speed": 0.0,
+    "gain": 0.0,
+    "equalizer": 0.0,
+    "noise": 0.0,
+    "masks": 0.0,
+    "schedule": "constant",
+}  # paper section 3.3 and the authors' script
 
 from common.settings import from_shell
 
-from_shell(globals())
-
-import common.startup  # noqa: F401
+settings = from_shell(globals(), recipes={"published": PUBLISHED})
 
 import sys
 from pathlib import Path
 
-import keras
-import numpy as np
-from tqdm import tqdm
-
-from common.best import KeepBest
-from common.devices import training_strategy
-from common.report import write_report
 from common.script import one_line_errors
-from common.training import backup, make_room
+
+import keras
+import matplotlib.pyplot as plt
+import numpy as np
+import tensorflow as tf
+
+from common.files import writable_folder
+from common.runs import KeepBest, StopAtNaN, backup, begin_run, make_room, training_strategy
+from common.view import save_figure
 from datasets.augmentation import Augmentation
 from datasets.layouts import DIGITS, SPLITS, counts, find_dataset
-from datasets.pipeline import decoded, evaluation_batches, training_batches
+from datasets.pipeline import evaluation_batches, training_batches
+from datasets.reading import read_clips
+from models.audio import SAMPLE_RATE, write_wav
 from models.classifier import FILES, WEIGHTS, build_classifier, load_classifier
-from models.saving import save_network
+from models.saving import save_network, written_whole
+
+MOST_MISTAKES = 50  # written to listen to
 
 
 def export(network):
@@ -53,51 +80,108 @@ def export(network):
     save_network(network, Path(classifier_checkpoint) / WEIGHTS)
 
 
-def main():
-    strategy = training_strategy(devices)
-    layout, folder, recordings = find_dataset(datasets)
-    print(f"{layout} in {folder}:\n{counts(recordings)}")
-    clips, names = {}, {}
+def rate(count):
+    """The learning rate, or its schedule over `count` steps."""
+    cosine = keras.optimizers.schedules.CosineDecay(learning_rate, count, alpha=0.01)
+    return cosine if schedule == "cosine" else learning_rate
+
+
+def read_splits(folder, recordings):
+    """{split: (clips, recordings)} of a data set, which needs training and validation recordings."""
+    found = {}
     for split in SPLITS:
         part = [r for r in recordings if r.split == split]
-        with tqdm(total=len(part), desc=f"reading {split}", unit="recording", disable=None) as bar:
-            clips[split], read, unreadable = decoded(part, tell=lambda done, total, bar=bar: bar.update(done - bar.n))
-        names[split] = [r.path.stem for r in read]
-        for problem in unreadable:
-            print(f"skipped {problem}")
-        if not read and split != "test":
-            raise ValueError(f"{folder}: no recordings in its {split} split; datasets/README.md says how they are divided")
+        found[split] = read_clips(part, split, wanted_in="" if split == "test" else folder)
+    return found
 
+
+def train(clips, strategy):
+    """Trains, resuming where an earlier run ended; the best epoch is in classifier_checkpoint."""
     keras.utils.set_random_seed(seed)
     augmentation = Augmentation(shift, speed, gain, equalizer, noise, masks)
-    batches = training_batches(clips["train"], len(names["train"]), batch_size, seed, augmentation)
-    steps = epochs * max(1, len(names["train"]) // batch_size)
+    waveforms, recordings = clips["train"]
+    batches = training_batches(waveforms, len(recordings), batch_size, seed, augmentation)
     with strategy.scope():
-        network = build_classifier(depth=depth, base_filters=base_filters, features=features)
-        rate = keras.optimizers.schedules.CosineDecay(learning_rate, steps, alpha=0.01)
-        network.compile(keras.optimizers.Adam(rate), "sparse_categorical_crossentropy", metrics=["accuracy"], jit_compile="auto" if xla else False)
-    print(f"ResNet-{depth}, {network.count_params():,} weights, {features} features, on {strategy.num_replicas_in_sync} device(s)")
+        network = build_classifier(depth=depth, base_filters=width, features=features)
+        optimizer = keras.optimizers.Adam(rate(epochs * max(1, len(recordings) // batch_size)))
+        loss = "sparse_categorical_crossentropy"
+        network.compile(optimizer, loss, metrics=["accuracy"], jit_compile="auto" if xla else False)
+    size = f"ResNet-{depth}, {network.count_params():,} weights, {features} features"
+    print(f"{size}, on {strategy.num_replicas_in_sync} device(s)")
     network.fit(
         batches,
-        validation_data=evaluation_batches(clips["valid"], batch_size),
+        validation_data=evaluation_batches(clips["valid"][0], batch_size),
         epochs=epochs,
         verbose=1 if sys.stdout.isatty() else 2,
         shuffle=False,  # the batches already are
         callbacks=[
+            StopAtNaN(),
             KeepBest(classifier_checkpoint, export, patience=patience),
-            keras.callbacks.TensorBoard(logs, write_graph=False),
+            keras.callbacks.TensorBoard(logs, write_graph=False, update_freq=10),
             backup(classifier_checkpoint),  # last, so that a state is never ahead of what was made of its epoch
         ],
     )
 
+
+def confusion_matrix(spoken, predicted_digits, classes):
+    """spoken, predicted_digits: int [n] → counts [classes, classes], a row for each class spoken."""
+    matrix = np.zeros((classes, classes), int)
+    np.add.at(matrix, (spoken, predicted_digits), 1)
+    return matrix
+
+
+def draw_confusion(matrix, names):
+    """A confusion matrix as a matplotlib figure."""
+    figure, axes = plt.subplots(figsize=(6, 6), layout="constrained")
+    axes.imshow(matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1), cmap="Blues", vmin=0, vmax=1)
+    axes.set(xlabel="predicted", ylabel="spoken", xticks=range(len(names)), yticks=range(len(names)))
+    axes.set_xticklabels(names, rotation=45)
+    axes.set_yticklabels(names)
+    for row, column in np.argwhere(matrix):
+        colour = "white" if 2 * matrix[row, column] > matrix[row].sum() else "black"
+        axes.text(column, row, matrix[row, column], ha="center", va="center", color=colour)
+    return figure
+
+
+def write_mistakes(waveforms, spoken, predicted_digits, names, folder):
+    """The confusion matrix and the clips that were predicted wrongly, in `folder` and in TensorBoard.
+
+    waveforms: float [n, samples]. spoken, predicted_digits: int [n]. names: of the n clips.
+    """
+    folder = Path(folder)
+    matrix = confusion_matrix(spoken, predicted_digits, len(DIGITS))
+    save_figure(draw_confusion(matrix, DIGITS), folder / "confusion.png")
+    for old in (folder / "mistakes").glob("*_predicted_*.wav"):
+        old.unlink()
+    with tf.summary.create_file_writer(str(folder)).as_default():
+        picture = tf.io.decode_png((folder / "confusion.png").read_bytes(), channels=3)
+        tf.summary.image("confusion", picture[None], step=0)
+        for i in np.flatnonzero(spoken != predicted_digits)[:MOST_MISTAKES]:
+            name = f"{DIGITS[spoken[i]]}_predicted_{DIGITS[predicted_digits[i]]}_{names[i]}"
+            with written_whole(folder / "mistakes" / f"{name}.wav") as file:
+                write_wav(file, waveforms[i])
+            tf.summary.audio(name, np.clip(waveforms[i], -1, 1)[None, :, None], SAMPLE_RATE, step=0)
+
+
+def main():
+    strategy = training_strategy(devices)
+    layout, folder, recordings = find_dataset(datasets)
+    print(f"{layout} in {folder}:\n{counts(recordings)}")
+    writable_folder(classifier_checkpoint)
+    begin_run(classifier_checkpoint, settings, fresh=fresh)
+    clips = read_splits(folder, recordings)
+    train(clips, strategy)
+    part = "test" if clips["test"][1] else "valid"
+    waveforms, recordings = clips[part]
+    batches = evaluation_batches(waveforms, batch_size).as_numpy_iterator()
+    waveforms, spoken = (np.concatenate(parts) for parts in zip(*batches))
     best = load_classifier(classifier_checkpoint)
-    judged = "test" if names["test"] else "valid"
-    waveforms, spoken = (np.concatenate(parts) for parts in zip(*evaluation_batches(clips[judged], batch_size).as_numpy_iterator()))
-    heard = best.predict(waveforms, batch_size, verbose=0).argmax(axis=1)
-    write_report(waveforms, spoken, heard, names[judged], DIGITS, logs)
-    print(f"{judged} accuracy of the best epoch: {np.mean(heard == spoken):.2%}; confusion matrix and mistakes in {logs}")
+    predicted_digits = best.predict(waveforms, batch_size, verbose=0).argmax(axis=1)
+    write_mistakes(waveforms, spoken, predicted_digits, [r.path.stem for r in recordings], logs)
+    accuracy = np.mean(predicted_digits == spoken)
+    print(f"{part} accuracy of the best epoch: {accuracy:.2%}; confusion matrix and mistakes in {logs}")
 
 
 if __name__ == "__main__":
-    with one_line_errors(__file__, ValueError, interrupted="stopped; started again, it goes on after the last whole epoch"):
+    with one_line_errors(__file__, interrupted="stopped; started again, it goes on after the last whole epoch"):
         main()

@@ -25,20 +25,20 @@ from common.settings import from_shell
 
 settings = from_shell(globals())
 
-import common.startup  # noqa: F401
-
 from pathlib import Path
 
+from common.script import ScriptError, one_line_errors
+
+import common.script  # noqa: F401
 import keras
 import numpy as np
 import tensorflow as tf
+from common.files import find_recordings, writable_folder
+from common.view import log_sounds
+from common.runs import backup, make_room
 from tqdm import tqdm
 
-from common.files import written_whole
-from common.recordings import find_recordings, writable_folder
-from common.script import ScriptError, one_line_errors
-from common.tensorboard import log_sounds
-from common.training import backup, make_room
+from models.saving import written_whole
 from datasets.layouts import Recording, find_dataset
 from datasets.pipeline import decoded, displaced_batches
 from models.audio import Preparation

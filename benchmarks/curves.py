@@ -14,7 +14,7 @@ from common.settings import from_shell
 
 from_shell(globals())
 
-import common.startup  # noqa: F401
+import common.script  # noqa: F401
 
 import matplotlib
 
@@ -23,7 +23,7 @@ from matplotlib import pyplot as plt
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.util.tensor_util import make_ndarray
 
-from common.files import written_whole
+from models.saving import written_whole
 from common.script import ScriptError, one_line_errors
 
 

@@ -22,15 +22,15 @@ from common.settings import from_shell
 
 from_shell(globals())
 
-import common.startup  # noqa: F401
+import common.script  # noqa: F401
 
 import keras
 import numpy as np
 from tqdm import tqdm
 
-from common.files import written_whole
+from models.saving import written_whole
 from common.script import one_line_errors
-from common.tensorboard import spectrogram_figure
+from common.view import spectrogram_figure
 from datasets.held_out import held_out_clips
 from datasets.layouts import DIGITS, find_dataset
 from models.audio import read_clip

@@ -1,6 +1,8 @@
-"""How much faster a WaveGAN runs as sub-pixel convolutions than as the frozen graph it was loaded from: both in one run, in turns.
+"""How much faster a WaveGAN runs as sub-pixel convolutions than as the frozen graph it was loaded from: both in one
+run, in turns.
 
-Random weights of the published shape serve; speed does not depend on them.   python benchmarks/loader_speed.py --width=64
+Random weights of the published shape serve; speed does not depend on them.   python benchmarks/loader_speed.py
+--width=64
 """
 
 width = 64  # d of the generator; the published one has 64
@@ -16,10 +18,10 @@ from common.settings import from_shell
 
 from_shell(globals())
 
-import common.startup  # noqa: F401
-
 import tempfile
 import time
+
+import common.script  # noqa: F401
 
 import keras
 import numpy as np
@@ -48,7 +50,9 @@ def main():
                 function(z)  # traces
             times = np.array([[seconds(function, z) for function in forms] for _ in range(repeats)])
             slow, fast = np.median(times, axis=0)
-            print(f"batch {batch:3}   {1000 * slow:9.0f} ms   {1000 * fast:6.0f} ms   {np.median(times[:, 0] / times[:, 1]):.1f} times")
+            print(
+                f"batch {batch:3}   {1000 * slow:9.0f} ms   {1000 * fast:6.0f} ms   {np.median(times[:, 0] / times[:, 1]):.1f} times"
+            )
 
 
 if __name__ == "__main__":

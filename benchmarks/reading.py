@@ -1,7 +1,9 @@
-"""Clips a second of one epoch of reading: the tf.data pipeline, which keeps what it decoded, against decoding and resampling anew each epoch.
+"""Clips a second of one epoch of reading: the tf.data pipeline, which keeps what it decoded, against decoding and
+resampling anew each epoch.
 
-The other side is a plain Python generator that reads and resamples each file with librosa whenever it comes up, as the published scripts do.
-Both run in this process, in turn; the ratio of the medians is what counts, not the figures. With rounds = 0 only the first pass and its memory.
+The other side is a plain Python generator that reads and resamples each file with librosa whenever it comes up, as the
+published scripts do. Both run in this process, in turn; the ratio of the medians is what counts, not the figures. With
+rounds = 0 only the first pass and its memory.
 """
 
 datasets = "datasets/"  # folder of recordings in any of the three layouts
@@ -16,17 +18,17 @@ import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-import common.startup  # noqa: F401
-
 from common.settings import from_shell
 
 from_shell(globals())
+
+import common.script  # noqa: F401
+from common.script import one_line_errors
 
 import librosa
 import numpy as np
 import tensorflow as tf
 
-from common.script import one_line_errors
 from datasets.augmentation import Augmentation
 from datasets.layouts import find_dataset
 from datasets.pipeline import decoded, training_batches
@@ -57,7 +59,9 @@ def main():
     clips, used, _ = decoded(recordings)
     first = len(used) / (time.perf_counter() - start)
     ways = {
-        "plain generator": tf.data.Dataset.from_generator(lambda: plain(recordings), output_signature=kinds).batch(batch_size).prefetch(1),
+        "plain generator": tf.data.Dataset.from_generator(lambda: plain(recordings), output_signature=kinds)
+        .batch(batch_size)
+        .prefetch(1),
         "pipeline": training_batches(clips, len(used), batch_size, 0),
         "pipeline with augmentation": training_batches(clips, len(used), batch_size, 0, Augmentation()),
     }
@@ -67,7 +71,9 @@ def main():
     for _ in range(rounds):
         for name, batches in ways.items():
             rates[name].append(rate(batches))
-    print(f"{len(recordings)} {layout} clips from {folder}; the pipeline's first pass, decoding everything: {first:.0f} clips/s")
+    print(
+        f"{len(recordings)} {layout} clips from {folder}; the pipeline's first pass, decoding everything: {first:.0f} clips/s"
+    )
     print(f"peak memory of the process: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.2f} GiB\n")
     if not rounds:
         return

@@ -1,8 +1,8 @@
 """Compares the classifier's features on speakers that it has never heard: leave one speaker out, on FSDD recordings.
 
-Each speaker in turn is kept out of training. Counted are the clips heard rightly of the five speakers trained on (their validation takes) and of
-the one left out (all but the test takes, which no choice may rest on), after the last epoch. Prints a Markdown table. Results are kept
-in `results`, so that a run that was stopped goes on.
+Each speaker in turn is kept out of training. Counted are the clips heard rightly of the five speakers trained on
+(their validation takes) and of the one left out (all but the test takes, which no choice may rest on), after the last
+epoch. Prints a Markdown table. Results are kept in `results`, so that a run that was stopped goes on.
 """
 
 datasets = "datasets/"  # folder of FSDD recordings, or one that holds such a folder
@@ -20,21 +20,21 @@ import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-import common.startup  # noqa: F401
-
 from common.settings import from_shell
 
 from_shell(globals())
 
+import common.script  # noqa: F401
+from common.script import one_line_errors
+
 import keras
 import numpy as np
 
-from common.files import written_whole
-from common.script import one_line_errors
 from datasets.augmentation import Augmentation
 from datasets.layouts import find_dataset
 from datasets.pipeline import decoded, evaluation_batches, training_batches
 from models.classifier import build_classifier
+from models.saving import written_whole
 
 
 def measure(network, initial, clips, speaker, augment):
@@ -61,7 +61,10 @@ def main():
     clips = [r for r in recordings if r.split != "test"]
     speakers = sorted({r.speaker for r in clips})
     setting = f"{base_filters} filters, {epochs} epochs, batch {batch_size}, rate {learning_rate}, seed {seed}"
-    table = [f"| features | augmented | speakers trained on | {' | '.join(speakers)} | mean, unseen |", "|---" * (len(speakers) + 4) + "|"]
+    table = [
+        f"| features | augmented | speakers trained on | {' | '.join(speakers)} | mean, unseen |",
+        "|---" * (len(speakers) + 4) + "|",
+    ]
     for kind in features.split(","):
         keras.utils.set_random_seed(seed)
         network = build_classifier(base_filters=base_filters, features=kind)
@@ -82,7 +85,13 @@ def main():
                         json.dump(done, file, indent=1)
                 shares.append(done[key])
             seen, unseen = np.transpose(shares)
-            cells = [kind, "yes" if augment else "no", f"{seen.mean():.1%}", *(f"{u:.1%}" for u in unseen), f"**{unseen.mean():.1%}**"]
+            cells = [
+                kind,
+                "yes" if augment else "no",
+                f"{seen.mean():.1%}",
+                *(f"{u:.1%}" for u in unseen),
+                f"**{unseen.mean():.1%}**",
+            ]
             table.append(f"| {' | '.join(cells)} |")
     print(f"ResNet-18 of {setting}\n\n" + "\n".join(table))
 

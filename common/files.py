@@ -1,24 +1,117 @@
-"""Writing files whole: under another name first, then moved into place, so that nothing is ever half-written."""
+"""Files: written whole, recordings found, and a recording together with its latent vector."""
 
+import contextlib
+import hashlib
 import os
 import tempfile
-from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 
-@contextmanager
-def written_whole(path, mode="wb"):
-    """An open file that becomes `path` when the block ends without an error, and leaves no trace when it does not."""
+from models.audio import AUDIO_EXTENSIONS, write_wav
+from models.saving import written_whole
+
+LONGEST_NAME = 200  # bytes of a result's name, so that what is added to it still fits a file name of 255
+
+
+def find_recordings(files, below=False):
+    """The recordings that `files`, a folder or one file, names, in order; below: also in the folders below it.
+
+    Only audio extensions are looked at. Raises FileNotFoundError, in one line, where there are none.
+    """
+    path = Path(files)
+    if path.is_file():
+        return [path]
+    if not path.is_dir():
+        raise FileNotFoundError(f"{files}: no such file or folder; it should hold recordings")
+    inside = path.glob("**/*" if below else "*")
+    found = sorted(p for p in inside if p.suffix.lower() in AUDIO_EXTENSIONS and p.is_file() and p.name[0] != ".")
+    if not found:
+        raise FileNotFoundError(f"{files}: no recordings there ({', '.join(sorted(AUDIO_EXTENSIONS))})")
+    return found
+
+
+def printable(path):
+    """A path as text that can be printed and written, whatever bytes its name has."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
+def content_hash(path):
+    """SHA-256 of a file's content, in hexadecimal."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def result_names(paths, taken=()):
+    """{path: name of its results}, all different, whatever the letters' case.
+
+    A recording's stem; its whole file name where the stem is another's; with a hash of its path where that is another's
+    too, where it is very long, or where it is no text. taken: names that belong to other recordings already.
+    """
+    used, names = {name.casefold() for name in taken}, {}
+    stems = [path.stem.casefold() for path in paths]
+    for path in paths:
+        mark = hashlib.sha256(os.fsencode(path.absolute())).hexdigest()[:12]
+        stem, name = printable(path.stem), printable(path.name)
+        short = os.fsencode(name)[: LONGEST_NAME - 20].decode("utf-8", "ignore")
+        candidates = [stem] if stems.count(path.stem.casefold()) == 1 else []
+        candidates = [c for c in (*candidates, name) if len(os.fsencode(c)) <= LONGEST_NAME and "\\" not in c]
+        candidates.append(f"{short}_{mark}".replace("\\", "-"))
+        names[path] = next(c for c in candidates if c.casefold() not in used or c == candidates[-1])
+        used.add(names[path].casefold())
+    return names
+
+
+def writable_folder(output):
+    """Makes the folder `output` and tries it. Raises OSError if nothing can be written there."""
+    folder = Path(output)
+    folder.mkdir(parents=True, exist_ok=True)
+    for stale in folder.glob(".*.partial"):  # what a killed run was writing; a running one holds the folder's lock
+        with contextlib.suppress(OSError):
+            stale.unlink()
+    with tempfile.NamedTemporaryFile(dir=folder, prefix=".", suffix=".partial") as file:
+        file.write(b"\0")
+    return folder
+
+
+def write_array(path, array):
+    """Writes an array as .npy, whole."""
+    with written_whole(path) as file:
+        np.save(file, array)
+
+
+def write_clip(folder, name, waveform, z=None):
+    """Writes {name}.wav, and {name}.npy where there is a latent vector z, each whole → the path of the first."""
+    path = Path(folder) / f"{name}.wav"
+    with written_whole(path) as file:
+        write_wav(file, waveform)
+    if z is not None:
+        write_array(path.with_name(f"{name}.npy"), z)
+    return path
+
+
+def read_latent(path, latent_dim):
+    """The latent vector in a .npy file: float32 [1, latent_dim].
+
+    Raises ValueError, in one line, for a file that holds anything else; its size is checked before it is read.
+    """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, partial = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".partial")
     try:
-        with os.fdopen(handle, mode) as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(partial, 0o644)
-        os.replace(partial, path)
-    except BaseException:
-        Path(partial).unlink(missing_ok=True)
-        raise
+        if path.stat().st_size > 65536 + 16 * latent_dim:
+            raise ValueError("it is too large for one")
+        array = np.load(path, allow_pickle=False)
+        z = np.asarray(array, np.float32).reshape(1, latent_dim)
+    except (ValueError, OSError, EOFError, TypeError, MemoryError, SyntaxError) as error:
+        raise ValueError(f"{printable(path)}: no latent vector of {latent_dim} numbers") from error
+    if not np.isfinite(z).all():
+        raise ValueError(f"{printable(path)}: NaN or infinite numbers in it, no latent vector")
+    return z
+
+
+def known_latent(recording, latent_dim):
+    """The true latent vector [1, latent_dim] of a recording if it lies beside it as {name}.npy, else None.
+
+    Raises ValueError as `read_latent`.
+    """
+    beside = Path(recording).with_suffix(".npy")
+    return read_latent(beside, latent_dim) if beside.exists() else None

@@ -1,4 +1,5 @@
-"""A page to listen to: a row for each clip, with a player, a spectrogram and the latent vector of the original and of each reconstruction.
+"""A page to listen to: a row for each clip, with a player, a spectrogram and the latent vector of the original and of
+each reconstruction.
 
 One HTML file that a browser opens from disk; it refers to the WAV files beside it and to nothing else.
 """
@@ -9,13 +10,14 @@ import io
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
 import matplotlib
 import numpy as np
 import soundfile
 
-from common.files import written_whole
 from models.audio import spectrogram
+from models.saving import written_whole
 
 matplotlib.use("Agg")  # pictures go to files, never to a screen
 from matplotlib import pyplot as plt
@@ -27,7 +29,9 @@ SCRIPT = (Path(__file__).parent / "page.js").read_text()
 
 @dataclass(frozen=True)
 class Sound:
-    """One cell of the page. title: such as "hybrid". wav: its file. caption: how close it is. z: its latent vector [latent_dim], or None."""
+    """One cell of the page. title: such as "hybrid". wav: its file. caption: how close it is. z: its latent vector
+    [latent_dim], or None.
+    """
 
     title: str
     wav: Path
@@ -49,18 +53,21 @@ def _picture(level, top):
 
 
 def _bars(z, true):
-    """Latent vectors as an SVG element: the recovered one as bars, the true one, where it is known, as a line of steps over them."""
+    """Latent vectors as an SVG element: the recovered one as bars, the true one, where it is known, as a line of steps
+    over them.
+    """
     z = np.clip(np.asarray(z, float).ravel(), -1.2, 1.2)
     bars = "".join(f"M{i} 0h.8v{-v:.2f}h-.8z" for i, v in enumerate(z))
     steps = ""
     if true is not None:
         true = np.asarray(true, float).ravel()
         steps = f'<path class="true" d="{"".join(f"M{i} {-v:.2f}h.8" for i, v in enumerate(true))}"/>'
-    return f'<svg viewBox="0 -1.2 {len(z)} 2.4" preserveAspectRatio="none" role="img" aria-label="latent vector"><path d="{bars}"/>{steps}</svg>'
+    shape = f'viewBox="0 -1.2 {len(z)} 2.4" preserveAspectRatio="none" role="img" aria-label="latent vector"'
+    return f'<svg {shape}><path d="{bars}"/>{steps}</svg>'
 
 
 def _cell(sound, folder, top, true):
-    source = html.escape(Path(os.path.relpath(sound.wav, folder)).as_posix().replace("%", "%25").replace("#", "%23").replace("?", "%3F"), quote=True)
+    source = html.escape(quote(Path(os.path.relpath(sound.wav, folder)).as_posix()), quote=True)
     title = html.escape(sound.title)
     parts = [f'<figure tabindex="-1"><figcaption><b>{title}</b> <span>{html.escape(sound.caption)}</span></figcaption>']
     parts.append(f'<img src="{_picture(_level(sound.wav), top)}" alt="spectrogram: {title}">')
@@ -73,11 +80,12 @@ def _cell(sound, folder, top, true):
 def write_page(path, title, made_with, rows):
     """Writes the page.
 
-    path: of the HTML file. made_with: lines that say which weights made it. rows: (heading, true latent vector or None, [Sound, …]) for each clip,
-    the original first; or one string for a heading over the rows that follow.
+    path: of the HTML file. made_with: lines that say which weights made it. rows: (heading, true latent vector or
+    None, [Sound, …]) for each clip, the original first; or one string for a heading over the rows that follow.
     """
     body = [f"<h1>{html.escape(title)}</h1>", *(f"<p>{html.escape(line)}</p>" for line in made_with)]
-    body.append('<p class="keys">Arrow keys move, space plays and stops. Spectrograms: one second across, 0 to 8 kHz upwards.</p>')
+    spectrograms = "Spectrograms: one second across, 0 to 8 kHz upwards."
+    body.append(f'<p class="keys">Arrow keys move, space plays and stops. {spectrograms}</p>')
     for row in rows:
         if isinstance(row, str):
             body.append(f"<h2>{html.escape(row)}</h2>")
@@ -86,7 +94,9 @@ def write_page(path, title, made_with, rows):
         top = float(_level(sounds[0].wav).max())
         cells = "".join(_cell(sound, Path(path).parent, top, true) for sound in sounds)
         body.append(f'<section><h3>{html.escape(heading)}</h3><div class="row">{cells}</div></section>')
-    head = f'<meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1"><title>{html.escape(title)}</title>'
-    page = f'<!doctype html><html lang="en"><head>{head}<style>{STYLE}</style></head><body>{"".join(body)}<script>{SCRIPT}</script></body></html>\n'
+    head = '<meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'
+    head += f"<title>{html.escape(title)}</title><style>{STYLE}</style>"
+    body = "".join(body) + f"<script>{SCRIPT}</script>"
+    page = f'<!doctype html><html lang="en"><head>{head}</head><body>{body}</body></html>\n'
     with written_whole(path) as file:
         file.write(page.encode())

@@ -1,79 +1,138 @@
 """Settings from the shell: every module-level name of a script can be given as --name=value.
 
-A script's settings are the plain assignments at its top, one a line, each with a comment behind it. `from_shell(globals())` reads the command
-line and changes them in place: numbers, strings and booleans are checked against the default's type, `--help` lists them all.
+A script's settings are the plain assignments at its top, one a line, each with a comment behind it that says what it
+does; a comment on a line of its own is the heading of those that follow. The comment may end with the values that are
+allowed: `[1 to 100,000]`, or a list such as `["one", "other"]`. `from_shell(globals())` reads the command line,
+checks types and ranges, and changes the names in place; `--help` lists them all.
 """
 
 import ast
 import difflib
 import io
+import math
+import operator
+import os
+import re
 import sys
 import tokenize
+from dataclasses import dataclass
+from pathlib import Path
 
-EXIT_USAGE = 2  # an unknown name or a value of the wrong type
+EXIT_USAGE = 2  # an unknown name, a value of the wrong type or out of its range
+PROJECT = Path(__file__).resolve().parents[1]  # defaults that are paths count from here
+RANGE = re.compile(r"\s*\[([-+\d.,e_]+) to ([-+\d.,e_]+)\]$")
+CHOICES = re.compile(r"\[[^][]*\]$")
+OPERATORS = {ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Div: operator.truediv}
+LARGEST_POWER = 1000  # a power's exponent, so that no expression keeps the machine busy
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One setting: its default, its comment, the heading above it, and what is allowed.
+
+    bounds: (least, most) of a number, or None. choices: the words allowed, or () for any.
+    """
+
+    default: object
+    comment: str
+    heading: str = ""
+    bounds: tuple | None = None
+    choices: tuple = ()
+
+    def parsed(self, text):
+        """The shell's text as a value of the default's type. Raises ValueError, saying what is wanted."""
+        if isinstance(self.default, bool):
+            if text.lower() not in ("true", "false"):
+                raise ValueError("True or False")
+            return text.lower() == "true"
+        if not isinstance(self.default, (int, float)):
+            return text
+        whole = isinstance(self.default, int)
+        try:
+            value = _number(text)
+        except (ValueError, SyntaxError, ArithmeticError):
+            raise ValueError("a whole number" if whole else "a number") from None
+        if whole and value != int(value):
+            raise ValueError("a whole number")
+        return int(value) if whole else float(value)
+
+    def check(self, value):
+        """Raises ValueError, saying what is wanted, for a value that is not allowed."""
+        if isinstance(value, float) and not math.isfinite(value):
+            raise ValueError("a finite number")
+        if self.bounds and not self.bounds[0] <= value <= self.bounds[1]:
+            raise ValueError(f"a number from {self.bounds[0]:,g} to {self.bounds[1]:,g}")
+        if self.choices and value not in self.choices:
+            raise ValueError(" or ".join(repr(choice) for choice in self.choices))
+
+
+def _evaluated(node):
+    """The value of a literal, or of arithmetic on numbers such as 2**4. Raises ValueError for anything else."""
+    if isinstance(node, ast.BinOp):
+        left, right = _evaluated(node.left), _evaluated(node.right)
+        if isinstance(node.op, ast.Pow) and abs(right) <= LARGEST_POWER:
+            return left**right
+        if type(node.op) in OPERATORS and all(isinstance(side, (int, float)) for side in (left, right)):
+            return OPERATORS[type(node.op)](left, right)
+        raise ValueError("not a literal")
+    return ast.literal_eval(node)
+
+
+def _number(text):
+    """A number as text, or arithmetic on numbers → int or float. Raises ValueError for anything else, nan and inf."""
+    value = _evaluated(ast.parse(text.strip(), mode="eval").body)
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        raise ValueError("not a number")
+    return value
+
+
+def _setting(default, comment, heading):
+    if found := RANGE.search(comment):
+        bounds = tuple(float(text.replace(",", "")) for text in found.groups())
+        return Setting(default, comment, heading, bounds=bounds)
+    if found := CHOICES.search(comment):
+        return Setting(default, comment, heading, choices=tuple(ast.literal_eval(found[0])))
+    return Setting(default, comment, heading)
 
 
 def declared(source):
-    """The settings of a script's source: {name: (default, comment)}, in order; lower-case names assigned a literal at the top level."""
-    comments = {t.start[0]: t.string.lstrip("# ") for t in tokenize.generate_tokens(io.StringIO(source).readline) if t.type == tokenize.COMMENT}
+    """The settings of a script's source, {name: Setting} in order: lower-case names assigned a literal, with a comment."""
+    comments, headings = {}, {}
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        if token.type == tokenize.COMMENT:
+            alone = not token.line[: token.start[1]].strip()
+            (headings if alone else comments)[token.start[0]] = token.string.lstrip("# ")
     settings = {}
     for node in ast.parse(source).body:
         if not (isinstance(node, ast.Assign) and len(node.targets) == 1 and isinstance(node.targets[0], ast.Name)):
             continue
         try:
-            value = ast.literal_eval(node.value)
-        except ValueError:
+            value = _evaluated(node.value)
+        except (ValueError, ArithmeticError, TypeError):
             continue
-        if node.targets[0].id.islower() and node.end_lineno in comments:
-            settings[node.targets[0].id] = (value, comments[node.end_lineno])
+        name = node.targets[0].id
+        if name.islower() and node.end_lineno in comments:
+            above = [line for line in headings if line < node.lineno]
+            settings[name] = _setting(value, comments[node.end_lineno], headings[max(above)] if above else "")
     return settings
 
 
-def parsed(text, default):
-    """The shell's text as a value of the default's type. Raises ValueError naming the type that is wanted."""
-    if isinstance(default, bool):
-        if text.lower() not in ("true", "false"):
-            raise ValueError("True or False")
-        return text.lower() == "true"
-    if isinstance(default, int):
-        try:
-            return int(text)
-        except ValueError:
-            raise ValueError("a whole number") from None
-    if isinstance(default, float):
-        try:
-            return float(text)
-        except ValueError:
-            raise ValueError("a number") from None
-    return text
-
-
 def _help(script, summary, settings):
-    lines = [f"usage: python {script} [--name=value ...]", "", summary, "", "settings (edit them at the top of the script, or give them here):"]
-    width = max(len(f"--{name}={value!r}") for name, (value, _) in settings.items())
-    lines += [f"  {f'--{name}={value!r}':{width}}  {comment}" for name, (value, comment) in settings.items()]
+    lines = [f"usage: python {script} [--name=value ...]", "", summary, ""]
+    lines += ["Settings; edit them at the top of the script, or give them here:"]
+    width = max(len(f"--{name}={setting.default!r}") for name, setting in settings.items())
+    heading = ""
+    for name, setting in settings.items():
+        if setting.heading != heading:
+            heading = setting.heading
+            lines += ["", f"{heading}:"]
+        lines.append(f"  {f'--{name}={setting.default!r}':{width}}  {setting.comment}")
     return "\n".join(lines)
 
 
-def from_shell(names, arguments=None):
-    """Changes a script's settings in place as the command line says; call it first, with the script's `globals()`.
-
-    names: the module's namespace, with __file__ and __doc__. arguments: the command line, by default sys.argv[1:].
-    A bare `--name` sets a boolean to True. Exits with status 2 and one line for an unknown name or a value of the wrong type,
-    with status 0 after `--help`.
-    """
-    arguments = sys.argv[1:] if arguments is None else arguments
-    script = names["__file__"].rsplit("/", 1)[-1]
-    with open(names["__file__"], encoding="utf-8") as file:
-        settings = declared(file.read())
-
-    def refuse(problem):
-        print(f"{script}: {problem}; see python {script} --help", file=sys.stderr)
-        raise SystemExit(EXIT_USAGE)
-
-    if any(argument in ("-h", "--help") for argument in arguments):
-        print(_help(script, (names["__doc__"] or "").strip(), settings))
-        raise SystemExit(0)
+def _given(settings, arguments, refuse):
+    """{name: value} of what the command line says."""
+    given = {}
     for argument in arguments:
         name, equals, text = argument.removeprefix("--").partition("=")
         if not argument.startswith("--"):
@@ -81,11 +140,56 @@ def from_shell(names, arguments=None):
         if name not in settings:
             close = difflib.get_close_matches(name, settings, 1)
             refuse(f"there is no setting {name!r}" + (f", did you mean {close[0]!r}?" if close else ""))
-        default = settings[name][0]
+        default = settings[name].default
         if not equals and not isinstance(default, bool):
             refuse(f"{name} needs a value: --{name}={default!r}")
         try:
-            names[name] = parsed(text, default) if equals else True
+            given[name] = settings[name].parsed(text) if equals else True
         except ValueError as wanted:
             refuse(f"{name} is {wanted}, not {text!r}")
-    return {name: names[name] for name in settings}
+    return given
+
+
+def _anchored(value):
+    """A default that is a path, as seen from where the script is run: the project's own files are found from anywhere."""
+    if not isinstance(value, str) or "/" not in value or os.path.isabs(value) or Path.cwd() == PROJECT:
+        return value
+    return str(PROJECT / value) + ("/" if value.endswith("/") else "")
+
+
+def from_shell(names, arguments=None, recipes=None):
+    """Changes a script's settings in place as the command line says; call it first, with the script's `globals()`.
+
+    names: the module's namespace, with __file__ and __doc__. arguments: the command line, by default sys.argv[1:].
+    recipes: {value of the setting `recipe`: {name: value}}, for scripts that have such a setting: it sets every setting
+    named there that the command line does not give, and says so.
+    A bare `--name` sets a boolean to True. Exits with status 2 and one line for an unknown name and for a value of the
+    wrong type or out of its range, with status 0 after `--help`. Returns {name: value}.
+    """
+    arguments = sys.argv[1:] if arguments is None else arguments
+    script = Path(names["__file__"]).name
+    settings = declared(Path(names["__file__"]).read_text(encoding="utf-8"))
+
+    def refuse(problem):
+        print(f"{script}: {problem}; see python {script} --help", file=sys.stderr)
+        raise SystemExit(EXIT_USAGE)
+
+    if any(argument in ("-h", "--help") for argument in arguments):
+        try:
+            print(_help(script, (names["__doc__"] or "").strip(), settings), flush=True)
+        except BrokenPipeError:  # its reader has seen enough
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(0)
+    given = _given(settings, arguments, refuse)
+    values = {name: _anchored(setting.default) for name, setting in settings.items()} | given
+    chosen = {name: value for name, value in (recipes or {}).get(values.get("recipe"), {}).items() if name not in given}
+    values |= chosen
+    for name, value in values.items():
+        try:
+            settings[name].check(value)
+        except ValueError as wanted:
+            refuse(f"{name} is {wanted}, not {value!r}")
+    if chosen:
+        print(f"Recipe {values['recipe']}: " + ", ".join(f"{name}={value!r}" for name, value in chosen.items()))
+    names.update(values)
+    return values

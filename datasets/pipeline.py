@@ -1,4 +1,6 @@
-"""Recordings as batches for training: decoded and resampled once, kept in memory as 16-bit floats (32 KiB a second), shuffled over everything."""
+"""Recordings as batches for training: decoded and resampled once, kept in memory as 16-bit floats (32 KiB a second),
+shuffled over everything.
+"""
 
 import numpy as np
 import tensorflow as tf
@@ -12,10 +14,10 @@ MOST_UNREADABLE = 0.01  # a share above which something is wrong with the data s
 def decoded(recordings, *, preparation=PUBLISHED, tell=lambda done, total: None):
     """Reads every recording once, several at a time, into a tf.data cache in memory.
 
-    recordings: list of datasets.layouts.Recording. preparation: see models.audio. tell: called with the count read so far and the total.
-    Returns a dataset of (waveform float16 [16384], digit int32), the recordings in it in its order, and the one-line reasons for those
-    left out. Raises ValueError where more than 1 % cannot be read, naming the first.
-    Memory: 32 KiB a recording, 640 MiB for 20,000.
+    recordings: list of datasets.layouts.Recording. preparation: see models.audio. tell: called with the count read so
+    far and the total. Returns a dataset of (waveform float16 [16384], digit int32), the recordings in it in its order,
+    and the one-line reasons for those left out. Raises ValueError where more than 1 % cannot be read, naming the
+    first. Memory: 32 KiB a recording, 640 MiB for 20,000.
     """
     unreadable = {}
 
@@ -33,7 +35,9 @@ def decoded(recordings, *, preparation=PUBLISHED, tell=lambda done, total: None)
     paths = [str(r.path) for r in recordings]
     digits = np.array([r.digit for r in recordings], np.int32)
     dataset = tf.data.Dataset.from_tensor_slices((paths, digits)).map(read_in_graph, tf.data.AUTOTUNE)
-    dataset = dataset.filter(lambda waveform, digit, good: good).map(lambda waveform, digit, good: (waveform, digit)).cache()
+    dataset = (
+        dataset.filter(lambda waveform, digit, good: good).map(lambda waveform, digit, good: (waveform, digit)).cache()
+    )
     count = 0
     for _ in dataset:  # fills the cache, which only a complete pass does
         count += 1
@@ -53,9 +57,11 @@ def _in_memory(dataset):
 
 
 def training_batches(dataset, count, batch_size, seed, how=None):
-    """Batches (waveform float32 [batch, 16384], digit int32 [batch]) in a new order each epoch; whole batches only, where there is one.
+    """Batches (waveform float32 [batch, 16384], digit int32 [batch]) in a new order each epoch; whole batches only,
+    where there is one.
 
-    dataset, count: from `decoded`. how: an Augmentation, or None for the recordings as they are. The same seed gives the same batches.
+    dataset, count: from `decoded`. how: an Augmentation, or None for the recordings as they are. The same seed gives
+    the same batches.
     """
     batches = dataset.shuffle(count, seed=seed).batch(batch_size, drop_remainder=count >= batch_size)
     if how is None:
@@ -70,7 +76,8 @@ def training_batches(dataset, count, batch_size, seed, how=None):
 
 
 def displaced_batches(dataset, count, batch_size, shift, seed):
-    """Endless batches (waveform float32 [batch, 16384], digit int32 [batch]) of clips moved, around the end, by up to `shift` samples either way.
+    """Endless batches (waveform float32 [batch, 16384], digit int32 [batch]) of clips moved, around the end, by up to
+    `shift` samples either way.
 
     The same seed gives the same batches, so that skipping those of an earlier run goes on where it ended.
     """
@@ -81,7 +88,9 @@ def displaced_batches(dataset, count, batch_size, shift, seed):
         waveform, digit = _as_float32(*clip)
         return tf.roll(waveform, tf.random.stateless_uniform((), fresh, -shift, shift + 1, tf.int32), axis=0), digit
 
-    return _in_memory(tf.data.Dataset.zip(clips, seeds).map(displaced).batch(batch_size, drop_remainder=True).prefetch(4))
+    return _in_memory(
+        tf.data.Dataset.zip(clips, seeds).map(displaced).batch(batch_size, drop_remainder=True).prefetch(4)
+    )
 
 
 def _as_float32(waveform, digit):

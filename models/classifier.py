@@ -34,7 +34,7 @@ def load_classifier(folder):
         load_published_weights(network, folder / PUBLISHED)
         return network
     path = folder / WEIGHTS
-    network = load_network(path, "classifier", "train_sc09_classifier.py")
+    network = load_network(path, "classifier")
     if network.output_shape != (None, DIGITS):
         raise ValueError(f"{path}: its output is {network.output_shape} where a classifier's is [n, {DIGITS}]; is it another network?")
     return network

@@ -130,7 +130,7 @@ def load_inverse_mapping(folder, generator=None):
 
 def _load(path):
     try:
-        mapping = load_network(path, "inverse mapping", "train.py")
+        mapping = load_network(path, "inverse mapping")
     except FileNotFoundError as error:
         raise CheckpointError(f"{error}, --gradient=True --inverse_mapping=False does without") from error
     except ValueError as error:

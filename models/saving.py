@@ -1,22 +1,45 @@
-"""Small `.keras` files: the kernels as 16-bit floats on disk, 32-bit again once loaded.
+"""Files written whole; and small `.keras` files, their kernels as 16-bit floats on disk, 32-bit again once loaded.
 
-A Keras file is a zip of a configuration and an HDF5 file of arrays, and loading casts every array to the type that its variable has. So halving
-the arrays halves the file and nothing else has to know. Vectors (biases, batch statistics, whose range 16 bits may not hold) stay as they are.
+A Keras file is a zip of a configuration and an HDF5 file of arrays, and loading casts every array to the type that its
+variable has. So halving the arrays halves the file and nothing else has to know. Vectors (biases, batch statistics,
+whose range 16 bits may not hold) stay as they are.
 """
 
 import io
-import json
+import os
 import tempfile
 import zipfile
+from contextlib import contextmanager
 from pathlib import Path
 
 import h5py
 import keras
 import numpy as np
 
-from common.files import written_whole
+ARRAYS = "model.weights.h5"  # the member of a .keras file that holds the arrays
 
-WEIGHTS = "model.weights.h5"
+
+@contextmanager
+def written_whole(path, mode="wb"):
+    """An open file that becomes `path` when the block ends without an error, and leaves no trace when it does not."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, partial = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".partial")
+    try:
+        with os.fdopen(handle, mode) as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(partial, 0o644)
+        os.replace(partial, path)
+    except OSError as error:
+        Path(partial).unlink(missing_ok=True)
+        if error.filename in (None, partial):  # a full disk names no file
+            raise type(error)(error.errno, error.strerror or str(error), str(path)) from error
+        raise
+    except BaseException:
+        Path(partial).unlink(missing_ok=True)
+        raise
 
 
 def _halved(content):
@@ -24,7 +47,9 @@ def _halved(content):
     file = io.BytesIO(content)
     with h5py.File(file, "r+") as h5:
         kernels = []
-        h5.visititems(lambda name, item: kernels.append(name) if isinstance(item, h5py.Dataset) and item.ndim > 1 else None)
+        h5.visititems(
+            lambda name, item: kernels.append(name) if isinstance(item, h5py.Dataset) and item.ndim > 1 else None
+        )
         with np.errstate(over="ignore"):  # what does not fit becomes infinite, and is refused
             arrays = {name: h5[name][()].astype(np.float16) for name in kernels}
         if unfit := [name for name, array in arrays.items() if not np.isfinite(array).all()]:
@@ -45,31 +70,36 @@ def _halved(content):
 
 
 def save_network(network, path):
-    """Writes a Keras model, without its optimizer, to `path` (ending in .keras), kernels as float16; the file appears whole or not at all.
+    """Writes a Keras model, without its optimizer, to `path` (ending in .keras), kernels as float16; whole or not at
+    all.
 
-    Raises ValueError if a weight does not fit into 16 bits.
+    Raises ValueError if a weight is not finite or does not fit into 16 bits.
     """
-    bare = type(network).from_config(network.get_config())  # not compiled, so nothing of the training goes into the file
+    bare = type(network).from_config(network.get_config())  # not compiled: nothing of the training goes into the file
     bare.set_weights(network.get_weights())
     with tempfile.TemporaryDirectory() as folder:
         whole = Path(folder) / "network.keras"
         bare.save(whole)
-        with zipfile.ZipFile(whole) as source, written_whole(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as target:
-            for name in source.namelist():
-                content = source.read(name)
-                target.writestr(name, _halved(content) if name == WEIGHTS else content)
+        with zipfile.ZipFile(whole) as source, written_whole(path) as file:
+            with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as target:
+                for name in source.namelist():
+                    content = source.read(name)
+                    target.writestr(name, _halved(content) if name == ARRAYS else content)
 
 
-def load_network(path, what, script):
-    """The network that `save_network` wrote to `path`.
+def load_network(path, what):
+    """The network that `save_network` wrote to `path`. what: it should be, for the messages.
 
-    what, script: for the messages, what it should be and which script makes one. Raises FileNotFoundError if it is not there, ValueError if it
-    cannot be read; one line each.
+    Raises FileNotFoundError if it is not there, ValueError if it cannot be read or holds weights that are not finite;
+    one line each.
     """
     if not Path(path).exists():
-        raise FileNotFoundError(f"{path}: no {what} there; {script} makes one")
+        raise FileNotFoundError(f"{path}: no {what} there")
     try:
-        return keras.models.load_model(path, compile=False)
-    except (ValueError, TypeError, KeyError, OSError, EOFError, zipfile.BadZipFile, json.JSONDecodeError) as error:
+        network = keras.models.load_model(path, compile=False)
+    except Exception as error:  # what a damaged file leads to is of many kinds: zipfile, zlib, h5py, Keras, JSON
         cause = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
-        raise ValueError(f"{path}: not a readable {what} ({cause}); {script} makes one") from error
+        raise ValueError(f"{path}: not a readable {what} ({cause})") from error
+    if not all(np.isfinite(variable.numpy()).all() for variable in network.variables):
+        raise ValueError(f"{path}: weights that are not finite in it")
+    return network

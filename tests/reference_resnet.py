@@ -1,4 +1,6 @@
-"""The authors' ResNet evaluated plainly, tf.nn and NumPy on a dictionary of arrays: what models/resnet.py must agree with."""
+"""The authors' ResNet evaluated plainly, tf.nn and NumPy on a dictionary of arrays: what models/resnet.py must agree
+with.
+"""
 
 import numpy as np
 import tensorflow as tf
@@ -72,7 +74,9 @@ def evaluate(arrays, waveform, depth=18):
         return tf.nn.conv2d(x, arrays[f"{name}/kernel"], stride, padding) + arrays[f"{name}/bias"]
 
     def norm(name, x):
-        gamma, beta, mean, variance = (arrays[f"{name}/{field}"] for field in ("gamma", "beta", "moving_mean", "moving_variance"))
+        gamma, beta, mean, variance = (
+            arrays[f"{name}/{field}"] for field in ("gamma", "beta", "moving_mean", "moving_variance")
+        )
         return gamma * (x - mean) / np.sqrt(variance + 1e-3) + beta
 
     taps = {"features": real_features(waveform)}

@@ -31,7 +31,9 @@ def test_a_file_says_which_network_and_features_it_is(classifier, waveform, tmp_
     np.testing.assert_allclose(loaded(waveform), classifier(waveform), atol=2e-3)
     np.testing.assert_allclose(np.sum(loaded(waveform), axis=1), 1, atol=1e-5)
     with zipfile.ZipFile(tmp_path / "classifier.keras") as file:
-        assert file.getinfo("model.weights.h5").file_size < 3 * classifier.count_params() + 300_000  # HDF5 names take their room
+        assert (
+            file.getinfo("model.weights.h5").file_size < 3 * classifier.count_params() + 300_000
+        )  # HDF5 names take their room
 
 
 def test_keras_loads_it_in_safe_mode_without_custom_objects(classifier, waveform, tmp_path):

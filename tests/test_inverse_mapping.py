@@ -1,4 +1,6 @@
-"""The inverse mapping: its objectives, what training changes and what not, loading, prediction and hybrid recovery. On a tiny generator."""
+"""The inverse mapping: its objectives, what training changes and what not, loading, prediction and hybrid recovery. On
+a tiny generator.
+"""
 
 import csv
 
@@ -51,7 +53,12 @@ def untrained(generator, **settings):
     settings = {"width": 1, "refinements": 1} | settings
     mapping = InverseMapping(generator.latent_dim, generator_sha256=generator.sha256, **settings).attach(generator)
     rng = np.random.default_rng(2)
-    mapping.set_weights([rng.normal(0, 1.5 / np.sqrt(max(w.size // w.shape[-1], 1)), w.shape) if w.ndim > 1 else w for w in mapping.get_weights()])
+    mapping.set_weights(
+        [
+            rng.normal(0, 1.5 / np.sqrt(max(w.size // w.shape[-1], 1)), w.shape) if w.ndim > 1 else w
+            for w in mapping.get_weights()
+        ]
+    )
     return mapping
 
 
@@ -63,7 +70,9 @@ def log_magnitude(waveform, frame, hop):
 
 def test_the_objective_is_what_a_hand_computes(generator, recording):
     mapping, classifier = untrained(generator), build_classifier(base_filters=2)
-    training = InverseMappingTraining(mapping, generator, PerceptualLoss(classifier), latent_weight=2.0, perceptual_weight=0.5, spectral_weight=0.25)
+    training = InverseMappingTraining(
+        mapping, generator, PerceptualLoss(classifier), latent_weight=2.0, perceptual_weight=0.5, spectral_weight=0.25
+    )
     z = random_latent(generator, 2, 3)
     loss, measured = training.objective(recording, z, everything=True)
 
@@ -81,23 +90,40 @@ def test_the_objective_is_what_a_hand_computes(generator, recording):
         return np.mean([np.mean(np.abs(np.asarray(a) - np.asarray(b))) for a, b in zip(*heard)])
 
     def spectral(sounds):
-        pairs = [(log_magnitude(a, *r), log_magnitude(b, *r)) for r in ((256, 128), (1024, 256)) for a, b in zip(recording, sounds)]
+        pairs = [
+            (log_magnitude(a, *r), log_magnitude(b, *r))
+            for r in ((256, 128), (1024, 256))
+            for a, b in zip(recording, sounds)
+        ]
         return np.mean([np.abs(a - b).mean() for a, b in pairs])
 
-    expected = 2 * sum(latent) + 0.5 * (perceptual("real") + perceptual("synthesized")) + 0.25 * (spectral(early["real"]) + spectral(again["real"]))
+    expected = (
+        2 * sum(latent)
+        + 0.5 * (perceptual("real") + perceptual("synthesized"))
+        + 0.25 * (spectral(early["real"]) + spectral(again["real"]))
+    )
     assert float(loss) == pytest.approx(expected, rel=1e-4)
-    assert float(measured["first_latent"]) == pytest.approx(latent[0], rel=1e-4) and float(measured["latent"]) == pytest.approx(latent[1], rel=1e-4)
+    assert float(measured["first_latent"]) == pytest.approx(latent[0], rel=1e-4) and float(
+        measured["latent"]
+    ) == pytest.approx(latent[1], rel=1e-4)
     snr = 10 * np.log10((recording**2).sum(axis=1) / ((recording - again["real"]) ** 2).sum(axis=1))
     assert float(measured["real_snr_db"]) == pytest.approx(snr.mean(), abs=1e-3)
 
 
 @pytest.mark.parametrize("separate", [False, True])
 def test_training_changes_the_mapping_and_neither_generator_nor_classifier(generator, recording, separate):
-    mapping, classifier = untrained(generator, network="resnet", width=2, refinements=0), build_classifier(base_filters=2)
+    mapping, classifier = (
+        untrained(generator, network="resnet", width=2, refinements=0),
+        build_classifier(base_filters=2),
+    )
     training = InverseMappingTraining(mapping, generator, PerceptualLoss(classifier), separate_updates=separate)
     training.compile("adam")
     z = random_latent(generator, 4, 1)
-    before = [w.copy() for w in mapping.get_weights()], [w.copy() for w in classifier.get_weights()], generator(z).numpy()
+    before = (
+        [w.copy() for w in mapping.get_weights()],
+        [w.copy() for w in classifier.get_weights()],
+        generator(z).numpy(),
+    )
     history = training.fit(_batches(recording, z), steps_per_epoch=2, verbose=0, shuffle=False)
     assert all(np.array_equal(a, b) for a, b in zip(before[1], classifier.get_weights())), "batch statistics included"
     assert np.array_equal(before[2], generator(z).numpy())
@@ -126,7 +152,9 @@ def test_saved_and_loaded_it_predicts_the_same_and_knows_its_generator(folder, g
     mapping, loaded = untrained(generator), load_inverse_mapping(folder / "mapping", generator)
     assert np.abs(predict(recording, mapping) - predict(recording, loaded)).max() < 0.02  # 16-bit kernels
     alone = load_inverse_mapping(folder / "mapping")
-    assert alone(recording).shape == (3, 8) and not np.allclose(alone(recording), loaded(recording)), "not refined without its generator"
+    assert alone(recording).shape == (3, 8) and not np.allclose(alone(recording), loaded(recording)), (
+        "not refined without its generator"
+    )
     with pytest.raises(CheckpointError) as error:
         load_inverse_mapping(folder / "mapping", load_wavegan(folder / "other"))
     message = str(error.value)
@@ -135,10 +163,16 @@ def test_saved_and_loaded_it_predicts_the_same_and_knows_its_generator(folder, g
 
 
 def test_other_files_are_refused_in_one_line(folder, tmp_path):
-    for content, words in ((None, "no inverse mapping there"), (b"", "not a readable"), ("classifier", "not an inverse mapping")):
+    for content, words in (
+        (None, "no inverse mapping there"),
+        (b"", "not a readable"),
+        ("classifier", "not an inverse mapping"),
+    ):
         if content is not None:
             source = folder / "classifier/classifier.keras"
-            (tmp_path / "inverse_mapping.keras").write_bytes(source.read_bytes() if content == "classifier" else content)
+            (tmp_path / "inverse_mapping.keras").write_bytes(
+                source.read_bytes() if content == "classifier" else content
+            )
         with pytest.raises(CheckpointError, match=words) as error:
             load_inverse_mapping(tmp_path)
         assert "\n" not in str(error.value) and "train.py" in str(error.value)
@@ -155,7 +189,9 @@ def test_the_authors_weights_are_loaded_by_name_and_come_first(folder, tmp_path,
     expected = evaluate(arrays, recording)[0]
     for place in ("mapping", PUBLISHED_FOLDER):
         mapping = load_inverse_mapping(tmp_path / place)
-        assert mapping.generator_sha256 == "" and np.abs(mapping(recording) - expected).max() < 1e-3 * max(1, np.abs(expected).max())
+        assert mapping.generator_sha256 == "" and np.abs(mapping(recording) - expected).max() < 1e-3 * max(
+            1, np.abs(expected).max()
+        )
 
 
 def test_a_hybrid_begins_at_the_prediction(folder, generator):
@@ -168,7 +204,11 @@ def test_a_hybrid_begins_at_the_prediction(folder, generator):
             return true + 0.02
 
     predicted = recover(clips, generator, inverse_mapping=Near(), gradient=False)
-    assert np.allclose(predicted.z, true + 0.02, atol=1e-6) and (predicted.iterations == 0).all() and (predicted.objective > 0).all()
+    assert (
+        np.allclose(predicted.z, true + 0.02, atol=1e-6)
+        and (predicted.iterations == 0).all()
+        and (predicted.objective > 0).all()
+    )
     hybrid, cold = recover(clips, generator, inverse_mapping=Near()), recover(clips, generator)
     assert (latent_mse(true, hybrid.z) < 1e-8).all() and hybrid.iterations.sum() < cold.iterations.sum()
 
@@ -182,10 +222,18 @@ def test_the_script_predicts_many_recordings_and_starts_a_hybrid(folder, generat
         np.save(files / f"made_{i}.npy", z[i])
     for i in range(70):
         soundfile.write(files / f"{i}.wav", 0.1 * np.sin(np.arange(4000) / (2 + i)), 8000)
-    arguments = [f"--files={files}", f"--checkpoint={folder / 'checkpoint'}", f"--inverse_mapping_checkpoint={folder / 'mapping'}"]
+    arguments = [
+        f"--files={files}",
+        f"--checkpoint={folder / 'checkpoint'}",
+        f"--inverse_mapping_checkpoint={folder / 'mapping'}",
+    ]
     assert run_script(SCRIPT, *arguments, f"--output={output}", "--report") == 0
     rows = list(csv.DictReader(open(output / "recovery.csv")))
-    assert len(rows) == 72 and {row["method"] for row in rows} == {"inverse_mapping"} and {row["solver"] for row in rows} == {""}
+    assert (
+        len(rows) == 72
+        and {row["method"] for row in rows} == {"inverse_mapping"}
+        and {row["solver"] for row in rows} == {""}
+    )
     mapping = load_inverse_mapping(folder / "mapping", generator)
     for i in range(2):
         waveform, _ = soundfile.read(files / f"made_{i}.wav", dtype="float32")

@@ -1,4 +1,6 @@
-"""The page to listen to: in a browser all sounds and pictures load and it fits narrow and wide windows; the keyboard moves and plays."""
+"""The page to listen to: in a browser all sounds and pictures load and it fits narrow and wide windows; the keyboard
+moves and plays.
+"""
 
 import json
 import re
@@ -16,7 +18,9 @@ from models.inverse_mapping import InverseMapping
 from models.saving import save_network
 from models.wavegan import load_wavegan
 
-BROWSER = next((path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None)
+BROWSER = next(
+    (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None
+)
 PROBE = """
 <script>
 const errors = [];
@@ -76,9 +80,14 @@ def test_everything_loads_and_fits_and_the_keyboard_works(page, width):
     found = result(run)
     assert "CONSOLE" not in run.stderr and found["errors"] == []
     assert len(found["durations"]) == 6 and all(abs(d - 1) < 1e-3 for d in found["durations"])
-    assert len(found["pictures"]) == 6 and min(found["pictures"]) > 1000 and len(found["bars"]) == 6 and min(found["bars"]) > 100
+    assert (
+        len(found["pictures"]) == 6
+        and min(found["pictures"]) > 1000
+        and len(found["bars"]) == 6
+        and min(found["bars"]) > 100
+    )
     assert found["overflow"] <= 0 and found["small"] >= 12
-    assert found["played"] == ["50%25 %231%3F b.wav", "original.wav"]
+    assert found["played"] == ["50%25%20%231%3F%20b.wav", "original.wav"]
 
 
 def test_what_the_page_says_is_escaped(page):
@@ -92,10 +101,22 @@ def test_the_examples_are_written_by_one_command(tmp_path, capsys):
         (tmp_path / name).mkdir()
     tf1_wavegan.write(tmp_path / "checkpoint", latent_dim=8, width=2, seed=5)
     generator = load_wavegan(tmp_path / "checkpoint")
-    save_network(InverseMapping(8, width=1, generator_sha256=generator.sha256), tmp_path / "mapping/inverse_mapping.keras")
+    save_network(
+        InverseMapping(8, width=1, generator_sha256=generator.sha256), tmp_path / "mapping/inverse_mapping.keras"
+    )
     soundfile.write(tmp_path / "real/seven.wav", 0.2 * np.sin(np.arange(4000) / 3), 8000)
-    arguments = [f"--files={tmp_path / 'real'}", f"--checkpoint={tmp_path / 'checkpoint'}", f"--inverse_mapping_checkpoint={tmp_path / 'mapping'}"]
-    assert run_script("audio_examples.py", *arguments, f"--output={tmp_path / 'out'}", "--num_synthesized=2", "--max_iter=5") == 0
+    arguments = [
+        f"--files={tmp_path / 'real'}",
+        f"--checkpoint={tmp_path / 'checkpoint'}",
+        f"--inverse_mapping_checkpoint={tmp_path / 'mapping'}",
+    ]
+    more = [
+        f"--output={tmp_path / 'out'}",
+        f"--unfinished={tmp_path / 'unfinished'}",
+        "--num_synthesized=2",
+        "--max_iter=5",
+    ]
+    assert run_script("audio_examples.py", *arguments, *more) == 0
     methods = {"original", "inverse_mapping", "gradient", "hybrid"}
     for kind, names in (("synthesized", {"0", "1"}), ("real", {"seven"})):
         assert {p.name for p in (tmp_path / "out/recovered" / kind).iterdir()} == methods

@@ -42,7 +42,9 @@ def test_resnet_18_from_the_authors_files_is_their_network_taps_included(publish
     assert float(PerceptualLoss(classifier)(waveform[:1], waveform[1:])[0]) == pytest.approx(expected, rel=1e-4)
     theirs = [taps[name] for name in ("features", "conv1", "bn1", "pool1", "layer1_block1", "layer2_block1")]
     expected = np.mean([np.mean((b[0] - b[1]) ** 2) for b in theirs])
-    assert float(PerceptualLoss(classifier, "published")(waveform[:1], waveform[1:])[0]) == pytest.approx(expected, rel=1e-4)
+    assert float(PerceptualLoss(classifier, "published")(waveform[:1], waveform[1:])[0]) == pytest.approx(
+        expected, rel=1e-4
+    )
 
 
 def test_bottlenecks_too(waveform, tmp_path):

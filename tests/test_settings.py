@@ -1,18 +1,25 @@
 """Settings from the shell, through a script of their own."""
 
 import pytest
+from conftest import ROOT
 
 from common.settings import declared, from_shell
 
 SCRIPT = '''"""Does nothing."""
 
+# Places
 files = "waves/"  # a folder
-max_iter = 200  # iterations
-rate = 0.5  # a share
+
+# Method
+recipe = "ours"  # which ["ours", "theirs"]
+max_iter = 2 * 10**2  # iterations [1 to 1,000]
+rate = 0.5  # a share [0 to 1]
+scale = 3.0  # a factor
 gradient = False  # optimise
 CONSTANT = 3  # no setting
 hidden = 4
 '''
+RECIPES = {"theirs": {"max_iter": 7, "rate": 0.25}}
 
 
 @pytest.fixture
@@ -20,30 +27,48 @@ def script(tmp_path):
     path = tmp_path / "script.py"
     path.write_text(SCRIPT)
 
-    def run(*arguments):
+    def run(*arguments, recipes=None):
         names = {"__file__": str(path)}
         exec(compile(SCRIPT, str(path), "exec"), names)
         names["__file__"] = str(path)
-        return from_shell(names, list(arguments)), names
+        return from_shell(names, list(arguments), recipes), names
 
     return run
 
 
-def test_only_commented_lower_case_names_are_settings():
-    assert declared(SCRIPT) == {
-        "files": ("waves/", "a folder"),
-        "max_iter": (200, "iterations"),
-        "rate": (0.5, "a share"),
-        "gradient": (False, "optimise"),
+def test_only_commented_lower_case_names_are_settings_each_with_its_heading_and_range():
+    found = declared(SCRIPT)
+    assert {name: (setting.default, setting.heading) for name, setting in found.items()} == {
+        "files": ("waves/", "Places"),
+        "recipe": ("ours", "Method"),
+        "max_iter": (200, "Method"),
+        "rate": (0.5, "Method"),
+        "scale": (3.0, "Method"),
+        "gradient": (False, "Method"),
     }
+    assert found["max_iter"].bounds == (1, 1000) and found["recipe"].choices == ("ours", "theirs")
+    assert found["files"].comment == "a folder" and found["scale"].bounds is None
 
 
 def test_values_take_the_type_of_the_default(script):
-    settings, names = script("--files=a=b", "--max_iter=7", "--rate=2", "--gradient")
-    assert settings == {"files": "a=b", "max_iter": 7, "rate": 2.0, "gradient": True}
+    settings, names = script("--files=a=b", "--max_iter=7", "--rate=1", "--gradient")
+    assert settings["files"] == "a=b" and settings["max_iter"] == 7 and settings["gradient"] is True
     assert names["max_iter"] == 7 and isinstance(names["rate"], float)
     assert script("--gradient=False")[0]["gradient"] is False
     assert script()[0]["max_iter"] == 200
+    assert script("--max_iter=2**4")[0]["max_iter"] == 16
+    assert script("--max_iter=1e2")[0]["max_iter"] == 100 and script("--scale=-1/4")[0]["scale"] == -0.25
+
+
+def test_a_recipe_sets_what_is_not_given_and_says_so(script, capsys):
+    settings, names = script("--recipe=theirs", "--rate=0.75", recipes=RECIPES)
+    assert settings["max_iter"] == 7 and names["max_iter"] == 7 and settings["rate"] == 0.75
+    assert capsys.readouterr().out == "Recipe theirs: max_iter=7\n"
+
+
+def test_defaults_are_found_from_any_folder(script, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert script()[0]["files"] == f"{ROOT}/waves/" and script("--files=waves/")[0]["files"] == "waves/"
 
 
 @pytest.mark.parametrize(
@@ -51,7 +76,15 @@ def test_values_take_the_type_of_the_default(script):
     [
         ("--maxiter=3", "did you mean 'max_iter'"),
         ("--max_iter=3.5", "max_iter is a whole number, not '3.5'"),
+        ("--max_iter=0", "max_iter is a number from 1 to 1,000, not 0"),
+        ("--max_iter=9**99", "max_iter is a number from 1 to 1,000"),
+        ("--max_iter=2**2**40", "max_iter is a whole number"),
         ("--rate=fast", "rate is a number"),
+        ("--rate=-0.1", "rate is a number from 0 to 1, not -0.1"),
+        ("--rate=nan", "rate is a number"),
+        ("--scale=1e999", "scale is a number"),
+        ("--scale=__import__('os')", "scale is a number"),
+        ("--recipe=mine", "recipe is 'ours' or 'theirs', not 'mine'"),
         ("--gradient=yes", "gradient is True or False"),
         ("--files", "files needs a value"),
         ("waves/", "'waves/' is not understood"),
@@ -70,4 +103,5 @@ def test_help_lists_name_default_and_comment(script, capsys):
         script("--help")
     out = capsys.readouterr().out
     assert end.value.code == 0 and "Does nothing." in out
-    assert "--max_iter=200" in out and "iterations" in out and "hidden" not in out
+    assert "--max_iter=200" in out and "iterations [1 to 1,000]" in out and "hidden" not in out
+    assert out.index("Places:") < out.index("--files") < out.index("Method:") < out.index("--max_iter")

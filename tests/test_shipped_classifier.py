@@ -15,7 +15,12 @@ def heard(fsdd):
     recordings = [r for r in find_dataset(fsdd)[2] if r.split == "test"]
     clips = variants(recordings)
     classifier = load_classifier(ROOT / "classifier_checkpoint")
-    return recordings, clips, {name: classifier.predict(c, 60, verbose=0).argmax(axis=1) for name, c in clips.items()}, classifier
+    return (
+        recordings,
+        clips,
+        {name: classifier.predict(c, 60, verbose=0).argmax(axis=1) for name, c in clips.items()},
+        classifier,
+    )
 
 
 def test_it_hears_at_least_98_percent_at_any_level_and_position(heard):
@@ -23,7 +28,9 @@ def test_it_hears_at_least_98_percent_at_any_level_and_position(heard):
     spoken = np.array([r.digit for r in recordings])
     accuracy = {name: np.mean(found == spoken) for name, found in digits.items()}
     assert len(spoken) == 180 and accuracy["as recorded"] >= 0.98
-    assert {name: a for name, a in accuracy.items() if abs(a - accuracy["as recorded"]) > 0.0112} == {}  # a point; two of 180 clips
+    assert {
+        name: a for name, a in accuracy.items() if abs(a - accuracy["as recorded"]) > 0.0112
+    } == {}  # a point; two of 180 clips
 
 
 def test_the_perceptual_loss_orders_identical_other_take_other_digit(heard):

@@ -13,7 +13,7 @@ import pytest
 import soundfile
 from conftest import ROOT
 
-from common.best import KeepBest
+from common.runs import KeepBest
 from models.classifier import load_classifier
 
 SCRIPT = "train_sc09_classifier.py"
@@ -40,7 +40,7 @@ def recordings(tmp_path_factory):
 
 def settings(recordings, folder, *more):
     own = (f"--datasets={recordings}", f"--classifier_checkpoint={folder}/weights", f"--logs={folder}/logs")
-    return [SCRIPT, *own, "--base_filters=2", "--batch_size=10", "--learning_rate=0.01", "--xla=False", *more]
+    return [SCRIPT, *own, "--width=2", "--batch_size=10", "--learning_rate=0.01", "--xla=False", *more]
 
 
 def run_here(arguments, monkeypatch):
@@ -50,7 +50,9 @@ def run_here(arguments, monkeypatch):
 
 def losses(output):
     """{epoch: training loss} of what was printed."""
-    return {int(epoch): float(loss) for epoch, loss in re.findall(r"Epoch (\d+)/.*?- loss: ([\d.]+)", output, re.DOTALL)}
+    return {
+        int(epoch): float(loss) for epoch, loss in re.findall(r"Epoch (\d+)/.*?- loss: ([\d.]+)", output, re.DOTALL)
+    }
 
 
 def test_killed_in_mid_epoch_resumed_on_two_devices_and_repeated(recordings, tmp_path, monkeypatch, capsys):
@@ -72,8 +74,15 @@ def test_killed_in_mid_epoch_resumed_on_two_devices_and_repeated(recordings, tmp
     exported = (weights / "classifier.keras").read_bytes()
     load_classifier(weights)
 
-    arguments = [sys.executable, "-c", TWO_DEVICES, *settings(recordings, tmp_path, f"--epochs={done + 1}", "--devices=CPU:0,CPU:1")]
-    resumed = subprocess.run(arguments, cwd=ROOT, capture_output=True, text=True, env={**environment, "PYTHONPATH": str(ROOT)})
+    arguments = [
+        sys.executable,
+        "-c",
+        TWO_DEVICES,
+        *settings(recordings, tmp_path, f"--epochs={done + 1}", "--devices=CPU:0,CPU:1"),
+    ]
+    resumed = subprocess.run(
+        arguments, cwd=ROOT, capture_output=True, text=True, env={**environment, "PYTHONPATH": str(ROOT)}
+    )
     assert resumed.returncode == 0, resumed.stderr
     assert list(losses(resumed.stdout)) == [done + 1]
     assert "on 2 device(s)" in resumed.stdout and "are now in" not in resumed.stdout
@@ -82,7 +91,7 @@ def test_killed_in_mid_epoch_resumed_on_two_devices_and_repeated(recordings, tmp
     assert ((weights / "classifier.keras").read_bytes() == exported) == (better == best)
     assert list((tmp_path / "logs/train").glob("events*")) and (tmp_path / "logs/confusion.png").stat().st_size > 1000
     accuracy = float(re.search(r"test accuracy of the best epoch: ([\d.]+)%", resumed.stdout)[1])
-    assert len(list((tmp_path / "logs/mistakes").glob("*_heard_as_*.wav"))) == round(10 * (1 - accuracy / 100))
+    assert len(list((tmp_path / "logs/mistakes").glob("*_predicted_*.wav"))) == round(10 * (1 - accuracy / 100))
 
     def stop(self, epoch, logs=None):
         if epoch == 1:

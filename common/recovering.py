@@ -1,0 +1,185 @@
+"""Recovering many clips: in batches, under a progress bar, with a table of what is done so that a second run goes on."""
+
+import contextlib
+import csv
+import hashlib
+import json
+import os
+import time
+from pathlib import Path
+
+import numpy as np
+import soundfile
+from tqdm import tqdm
+
+from common.files import content_hash, printable, result_names
+from models.recovery import recover
+from models.saving import written_whole
+
+COLUMNS = ("file", "name", "method", "solver", "iterations", "objective", "snr_db", "seconds", "size", "sha256")
+PLACES = {"files", "output", "batch_size", "overwrite", "report"}  # settings that change no result
+PLACES |= {"checkpoint", "classifier_checkpoint", "inverse_mapping_checkpoint"}  # a hash stands for each
+
+
+def _mover(bar, size):
+    """Moves the bar on as the clips of a batch are done; a restart that takes some up again does not move it back."""
+    before = bar.n
+    return lambda active: bar.update(max(before + size - active, bar.n) - bar.n)
+
+
+def recovered_batches(items, load, batch_size, *, description=None, unit="clip", done=0, **how):
+    """Recovers the clips of `items` batch by batch, under a progress bar.
+
+    load: item → clip [num_samples] or [num_samples, num_channels], or None for one to leave out. done: clips that an
+    earlier run has done, for the bar. how: the arguments of `models.recovery.recover`.
+    Yields (items, clips, models.recovery.Recovery, seconds a clip) of each batch that has a clip.
+    """
+    with tqdm(total=len(items) + done, initial=done, desc=description, unit=unit, disable=None) as bar:
+        for first in range(0, len(items), batch_size):
+            loaded = [(item, load(item)) for item in items[first : first + batch_size]]
+            good = [(item, clip) for item, clip in loaded if clip is not None]
+            bar.update(len(loaded) - len(good))
+            if not good:
+                continue
+            move, begin = _mover(bar, len(good)), time.perf_counter()
+            chosen, clips = zip(*good)
+            found = recover(np.stack(clips), report=move, **how)
+            move(0)
+            yield list(chosen), clips, found, (time.perf_counter() - begin) / len(good)
+
+
+def _kept(path):
+    """The arrays that an earlier run left in a .npz file; a damaged file is set aside, with a word."""
+    if not path.exists():
+        return {}
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            kept = {name: arrays[name] for name in ("z", "iterations", "seconds")}
+        if len({len(array) for array in kept.values()}) == 1:
+            return kept
+        raise ValueError("its arrays have different lengths")
+    except Exception as error:  # zipfile, zlib and NumPy raise whatever the damage leads to
+        aside = path.with_name(f"{path.name}.damaged")
+        os.replace(path, aside)
+        print(f"{path}: damaged ({type(error).__name__}), now {aside}; its clips are recovered again")
+        return {}
+
+
+def recover_all(clips, name, folder, depends_on, batch_size, **how):
+    """Latent vectors of clips [n, num_samples, num_channels] → z [n, latent_dim], iterations [n], seconds [n].
+
+    name: of the method, for the progress bar and the file. folder: for what is done so far, {name}_{key}.npz, where
+    the key is a hash of `depends_on` (anything JSON can hold) and of the clips: another run with the same goes on from
+    there. how: the arguments of `models.recovery.recover`.
+    """
+    made_of = json.dumps(depends_on, sort_keys=True).encode() + np.ascontiguousarray(clips).tobytes()
+    path = Path(folder) / f"{name.replace(' ', '_')}_{hashlib.sha256(made_of).hexdigest()[:12]}.npz"
+    done = _kept(path)
+    count = len(done["z"]) if done else 0
+    if count:
+        same = "were recovered before, with the same settings"
+        print(f"{name}: {count} of {len(clips)} clips {same}; delete {path} to do them again")
+    left = range(count, len(clips))
+    for _, batch, found, seconds in recovered_batches(
+        left, lambda i: clips[i], batch_size, description=name, done=count, **how
+    ):
+        new = {"z": found.z, "iterations": found.iterations, "seconds": np.full(len(batch), seconds)}
+        done = {key: np.concatenate([done[key], new[key]]) if done else new[key] for key in new}
+        with written_whole(path) as file:
+            np.savez(file, **done)
+    return done["z"].astype(np.float32), done["iterations"], done["seconds"]
+
+
+class RecoveryTable:
+    """recovery.csv in `folder`: a row a recording. Its rows are kept from an earlier run if that had the same settings.
+
+    settings: what the results depend on. overwrite: begin anew in any case. Rows made with other settings are moved to
+    recovery_previous.csv, a damaged table to recovery_damaged.csv, each with a word. The folder is locked while the
+    table is open, so that two runs never write into one. Raises ValueError, in one line, where another run holds it.
+    """
+
+    def __init__(self, folder, settings, overwrite=False):
+        self.folder = Path(folder)
+        self.path = self.folder / "recovery.csv"
+        self.settings = {name: value for name, value in settings.items() if name not in PLACES}
+        self._held = None
+        self._lock()
+        self.rows = {}
+        if self.path.exists():
+            self._read(overwrite)
+        with written_whole(self.folder / "recovery.json", "w") as file:
+            json.dump(self.settings, file, indent=2)
+        with written_whole(self.path, "w") as file:
+            table = csv.DictWriter(file, COLUMNS, lineterminator="\n", extrasaction="ignore")
+            table.writeheader()
+            table.writerows(self.rows.values())
+
+    def _lock(self):
+        try:
+            import fcntl
+        except ImportError:  # only POSIX systems have it
+            return
+        self._held = os.open(self.folder, os.O_RDONLY)  # the lock ends with the table, or with the process
+        try:
+            fcntl.flock(self._held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self.close()
+            message = "another run is writing there; wait for its end, or give another --output"
+            raise ValueError(f"{self.folder}: {message}") from None
+
+    def close(self):
+        """Gives the folder free for another run."""
+        if self._held is not None:
+            os.close(self._held)
+            self._held = None
+
+    def __del__(self):
+        self.close()
+
+    def _read(self, overwrite):
+        made_with = None
+        with contextlib.suppress(OSError, ValueError):
+            made_with = json.loads((self.folder / "recovery.json").read_text())
+        aside = "previous"
+        if not overwrite and made_with == self.settings:
+            try:
+                with open(self.path, newline="", encoding="utf-8") as file:
+                    rows = list(csv.DictReader(file, strict=True))
+                whole = [row for row in rows if set(row) == set(COLUMNS) and None not in row.values()]
+                if rows and not whole:
+                    raise ValueError("no whole row")
+                self.rows = {row["file"]: row for row in whole}
+                return
+            except (csv.Error, ValueError, OSError):
+                aside = "damaged"
+        moved = self.path.with_name(f"recovery_{aside}.csv")
+        os.replace(self.path, moved)
+        if not overwrite:
+            why = "was made with other settings" if aside == "previous" else "cannot be read"
+            print(f"{self.path} {why}; it is now {moved}")
+
+    def names(self, paths):
+        """{path: name of its results}, none of them another recording's in this folder."""
+        known = {path: self.rows[key]["name"] for path in paths if (key := printable(path)) in self.rows}
+        others = [path for path in paths if path not in known]
+        return known | result_names(others, [row["name"] for row in self.rows.values()])
+
+    def is_done(self, path):
+        """True if the recording `path` has a row, is what it was then, and its results are there and whole."""
+        row = self.rows.get(printable(path))
+        try:
+            if row is None or int(row["size"]) != path.stat().st_size or row["sha256"] != content_hash(path):
+                return False
+            wave = soundfile.info(self.folder / f"{row['name']}_reconstruction.wav")
+            z = np.load(self.folder / f"{row['name']}.npy", allow_pickle=False)
+            return wave.frames > 0 and z.size > 0
+        except (OSError, ValueError, EOFError, RuntimeError):
+            return False
+
+    def add(self, path, values):
+        """Adds or replaces the row of a recording, {column: value}, and writes it at once."""
+        row = {"file": printable(path), "size": path.stat().st_size, "sha256": content_hash(path)} | values
+        row = {column: str(row.get(column, "")) for column in COLUMNS}
+        self.rows[row["file"]] = row
+        with open(self.path, "a", newline="", encoding="utf-8") as file:
+            csv.DictWriter(file, COLUMNS, lineterminator="\n").writerow(row)

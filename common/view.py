@@ -1,0 +1,198 @@
+"""What a user sees: pictures of spectrograms, sounds in TensorBoard, the tables of figures, and figures in model cards."""
+
+import io
+import re
+from pathlib import Path
+
+import keras
+import matplotlib
+import numpy as np
+import tensorflow as tf
+
+from models.audio import HOP_LENGTH, SAMPLE_RATE, spectrogram, write_wav
+from models.saving import written_whole
+
+matplotlib.use("Agg")  # pictures go to files, never to a screen
+from matplotlib import pyplot as plt
+
+RANGE_DB = 80  # shown below the loudest magnitude
+COLUMNS = {  # name: (words, format, only where latent vectors are known)
+    "num_clips": ("clips", "d", False),
+    "inception_score": ("inception score", ".2f", False),
+    "mse": ("waveform MSE", ".4f", False),
+    "snr_db": ("SNR, median, dB", ".1f", False),
+    "ssim": ("SSIM", ".2f", False),
+    "accuracy": ("right digit", ".0%", False),
+    "log_spectral_distance": ("log-spectral distance, dB", ".1f", False),
+    "perceptual_loss": ("perceptual loss", ".3f", False),
+    "identical": ("identical", ".0%", True),
+    "latent_mse": ("latent MSE", ".2g", True),
+    "latent_mae": ("latent MAE", ".2g", True),
+    "exact": ("exact", ".0%", True),
+    "iterations": ("iterations, median", ".0f", False),
+    "seconds_per_clip": ("seconds a clip", ".3g", False),
+}
+DRAWN = ("inception_score", "accuracy", "log_spectral_distance", "perceptual_loss", "snr_db", "latent_mse")
+
+
+def magnitudes_db(waveforms):
+    """Magnitudes of the spectrograms of waveforms [n, num_samples] in dB, [n, frames, bins]."""
+    return 20 * np.log10(np.hypot(*(np.asarray(part) for part in spectrogram(waveforms))) + 1e-6)
+
+
+def spectrogram_figure(rows, columns=8, titles=()):
+    """Spectrograms of waveforms [n, num_samples] as a matplotlib figure, `columns` a row, all on one scale of decibels.
+
+    rows: one array, or several that begin a new row each. titles: one for each waveform.
+    """
+    rows = [rows] if isinstance(rows, np.ndarray) else list(rows)
+    lines = [group[i : i + columns] for group in rows for i in range(0, len(group), columns)]
+    size = (1.6 * columns, 1.5 * len(lines))
+    figure, axes = plt.subplots(len(lines), columns, figsize=size, squeeze=False, layout="constrained")
+    levels = [magnitudes_db(line) for line in lines]
+    top = max(level.max() for level in levels)
+    for axis in axes.flat:
+        axis.set_axis_off()
+    count = 0
+    for row, level in zip(axes, levels):
+        for axis, picture in zip(row, level):
+            extent = (0, picture.shape[0] * HOP_LENGTH / SAMPLE_RATE, 0, SAMPLE_RATE / 2000)  # seconds, kHz
+            shown = {"vmin": top - RANGE_DB, "vmax": top, "extent": extent, "cmap": "magma"}
+            axis.imshow(picture.T, origin="lower", aspect="auto", **shown)
+            if count < len(titles):
+                axis.set_title(titles[count], fontsize=7)
+            count += 1
+    return figure
+
+
+def save_figure(figure, path, dpi=90):
+    """Writes a matplotlib figure as PNG, whole, and closes it."""
+    with written_whole(path) as file:
+        figure.savefig(file, format="png", dpi=dpi)
+    plt.close(figure)
+
+
+def log_sounds(writer, name, waveforms, step):
+    """Writes waveforms [n, num_samples] to a tf.summary writer: to listen to, and one picture of their spectrograms."""
+    waveforms = np.asarray(waveforms, np.float32)
+    figure, png = spectrogram_figure(waveforms), io.BytesIO()
+    figure.savefig(png, format="png", dpi=100)
+    plt.close(figure)
+    with writer.as_default(step=step):
+        tf.summary.audio(name, np.clip(waveforms, -1, 1)[..., None], SAMPLE_RATE, max_outputs=len(waveforms))
+        tf.summary.image(f"{name}/spectrograms", tf.io.decode_png(png.getvalue(), 3)[None])
+    writer.flush()
+
+
+class Pairs(keras.callbacks.Callback):
+    """After each epoch: originals and their reconstructions, to listen to in `folder` and in TensorBoard's `logs`.
+
+    Writes `folder`/{epoch}/{kind}_{i}_{original,reconstruction}.wav and keeps the last `kept` epochs.
+    originals: {kind: waveforms [n, 16384]}. The model has a `mapping` to latent vectors and a `generator`.
+    """
+
+    def __init__(self, originals, folder, logs, kept=3):
+        super().__init__()
+        self.originals = originals
+        self.folder = Path(folder)
+        self.kept = kept
+        self.writer = tf.summary.create_file_writer(str(Path(logs) / "pairs"))
+
+    def on_epoch_end(self, epoch, logs=None):
+        for kind, clips in self.originals.items():
+            again = np.asarray(self.model.generator(self.model.mapping(clips)))[..., 0]
+            for i, pair in enumerate(zip(clips, again)):
+                for name, waveform in zip(("original", "reconstruction"), pair):
+                    with written_whole(self.folder / str(epoch + 1) / f"{kind}_{i}_{name}.wav") as file:
+                        write_wav(file, waveform)
+            log_sounds(self.writer, kind, np.concatenate(list(zip(clips, again))), epoch + 1)
+        epochs = sorted((p for p in self.folder.iterdir() if p.name.isdigit()), key=lambda p: int(p.name))
+        for old in epochs[: -self.kept]:
+            for path in old.glob("*_*.wav"):
+                path.unlink()
+            if not any(old.iterdir()):
+                old.rmdir()
+
+
+def write_figures(card, name, markdown):
+    """Writes Markdown into a model card between the marks `<!-- NAME -->` and `<!-- /NAME -->`, which must be there
+    once.
+
+    Raises ValueError, in one line, for a card without them.
+    """
+    text = Path(card).read_text(encoding="utf-8")
+    marks = re.compile(rf"(<!-- {re.escape(name)} -->\n).*?(<!-- /{re.escape(name)} -->)", re.DOTALL)
+    if len(marks.findall(text)) != 1:
+        raise ValueError(f"{card}: the marks <!-- {name} --> and <!-- /{name} --> do not stand in it once")
+    with written_whole(card, "w") as file:
+        file.write(marks.sub(lambda found: f"{found[1]}{markdown.strip()}\n{found[2]}", text))
+
+
+def _cell(row, name):
+    value = row.get(name)
+    if value is None:
+        return ""
+    if name == "inception_score":
+        return f"{value['mean']:.2f} ± {value['std']:.2f}"
+    return f"{value:{COLUMNS[name][1]}}"
+
+
+def in_words(row):
+    """A row of figures as lines to read in a shell."""
+    kind = "synthesized" if row["synth"] else "real"
+    more = {
+        "identifiable": ("identifiable", ".1%", True),
+        "condition_number": ("condition number, median", ".0f", True),
+    }
+    lines = [f"\n{row['method']} on {row['num_clips']} {kind} clips"]
+    for name, (words, form, _) in (COLUMNS | more).items():
+        if name in row and name != "num_clips":
+            lines.append(f"  {words:28} {_cell(row, name) if name in COLUMNS else format(row[name], form)}")
+    return "\n".join(lines)
+
+
+def _kinds(rows):
+    for synth, title in ((False, "Real clips"), (True, "Synthesized clips")):
+        if part := [row for row in rows if row["synth"] == synth]:
+            yield synth, title, part
+
+
+def markdown_table(rows):
+    """One Markdown table for real and one for synthesized clips; a column for each figure that some row has."""
+    lines = []
+    for synth, title, part in _kinds(rows):
+        names = [name for name, (_, _, latent) in COLUMNS.items() if synth or not latent]
+        names = [name for name in names if any(name in row for row in part)]
+        lines += [f"**{title}**", "", "| | " + " | ".join(COLUMNS[name][0] for name in names) + " |"]
+        lines += ["| --- " * (len(names) + 1) + "|"]
+        lines += [f"| {row['method']} | " + " | ".join(_cell(row, name) for name in names) + " |" for row in part]
+        lines.append("")
+    return "\n".join(lines)
+
+
+def draw_table(rows, path):
+    """The main figures as bars into a PNG file; error bars are standard errors, of the inception score its deviation."""
+    kinds = list(_kinds(rows))
+    size = (2.6 * len(DRAWN), 2.6 * len(kinds))
+    figure, axes = plt.subplots(len(kinds), len(DRAWN), figsize=size, squeeze=False, layout="constrained")
+    for line, (_, title, part) in zip(axes, kinds):
+        for axis, name in zip(line, DRAWN):
+            _draw_bars(axis, name, part)
+        line[0].set_ylabel(title)
+    save_figure(figure, path, dpi=100)
+
+
+def _draw_bars(axis, name, rows):
+    shown = [row for row in rows if name in row]
+    if not shown:
+        axis.set_axis_off()
+        return
+    score = name == "inception_score"
+    values = [row[name]["mean"] if score else row[name] for row in shown]
+    errors = [row[name]["std"] if score else row["error"].get(name, 0) for row in shown]
+    colours = [f"C{rows.index(row)}" for row in shown]
+    axis.bar(range(len(shown)), values, yerr=errors, color=colours, capsize=3)
+    labels = [row["method"].replace(" latent vector", "") for row in shown]
+    axis.set_xticks(range(len(shown)), labels, rotation=35, ha="right", fontsize=7)
+    axis.set_title(COLUMNS[name][0], fontsize=9)
+    axis.tick_params(axis="y", labelsize=7)
