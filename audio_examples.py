@@ -26,9 +26,9 @@ from common.recordings import find_recordings, result_names, writable_folder
 from common.recoveries import progress
 from common.script import one_line_errors
 from models.audio import AudioError, read_clip, write_wav
+from models.errors import CheckpointError
 from models.metrics import latent_mse, log_spectral_distance
 from models.recovery import generate, random_latent, recover
-from models.tf1_graph import CheckpointError
 from models.wavegan import load_wavegan
 
 METHODS = {"inverse_mapping": (True, False), "gradient": (False, True), "hybrid": (True, True)}  # (prediction, gradient)

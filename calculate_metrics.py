@@ -44,10 +44,10 @@ from common.tables import draw, in_words, markdown
 from datasets.held_out import held_out_clips
 from models.audio import NUM_SAMPLES, AudioError
 from models.classifier import PerceptualLoss, load_classifier
+from models.errors import CheckpointError
 from models.evaluation import Judge
 from models.recovery import SOLVERS, generate, random_latent
 from models.residual import condition_number
-from models.tf1_graph import CheckpointError
 from models.wavegan import load_wavegan
 
 SILENCE, RANDOM, PREDICTED, GRADIENT, HYBRID = "silence", "random latent vector", "inverse mapping", "gradient", "hybrid"

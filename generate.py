@@ -18,8 +18,8 @@ from common.files import written_whole
 from common.recordings import writable_folder
 from common.script import ScriptError, one_line_errors
 from models.audio import write_wav
+from models.errors import CheckpointError
 from models.recovery import BATCH, random_latent
-from models.tf1_graph import CheckpointError
 from models.wavegan import load_wavegan
 
 

@@ -52,11 +52,11 @@ from common.training import backup, epochs_done, make_room, run_of
 from datasets.layouts import find_dataset
 from datasets.pipeline import decoded, displaced_batches, evaluation_batches
 from models.audio import NUM_SAMPLES
+from models.errors import CheckpointError
 from models.inverse_mapping import WEIGHTS, InverseMapping
 from models.inverse_mapping_training import InverseMappingTraining
 from models.recovery import random_latent
 from models.saving import save_network
-from models.tf1_graph import CheckpointError
 from models.wavegan import load_wavegan
 
 NUM_TEST = 300  # clips of the fixed synthesized test batch, and at most as many validation recordings

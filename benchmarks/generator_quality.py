@@ -35,10 +35,10 @@ from datasets.held_out import held_out_clips
 from datasets.layouts import DIGITS, find_dataset
 from models.audio import read_clip
 from models.classifier import load_classifier
+from models.errors import CheckpointError
 from models.metrics import inception_score
 from models.recovery import generate, random_latent
 from models.residual import condition_number
-from models.tf1_graph import CheckpointError
 from models.wavegan import load_wavegan
 
 

@@ -22,7 +22,7 @@ def perceptual_loss(folder, generator, taps="blocks"):
 
 
 def inverse_mapping_of(folder, generator):
-    """The inverse mapping in `folder` for a generator, and the SHA-256 of its variables. Raises models.tf1_graph.CheckpointError."""
+    """The inverse mapping in `folder` for a generator, and the SHA-256 of its variables. Raises models.errors.CheckpointError."""
     mapping = load_inverse_mapping(folder, generator)
     if not mapping.generator_sha256:
         print("Inverse mapping: the published weights, which do not say what generator they are for: the published SC09 model's, as far as is known")

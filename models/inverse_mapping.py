@@ -13,10 +13,10 @@ from keras import layers, ops
 
 from models.audio import NUM_SAMPLES
 from models.encoder import downconvolutions
+from models.errors import CheckpointError
 from models.published_weights import is_published, load_published_weights
 from models.resnet import resnet
 from models.saving import load_network
-from models.tf1_graph import CheckpointError
 
 NETWORKS = ("waveform", "resnet")
 WEIGHTS = "inverse_mapping.keras"  # what train.py writes

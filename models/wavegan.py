@@ -13,8 +13,9 @@ import numpy as np
 import tensorflow as tf
 
 from models.audio import PUBLISHED, Preparation
+from models.errors import CheckpointError
 from models.subpixel import blocked_conv, blocked_kernel, nearest_kernel, subpixel_conv, transposed_kernel
-from models.tf1_graph import CheckpointError, as_function, checkpoint_prefix, freeze, read_graph_def
+from models.tf1_graph import as_function, checkpoint_prefix, freeze, read_graph_def
 
 BATCH_NORM_EPSILON = 1e-3  # WaveGAN's tf.layers.batch_normalization
 FILTER_BLOCK = 64  # samples at once in the post-processing filter

@@ -6,8 +6,8 @@ import pytest
 import tensorflow as tf
 import tf1_wavegan
 
+from models.errors import CheckpointError
 from models.tf1_export import export_wavegan
-from models.tf1_graph import CheckpointError
 from models.wavegan import Generator, SubpixelWaveGAN, load_wavegan
 from models.wavegan_training import WaveGANTraining
 
