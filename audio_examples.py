@@ -27,8 +27,9 @@ from common.recoveries import progress
 from common.script import one_line_errors
 from models.audio import AudioError, read_clip, write_wav
 from models.errors import CheckpointError
+from models.generator import generate, random_latent
 from models.metrics import latent_mse, log_spectral_distance
-from models.recovery import generate, random_latent, recover
+from models.recovery import recover
 from models.wavegan import load_wavegan
 
 METHODS = {"inverse_mapping": (True, False), "gradient": (False, True), "hybrid": (True, True)}  # (prediction, gradient)

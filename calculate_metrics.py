@@ -46,7 +46,8 @@ from models.audio import NUM_SAMPLES, AudioError
 from models.classifier import PerceptualLoss, load_classifier
 from models.errors import CheckpointError
 from models.evaluation import Judge
-from models.recovery import SOLVERS, generate, random_latent
+from models.generator import generate, random_latent
+from models.recovery import SOLVERS
 from models.residual import condition_number
 from models.wavegan import load_wavegan
 

@@ -19,7 +19,7 @@ from common.recordings import writable_folder
 from common.script import ScriptError, one_line_errors
 from models.audio import write_wav
 from models.errors import CheckpointError
-from models.recovery import BATCH, random_latent
+from models.generator import BATCH, random_latent
 from models.wavegan import load_wavegan
 
 

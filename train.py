@@ -53,9 +53,9 @@ from datasets.layouts import find_dataset
 from datasets.pipeline import decoded, displaced_batches, evaluation_batches
 from models.audio import NUM_SAMPLES
 from models.errors import CheckpointError
+from models.generator import random_latent
 from models.inverse_mapping import WEIGHTS, InverseMapping
 from models.inverse_mapping_training import InverseMappingTraining
-from models.recovery import random_latent
 from models.saving import save_network
 from models.wavegan import load_wavegan
 

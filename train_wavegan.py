@@ -43,8 +43,8 @@ from datasets.layouts import Recording, find_dataset
 from datasets.pipeline import decoded, displaced_batches
 from models.audio import Preparation
 from models.classifier import load_classifier
+from models.generator import generate, random_latent
 from models.metrics import inception_score
-from models.recovery import generate, random_latent
 from models.tf1_export import EXPORTED, export_wavegan
 from models.tf1_graph import checkpoint_prefix, freeze
 from models.wavegan_training import UNLABELLED, WaveGANTraining

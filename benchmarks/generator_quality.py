@@ -36,8 +36,8 @@ from datasets.layouts import DIGITS, find_dataset
 from models.audio import read_clip
 from models.classifier import load_classifier
 from models.errors import CheckpointError
+from models.generator import generate, random_latent
 from models.metrics import inception_score
-from models.recovery import generate, random_latent
 from models.residual import condition_number
 from models.wavegan import load_wavegan
 

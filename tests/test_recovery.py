@@ -11,9 +11,10 @@ import tf1_wavegan
 from run_script import run_script
 
 from models.audio import write_wav
+from models.generator import random_latent
 from models.levenberg_marquardt import minimise
 from models.metrics import latent_mse
-from models.recovery import PublishedObjective, random_latent, recover
+from models.recovery import PublishedObjective, recover
 from models.residual import Residual, condition_number
 from models.wavegan import load_wavegan
 
