@@ -47,8 +47,8 @@ from models.classifier import PerceptualLoss, load_classifier
 from models.errors import CheckpointError
 from models.evaluation import Judge
 from models.generator import generate, random_latent
+from models.metrics import condition_number
 from models.recovery import SOLVERS
-from models.residual import condition_number
 from models.wavegan import load_wavegan
 
 SILENCE, RANDOM, PREDICTED, GRADIENT, HYBRID = "silence", "random latent vector", "inverse mapping", "gradient", "hybrid"

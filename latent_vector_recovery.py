@@ -38,9 +38,8 @@ from common.results import Results
 from common.script import EXIT_FAILED, ScriptError, complain, one_line_errors
 from models.audio import AudioError, prepare, write_wav
 from models.errors import CheckpointError
-from models.metrics import EXACT, IDENTICAL_DB, IDENTIFIABLE, latent_mse, log_spectral_distance
+from models.metrics import EXACT, IDENTICAL_DB, IDENTIFIABLE, condition_number, latent_mse, log_spectral_distance
 from models.recovery import SOLVERS, recover
-from models.residual import condition_number
 from models.wavegan import load_wavegan
 
 

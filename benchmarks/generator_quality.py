@@ -37,8 +37,7 @@ from models.audio import read_clip
 from models.classifier import load_classifier
 from models.errors import CheckpointError
 from models.generator import generate, random_latent
-from models.metrics import inception_score
-from models.residual import condition_number
+from models.metrics import condition_number, inception_score
 from models.wavegan import load_wavegan
 
 
