@@ -26,8 +26,8 @@ from common.files import find_recordings, result_names, writable_folder, write_c
 from common.page import Sound, write_page
 from common.recovering import recover_all
 from models.audio import read_clip
+from models.generator import generate, random_latent
 from models.metrics import latent_mse, log_spectral_distance, snr_db
-from models.recovery import generate, random_latent
 
 METHODS = {  # name: (whether it predicts, whether it optimises)
     "inverse_mapping": (True, False),

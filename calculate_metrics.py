@@ -56,8 +56,8 @@ from datasets.held_out import held_out_clips
 from models.audio import NUM_SAMPLES
 from models.classifier import PerceptualLoss, load_classifier
 from models.evaluation import Judge
-from models.recovery import generate, random_latent
-from models.residual import condition_number
+from models.generator import generate, random_latent
+from models.metrics import condition_number
 from models.saving import written_whole
 
 SILENCE, RANDOM = "silence", "random latent vector"

@@ -17,7 +17,7 @@ from common.script import one_line_errors, open_generator
 from tqdm import tqdm
 
 from common.files import writable_folder, write_clip
-from models.recovery import BATCH, random_latent
+from models.generator import BATCH, random_latent
 
 
 def main():

@@ -45,8 +45,7 @@ from common.files import find_recordings, known_latent, writable_folder, write_a
 from common.page import Sound, write_page
 from common.recovering import RecoveryTable, recovered_batches
 from models.audio import AudioError, prepare
-from models.metrics import EXACT, IDENTICAL_DB, IDENTIFIABLE, latent_mse, log_spectral_distance
-from models.residual import condition_number
+from models.metrics import EXACT, IDENTICAL_DB, IDENTIFIABLE, condition_number, latent_mse, log_spectral_distance
 
 METHODS = {(True, True): "hybrid", (True, False): "inverse_mapping", (False, True): "gradient"}
 

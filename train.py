@@ -74,9 +74,9 @@ from datasets.layouts import find_dataset
 from datasets.pipeline import displaced_batches, evaluation_batches
 from datasets.reading import read_clips
 from models.audio import NUM_SAMPLES
+from models.generator import random_latent
 from models.inverse_mapping import WEIGHTS, InverseMapping
 from models.inverse_mapping_training import InverseMappingTraining
-from models.recovery import random_latent
 from models.saving import save_network
 
 NUM_TEST = 300  # clips of the fixed synthesized test set, and at most as many validation recordings

@@ -27,24 +27,24 @@ settings = from_shell(globals())
 
 from pathlib import Path
 
+import common.script  # noqa: F401
 from common.script import ScriptError, one_line_errors
 
-import common.script  # noqa: F401
 import keras
 import numpy as np
 import tensorflow as tf
-from common.files import find_recordings, writable_folder
-from common.view import log_sounds
-from common.runs import backup, make_room
 from tqdm import tqdm
 
-from models.saving import written_whole
+from common.files import find_recordings, writable_folder
+from common.runs import backup, make_room
+from common.view import log_sounds
 from datasets.layouts import Recording, find_dataset
 from datasets.pipeline import decoded, displaced_batches
 from models.audio import Preparation
 from models.classifier import load_classifier
+from models.generator import generate, random_latent
 from models.metrics import inception_score
-from models.recovery import generate, random_latent
+from models.saving import written_whole
 from models.tf1_export import EXPORTED, export_wavegan
 from models.tf1_graph import checkpoint_prefix, freeze
 from models.wavegan_training import UNLABELLED, WaveGANTraining

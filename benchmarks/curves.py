@@ -19,12 +19,13 @@ import common.script  # noqa: F401
 import matplotlib
 
 matplotlib.use("Agg")  # pictures go to files, never to a screen
+from common.script import ScriptError, one_line_errors
+
 from matplotlib import pyplot as plt
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.util.tensor_util import make_ndarray
 
 from models.saving import written_whole
-from common.script import ScriptError, one_line_errors
 
 
 def read(folder):

@@ -23,22 +23,21 @@ from common.settings import from_shell
 from_shell(globals())
 
 import common.script  # noqa: F401
+from common.script import one_line_errors
 
 import keras
 import numpy as np
 from tqdm import tqdm
 
-from models.saving import written_whole
-from common.script import one_line_errors
 from common.view import spectrogram_figure
 from datasets.held_out import held_out_clips
 from datasets.layouts import DIGITS, find_dataset
 from models.audio import read_clip
 from models.classifier import load_classifier
-from models.metrics import inception_score
-from models.recovery import generate, random_latent
-from models.residual import condition_number
-from models.tf1_graph import CheckpointError
+from models.errors import CheckpointError
+from models.generator import generate, random_latent
+from models.metrics import condition_number, inception_score
+from models.saving import written_whole
 from models.wavegan import load_wavegan
 
 

@@ -13,10 +13,10 @@ from keras import layers, ops
 
 from models.audio import NUM_SAMPLES
 from models.encoder import downconvolutions
+from models.errors import CheckpointError
 from models.published_weights import is_published, load_published_weights
 from models.resnet import resnet
 from models.saving import load_network
-from models.tf1_graph import CheckpointError
 
 NETWORKS = ("waveform", "resnet")
 WEIGHTS = "inverse_mapping.keras"  # what train.py writes
@@ -107,7 +107,7 @@ def load_inverse_mapping(folder, generator=None):
     """The inverse mapping in `folder`: a Keras model, waveforms [n, 16384], prepared as the generator's training clips were → z [n, latent_dim].
 
     The authors' checkpoint, generated_and_real_training.ckpt.*, is taken if it is there or in inverse_mapping_model_checkpoint/ beside it, else
-    inverse_mapping.keras. generator: a models.wavegan.Generator, the one it was trained for; without one the prediction is not refined.
+    inverse_mapping.keras. generator: a models.generator.Generator, the one it was trained for; without one the prediction is not refined.
     Raises CheckpointError, in one line, for a folder without one, a file that is none, or one that was trained for another generator.
     """
     folder = Path(folder)

@@ -23,7 +23,7 @@ def decibels(original, reconstruction):
 class InverseMappingTraining(keras.Model):
     """Trains a `models.inverse_mapping.InverseMapping` by `fit`, on (recordings [r, 16384], latent vectors [s, latent_dim]), or on the second alone.
 
-    generator: models.wavegan.Generator. perceptual_loss: models.classifier.PerceptualLoss, or None to go without it.
+    generator: models.generator.Generator. perceptual_loss: models.classifier.PerceptualLoss, or None to go without it.
     latent_weight, perceptual_weight: of the paper's two terms. perceptual_synthesized: whether synthesized clips have the perceptual term too, as
     in the paper, or recordings only. spectral_weight: of the spectral term, which recordings have at each stage, as they have no latent vector.
     separate_updates: one update for the recordings and one for the synthesized clips, as published, instead of one for both.

@@ -41,6 +41,16 @@ def latent_mae(true, recovered):
     return np.abs(_flat(true) - _flat(recovered)).mean(axis=1)
 
 
+def condition_number(generator, z):
+    """Condition number [n] of the generator's Jacobian at z [n, latent_dim]; below 1e4 the latent vector is identifiable from the waveform."""
+    conditions = []
+    for one in np.asarray(z, np.float32):
+        _, tangents = generator.jacobian(one[None], np.zeros(1, np.float32))
+        values = np.linalg.svd(np.asarray(tangents[0], np.float64), compute_uv=False)
+        conditions.append(values[0] / max(values[-1], values[0] * 1e-16))
+    return np.array(conditions)
+
+
 def ssim(original, reconstruction):
     """Structural similarity (`tf.image.ssim`) of the real-part spectrograms of waveforms [n, num_samples] twice → [n], 1 for identical clips.
 

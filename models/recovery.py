@@ -11,6 +11,7 @@ import scipy.optimize
 import tensorflow as tf
 
 from models.audio import spectrogram
+from models.generator import BATCH, generate, random_latent
 from models.levenberg_marquardt import WIDEST, minimise
 from models.metrics import IDENTICAL_DB, snr_db
 from models.residual import Residual
@@ -18,7 +19,6 @@ from models.residual import Residual
 SOLVERS = ("levenberg_marquardt", "l_bfgs_b")
 CONVERGED = 0.5e-10  # objective at which Levenberg–Marquardt is done: 100 dB
 WORTH_A_RESTART = 0.1  # objective below which an exact answer seems to exist; silence has 0.5
-BATCH = 64  # waveforms generated, or latent vectors predicted, at once
 NEARER = 0.15  # noise that Levenberg–Marquardt begins with at a prediction, whose error has this order
 
 
@@ -37,17 +37,6 @@ class Recovery:
     snr_db: np.ndarray = field(default=None)
 
 
-def generate(generator, z):
-    """Waveforms [n, num_samples, num_channels] of latent vectors [n, latent_dim], in batches."""
-    z = np.asarray(z, np.float32)
-    return np.concatenate([np.asarray(generator(z[i : i + BATCH])) for i in range(0, len(z), BATCH)])
-
-
-def random_latent(generator, n, seed):
-    """n latent vectors from WaveGAN's prior, uniform on [-1, 1]: float32 [n, latent_dim]."""
-    return np.random.default_rng(seed).uniform(-1, 1, (n, generator.latent_dim)).astype(np.float32)
-
-
 def predict(targets, inverse_mapping):
     """Latent vectors [n, latent_dim] that an inverse mapping predicts for waveforms [n, num_samples] or [n, num_samples, 1], in batches."""
     targets = np.asarray(targets, np.float32).reshape(len(targets), -1)
@@ -57,7 +46,7 @@ def predict(targets, inverse_mapping):
 
 def recover(
     targets,  # waveforms [n, num_samples] or [n, num_samples, num_channels], prepared as the generator's training clips were
-    generator,  # models.wavegan.Generator
+    generator,  # models.generator.Generator
     *,
     inverse_mapping=None,  # models.inverse_mapping.InverseMapping, predicts where to begin
     gradient=True,  # optimise; False: the prediction is the answer

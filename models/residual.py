@@ -86,13 +86,3 @@ class Residual:
             arguments = tf.constant(z[part], tf.float32), tf.constant(index[part], tf.int32), tf.constant(smoothing[part], tf.float32)
             parts.append([a.numpy() for a in self._linearised(*arguments)])
         return [np.concatenate(column) for column in zip(*parts)]
-
-
-def condition_number(generator, z):
-    """Condition number [n] of the generator's Jacobian at z [n, latent_dim]; below 1e4 the latent vector is identifiable from the waveform."""
-    conditions = []
-    for one in np.asarray(z, np.float32):
-        _, tangents = generator.jacobian(one[None], np.zeros(1, np.float32))
-        values = np.linalg.svd(np.asarray(tangents[0], np.float64), compute_uv=False)
-        conditions.append(values[0] / max(values[-1], values[0] * 1e-16))
-    return np.array(conditions)

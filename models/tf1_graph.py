@@ -10,11 +10,9 @@ from pathlib import Path
 import tensorflow as tf
 from google.protobuf.message import DecodeError
 
+from models.errors import CheckpointError
+
 VARIABLE_OPS = ("Variable", "VariableV2", "VarHandleOp")
-
-
-class CheckpointError(ValueError):
-    """A generator that cannot be loaded; the message names the file, the cause and what to do, in one line."""
 
 
 def checkpoint_prefix(folder):

@@ -14,12 +14,13 @@ from run_script import run_script
 
 from models.audio import write_wav
 from models.classifier import PerceptualLoss, build_classifier, tapped
+from models.errors import CheckpointError
+from models.generator import generate, random_latent
 from models.inverse_mapping import PUBLISHED_FOLDER, InverseMapping, load_inverse_mapping
 from models.inverse_mapping_training import InverseMappingTraining
 from models.metrics import latent_mse
-from models.recovery import generate, predict, random_latent, recover
+from models.recovery import predict, recover
 from models.saving import save_network
-from models.tf1_graph import CheckpointError
 from models.wavegan import load_wavegan
 
 SCRIPT = "latent_vector_recovery.py"

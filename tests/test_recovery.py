@@ -12,10 +12,11 @@ from run_script import run_script
 
 from common.recovering import COLUMNS
 from models.audio import write_wav
+from models.generator import random_latent
 from models.levenberg_marquardt import minimise
-from models.metrics import latent_mse
-from models.recovery import PublishedObjective, random_latent, recover
-from models.residual import Residual, condition_number
+from models.metrics import condition_number, latent_mse
+from models.recovery import PublishedObjective, recover
+from models.residual import Residual
 from models.wavegan import load_wavegan
 
 SCRIPT = "latent_vector_recovery.py"

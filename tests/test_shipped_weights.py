@@ -7,9 +7,10 @@ import pytest
 import soundfile
 from conftest import ROOT
 
+from models.generator import generate, random_latent
 from models.inverse_mapping import load_inverse_mapping
 from models.metrics import latent_mse, snr_db
-from models.recovery import generate, predict, random_latent
+from models.recovery import predict
 from models.wavegan import load_wavegan
 
 

@@ -5,7 +5,15 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from models.subpixel import StridedConv1D, SubpixelConv1DTranspose, blocked_kernel, nearest_kernel, strided_conv, subpixel_conv, transposed_kernel
+from models.subpixel import (
+    StridedConv1D,
+    SubpixelConv1DTranspose,
+    blocked_kernel,
+    nearest_kernel,
+    strided_conv,
+    subpixel_conv,
+    transposed_kernel,
+)
 
 SHAPES = [(25, 4, 16), (25, 2, 16), (24, 4, 8), (3, 4, 8), (4, 4, 8), (25, 1, 8), (9, 2, 8), (5, 3, 7)]
 

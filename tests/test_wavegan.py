@@ -6,9 +6,10 @@ import pytest
 import tensorflow as tf
 import tf1_wavegan
 
+from models.errors import CheckpointError
+from models.generator import Generator
 from models.tf1_export import export_wavegan
-from models.tf1_graph import CheckpointError
-from models.wavegan import Generator, SubpixelWaveGAN, load_wavegan
+from models.wavegan import SubpixelWaveGAN, load_wavegan
 from models.wavegan_training import WaveGANTraining
 
 VARIANTS = {
