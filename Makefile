@@ -12,12 +12,9 @@ demo: install  ## recover the latent vectors of ten recordings, and of four synt
 	$(BIN)/python latent_vector_recovery.py --files=Audio_Examples/real/ --gradient --output=waves/demo/real/ --report --overwrite
 	@echo "Listen: waves/demo/real/index.html, waves/demo/real/*_reconstruction.wav beside Audio_Examples/real/*.wav, and Audio_Examples/index.html"
 
-refresh: install  ## after a change of the generator: train what depends on it and write every table and example anew (hours; DATASETS=folder)
-	$(BIN)/python train.py --datasets=$(DATASETS)
-	$(BIN)/python benchmarks/generator_quality.py --datasets=$(DATASETS) --output=Audio_Examples/pictures/generator.png
-	$(BIN)/python calculate_metrics.py --table --datasets=$(DATASETS)
-	cp waves/metrics.md waves/metrics.png Audio_Examples/pictures/
-	$(BIN)/python audio_examples.py
+refresh: install  ## after a change of the generator: train what depends on it, write every table and example anew (hours)
+	PYTHON=$(BIN)/python recipes/inverse_mapping.sh --datasets=$(DATASETS)
+	PYTHON=$(BIN)/python recipes/tables.sh $(DATASETS)
 
 test: .venv/dev
 	$(BIN)/python -m pytest -q

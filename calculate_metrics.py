@@ -28,7 +28,9 @@ checkpoint = "checkpoint/"  # folder with the generator
 classifier_checkpoint = "classifier_checkpoint/"  # folder with the classifier
 inverse_mapping_checkpoint = "inverse_mapping_checkpoint/"  # folder with the network that predicts
 output = "waves/metrics/"  # folder for metrics.json, with --table .md and .png too, and for what is recovered so far
-card = ""  # model card to write the table into, between its marks; "" for none
+cards = (
+    ""  # Markdown files, comma-separated, to write the table into: whole ("metrics") or its main columns ("results")
+)
 
 from common.settings import from_shell
 
@@ -51,7 +53,7 @@ import numpy as np
 
 from common.files import writable_folder
 from common.recovering import recover_all
-from common.view import draw_table, in_words, markdown_table, write_figures
+from common.view import MAIN, draw_table, in_words, markdown_table, write_figures
 from datasets.held_out import held_out_clips
 from models.audio import NUM_SAMPLES
 from models.classifier import PerceptualLoss, load_classifier
@@ -154,10 +156,11 @@ def write(found, record):
         draw_table(found, folder / "metrics.png")
         print(f"\n{markdown}")
         written += [str(folder / "metrics.md"), str(folder / "metrics.png")]
-        if card:
-            weights = f"Generator {record['generator'][:16]}…, inverse mapping {record['prediction'][:16]}…"
-            write_figures(card, "metrics", f"{weights} (SHA-256)\n\n{markdown}")
-            written.append(card)
+        weights = {"generator": record["generator"], "inverse_mapping": record["prediction"]}
+        for path in filter(None, cards.split(",")):
+            whole = "<!-- metrics -->" in Path(path).read_text(encoding="utf-8")
+            shown = ("metrics", markdown) if whole else ("results", markdown_table(found, MAIN))
+            write_figures(path, *shown, **weights)
     print(f"Written to {', '.join(written)}")
 
 

@@ -17,8 +17,12 @@ peak = 0.9  # level of every clip, its largest absolute sample
 shift = 800  # largest random displacement of a clip from the middle of the second, samples
 lowpass = 0.0  # Hz, cut-off of a filter behind the generator, for recordings of a lower rate: 4000 for those of 8 kHz; 0: none
 judged_every = 5  # epochs between two looks at the inception score of 1,000 samples, for TensorBoard; 0: none
-classifier_checkpoint = "classifier_checkpoint/"  # folder with the classifier that judges them; it has no part in the training
-warm_start = False  # begin a new run from the generator in checkpoint/ and its companions.npz instead of from random weights
+classifier_checkpoint = (
+    "classifier_checkpoint/"  # folder with the classifier that judges them; it has no part in the training
+)
+warm_start = (
+    False  # begin a new run from the generator in checkpoint/ and its companions.npz instead of from random weights
+)
 seed = 0  # of the order of the clips and their displacement
 
 from common.settings import from_shell
@@ -67,7 +71,9 @@ class Export(keras.callbacks.Callback):
         export_wavegan(checkpoint, model.exported(), int(model.step))
         with written_whole(Path(checkpoint) / COMPANIONS) as file:
             np.savez(file, **model.companions())
-        log_sounds(self.writer, "samples", np.asarray(model(random_latent(model, self.samples, seed)))[..., 0], int(model.step))
+        log_sounds(
+            self.writer, "samples", np.asarray(model(random_latent(model, self.samples, seed)))[..., 0], int(model.step)
+        )
 
 
 class Judged(keras.callbacks.Callback):
@@ -99,7 +105,9 @@ def read_recordings(preparation):
             raise ScriptError(f"{datasets}: no recordings there; datasets/README.md says how to get some") from error
         print(f"{datasets}: {len(recordings)} recordings")
     with tqdm(total=len(recordings), unit="recording", disable=None) as bar:
-        clips, left, unreadable = decoded(recordings, preparation=preparation, tell=lambda done, total: bar.update(done - bar.n))
+        clips, left, unreadable = decoded(
+            recordings, preparation=preparation, tell=lambda done, total: bar.update(done - bar.n)
+        )
     for reason in unreadable:
         print(f"left out: {reason}")
     return clips, len(left)
@@ -120,7 +128,9 @@ def main():
     state = backup(checkpoint)
     if warm_start and not (Path(state.backup_dir) / "latest.weights.h5").exists():
         _, variables = freeze(Path(checkpoint) / "infer.meta", prefix := checkpoint_prefix(checkpoint))
-        model.go_on_from(variables, np.load(Path(checkpoint) / COMPANIONS), tf.train.load_variable(prefix, "global_step"))
+        model.go_on_from(
+            variables, np.load(Path(checkpoint) / COMPANIONS), tf.train.load_variable(prefix, "global_step")
+        )
         print(f"Going on from the generator in {checkpoint}, {int(model.step)} steps old")
     callbacks = [state, export := Export(preparation), keras.callbacks.TensorBoard(logs, write_graph=False)]
     if judged_every:
@@ -136,7 +146,9 @@ def main():
         shuffle=False,  # the batches are shuffled already
         callbacks=callbacks,
     )
-    print(f"{int(model.step)} steps done; the generator is in {checkpoint}/. More: a larger --epochs. Listen: python generate.py")
+    print(
+        f"{int(model.step)} steps done; the generator is in {checkpoint}/. More: a larger --epochs. Listen: python generate.py"
+    )
 
 
 if __name__ == "__main__":

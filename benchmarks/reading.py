@@ -22,7 +22,6 @@ from common.settings import from_shell
 
 from_shell(globals())
 
-import common.script  # noqa: F401
 from common.script import one_line_errors
 
 import librosa

@@ -6,10 +6,9 @@ FSDD recordings; the test takes are never trained or selected on. Prints Markdow
 
 datasets = "datasets/"  # folder of FSDD recordings, or one that holds such a folder
 classifier_checkpoint = "classifier_checkpoint/"  # folder of the classifier
-triples = (
-    100  # clips compared with themselves, another take of the same digit and speaker, another digit of the same speaker
-)
-seed = 0  # of the choice of triples
+triples = 100  # clips compared with themselves, another take and another digit of the same speaker [1 to 10,000]
+seed = 0  # of the choice of triples [0 to 4,294,967,295]
+card = ""  # model card to write the figures into, between its marks; "" for none
 
 import sys
 from pathlib import Path
@@ -20,13 +19,13 @@ from common.settings import from_shell
 if __name__ == "__main__":
     from_shell(globals())
 
-import common.script  # noqa: F401
-from common.script import one_line_errors
+from common.script import network_hash, one_line_errors
 
 import numpy as np
 
+from common.view import write_figures
 from datasets.layouts import find_dataset
-from models.audio import NUM_SAMPLES, SAMPLE_RATE, Preparation, read_clip
+from models.audio import NUM_SAMPLES, Preparation, read_clip
 from models.classifier import TAPS, PerceptualLoss, load_classifier
 
 
@@ -66,11 +65,11 @@ def chosen_triples(recordings, count, seed):
 
 def triple_losses(perceptual_loss, clips, chosen):
     """→ [count, 3]: the loss of each clip against itself, the other take, the other digit."""
-    heard = [
+    activations = [
         np.concatenate(parts)
         for parts in zip(*(perceptual_loss.activations(clips[i : i + 20]) for i in range(0, len(clips), 20)))
     ]
-    first = [a[chosen[:, 0]] for a in heard]
+    first = [a[chosen[:, 0]] for a in activations]
     losses = []
     for column in range(3):
         parts = [
@@ -81,31 +80,41 @@ def triple_losses(perceptual_loss, clips, chosen):
     return np.stack(losses, axis=1)
 
 
+def accuracy_table(classifier, prepared, digits):
+    """The share of right digits of each variant, as Markdown."""
+    lines = ["| test clips | right digit |", "| --- | --- |"]
+    for name, clips in prepared.items():
+        right = np.sum(classifier.predict(clips, 60, verbose=0).argmax(axis=1) == digits)
+        lines.append(f"| {name} | {right / len(digits):.2%} ({right} of {len(digits)}) |")
+    return "\n".join(lines)
+
+
+def triples_table(classifier, clips, chosen):
+    """The perceptual loss of triples, as Markdown."""
+    lines = ["| perceptual loss, mean | identical | same digit and speaker, other take | other digit | in this order |"]
+    lines.append("| --- | --- | --- | --- | --- |")
+    for taps in TAPS:
+        losses = triple_losses(PerceptualLoss(classifier, taps), clips, chosen)
+        ordered = np.mean((losses[:, 0] < losses[:, 1]) & (losses[:, 1] < losses[:, 2]))
+        means = " | ".join(f"{value:.4g}" for value in losses.mean(axis=0))
+        lines.append(f"| {taps} | {means} | {ordered:.0%} of {len(chosen)} triples |")
+    return "\n".join(lines)
+
+
 def main():
     _, folder, recordings = find_dataset(datasets)
     recordings = [r for r in recordings if r.split == "test"]
     if not recordings or not recordings[0].speaker:
         raise ValueError(f"{folder}: no FSDD test takes (0 to 4) there")
     classifier = load_classifier(classifier_checkpoint)
-    digits = np.array([r.digit for r in recordings])
     prepared = variants(recordings)
-    print(
-        f"{len(recordings)} test clips, {len(prepared['as recorded'][0]) / SAMPLE_RATE:.0f} s each\n\n| test clips | heard rightly |\n|---|---|"
-    )
-    for name, clips in prepared.items():
-        heard = classifier.predict(clips, 60, verbose=0).argmax(axis=1)
-        print(f"| {name} | {np.mean(heard == digits):.2%} ({np.sum(heard == digits)} of {len(digits)}) |")
-    chosen = chosen_triples(recordings, triples, seed)
-    print(
-        f"\n| perceptual loss, mean of {len(chosen)} triples | identical | same digit and speaker, other take | other digit | in this order |"
-    )
-    print("|---|---|---|---|---|")
-    for taps in TAPS:
-        losses = triple_losses(PerceptualLoss(classifier, taps), prepared["as recorded"], chosen)
-        ordered = np.mean((losses[:, 0] < losses[:, 1]) & (losses[:, 1] < losses[:, 2]))
-        print(f"| {taps} | {' | '.join(f'{value:.4g}' for value in losses.mean(axis=0))} | {ordered:.0%} of triples |")
+    accuracy = accuracy_table(classifier, prepared, np.array([r.digit for r in recordings]))
+    losses = triples_table(classifier, prepared["as recorded"], chosen_triples(recordings, triples, seed))
+    print(f"{accuracy}\n\n{losses}")
+    if card:
+        write_figures(card, "accuracy", f"{accuracy}\n\n{losses}", classifier=network_hash(classifier))
 
 
 if __name__ == "__main__":
-    with one_line_errors(__file__, ValueError):
+    with one_line_errors(__file__):
         main()

@@ -1,6 +1,6 @@
 """Compares the classifier's features on speakers that it has never heard: leave one speaker out, on FSDD recordings.
 
-Each speaker in turn is kept out of training. Counted are the clips heard rightly of the five speakers trained on
+Each speaker in turn is kept out of training. Counted are the clips recognised of the five speakers trained on
 (their validation takes) and of the one left out (all but the test takes, which no choice may rest on), after the last
 epoch. Prints a Markdown table. Results are kept in `results`, so that a run that was stopped goes on.
 """
@@ -9,11 +9,11 @@ datasets = "datasets/"  # folder of FSDD recordings, or one that holds such a fo
 results = "logs/unseen_speakers.json"  # what has been measured already
 features = "real,complex,log"  # the representations to compare
 augmented = "True"  # with augmentation (True), without (False), or "True,False" for both
-base_filters = 8  # of the ResNet-18
-epochs = 8  # of each training run
-batch_size = 32  # clips a step
-learning_rate = 0.002  # Adam's, falling to nothing along a cosine
-seed = 0  # of the weights, the order of the clips and the augmentation
+width = 8  # filters of the ResNet-18's first stage [1 to 1024]
+epochs = 8  # of each training run [1 to 10,000]
+batch_size = 32  # clips a step [1 to 65,536]
+learning_rate = 0.002  # Adam's, falling to nothing along a cosine [0 to 10]
+seed = 0  # of the weights, the order of the clips and the augmentation [0 to 2,147,483,647]
 
 import json
 import sys
@@ -24,7 +24,6 @@ from common.settings import from_shell
 
 from_shell(globals())
 
-import common.script  # noqa: F401
 from common.script import one_line_errors
 
 import keras
@@ -60,14 +59,14 @@ def main():
         raise ValueError(f"{folder}: {layout} recordings, where this comparison needs FSDD's speakers")
     clips = [r for r in recordings if r.split != "test"]
     speakers = sorted({r.speaker for r in clips})
-    setting = f"{base_filters} filters, {epochs} epochs, batch {batch_size}, rate {learning_rate}, seed {seed}"
+    setting = f"{width} filters, {epochs} epochs, batch {batch_size}, rate {learning_rate}, seed {seed}"
     table = [
         f"| features | augmented | speakers trained on | {' | '.join(speakers)} | mean, unseen |",
         "|---" * (len(speakers) + 4) + "|",
     ]
     for kind in features.split(","):
         keras.utils.set_random_seed(seed)
-        network = build_classifier(base_filters=base_filters, features=kind)
+        network = build_classifier(base_filters=width, features=kind)
         steps = epochs * (sum(r.split == "train" for r in clips) * (len(speakers) - 1) // len(speakers) // batch_size)
         rate = keras.optimizers.schedules.CosineDecay(learning_rate, steps)
         network.compile(keras.optimizers.Adam(rate), "sparse_categorical_crossentropy", metrics=["accuracy"])

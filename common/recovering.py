@@ -1,4 +1,4 @@
-"""Recovering many clips: in batches, under a progress bar, with a table of what is done so that a second run goes on."""
+"""Recovering many clips: in batches, under a progress bar, with a table of what is done, so that a run can go on."""
 
 import contextlib
 import csv

@@ -1,4 +1,4 @@
-"""Training runs: where a run's state lives, how it resumes, which settings it belongs to, its best epoch, its devices."""
+"""Training runs: where a run's state lives, how it resumes, what settings it belongs to, its best epoch, devices."""
 
 import contextlib
 import json

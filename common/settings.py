@@ -96,7 +96,7 @@ def _setting(default, comment, heading):
 
 
 def declared(source):
-    """The settings of a script's source, {name: Setting} in order: lower-case names assigned a literal, with a comment."""
+    """The settings of a script's source, {name: Setting}, in order: lower-case names of literals, with a comment."""
     comments, headings = {}, {}
     for token in tokenize.generate_tokens(io.StringIO(source).readline):
         if token.type == tokenize.COMMENT:
@@ -151,7 +151,7 @@ def _given(settings, arguments, refuse):
 
 
 def _anchored(value):
-    """A default that is a path, as seen from where the script is run: the project's own files are found from anywhere."""
+    """A default that is a path, as seen from where the script is run, so that the project's files are found."""
     if not isinstance(value, str) or "/" not in value or os.path.isabs(value) or Path.cwd() == PROJECT:
         return value
     return str(PROJECT / value) + ("/" if value.endswith("/") else "")

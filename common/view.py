@@ -1,4 +1,4 @@
-"""What a user sees: pictures of spectrograms, sounds in TensorBoard, the tables of figures, and figures in model cards."""
+"""What a user sees: spectrograms, sounds in TensorBoard, the tables of figures, and figures in model cards."""
 
 import io
 import re
@@ -15,6 +15,7 @@ from models.saving import written_whole
 matplotlib.use("Agg")  # pictures go to files, never to a screen
 from matplotlib import pyplot as plt
 
+HASH = 16  # digits of a SHA-256 that model cards show
 RANGE_DB = 80  # shown below the loudest magnitude
 COLUMNS = {  # name: (words, format, only where latent vectors are known)
     "num_clips": ("clips", "d", False),
@@ -32,6 +33,15 @@ COLUMNS = {  # name: (words, format, only where latent vectors are known)
     "iterations": ("iterations, median", ".0f", False),
     "seconds_per_clip": ("seconds a clip", ".3g", False),
 }
+MAIN = (
+    "num_clips",
+    "accuracy",
+    "log_spectral_distance",
+    "snr_db",
+    "latent_mse",
+    "exact",
+    "seconds_per_clip",
+)  # README's
 DRAWN = ("inception_score", "accuracy", "log_spectral_distance", "perceptual_loss", "snr_db", "latent_mse")
 
 
@@ -114,18 +124,21 @@ class Pairs(keras.callbacks.Callback):
                 old.rmdir()
 
 
-def write_figures(card, name, markdown):
-    """Writes Markdown into a model card between the marks `<!-- NAME -->` and `<!-- /NAME -->`, which must be there
-    once.
+def write_figures(card, name, markdown, **weights):
+    """Writes Markdown into a model card between the marks `<!-- NAME -->` and `<!-- /NAME -->`, and says so.
 
-    Raises ValueError, in one line, for a card without them.
+    weights: {what: SHA-256} of what was measured, which goes above it, so that figures of other weights are found out.
+    Raises ValueError, in one line, for a card without these marks.
     """
     text = Path(card).read_text(encoding="utf-8")
     marks = re.compile(rf"(<!-- {re.escape(name)} -->\n).*?(<!-- /{re.escape(name)} -->)", re.DOTALL)
     if len(marks.findall(text)) != 1:
         raise ValueError(f"{card}: the marks <!-- {name} --> and <!-- /{name} --> do not stand in it once")
+    of = ", ".join(f"{what.replace('_', ' ')} `{sha256[:HASH]}`" for what, sha256 in weights.items())
+    content = f"Measured on {of} (SHA-256 of the weights).\n\n{markdown.strip()}\n"
     with written_whole(card, "w") as file:
-        file.write(marks.sub(lambda found: f"{found[1]}{markdown.strip()}\n{found[2]}", text))
+        file.write(marks.sub(lambda found: found[1] + content + found[2], text))
+    print(f"Written into {card}")
 
 
 def _cell(row, name):
@@ -157,11 +170,11 @@ def _kinds(rows):
             yield synth, title, part
 
 
-def markdown_table(rows):
-    """One Markdown table for real and one for synthesized clips; a column for each figure that some row has."""
+def markdown_table(rows, columns=tuple(COLUMNS)):
+    """One Markdown table for real and one for synthesized clips; a column for each of `columns` that some row has."""
     lines = []
     for synth, title, part in _kinds(rows):
-        names = [name for name, (_, _, latent) in COLUMNS.items() if synth or not latent]
+        names = [name for name in columns if synth or not COLUMNS[name][2]]
         names = [name for name in names if any(name in row for row in part)]
         lines += [f"**{title}**", "", "| | " + " | ".join(COLUMNS[name][0] for name in names) + " |"]
         lines += ["| --- " * (len(names) + 1) + "|"]
@@ -171,7 +184,7 @@ def markdown_table(rows):
 
 
 def draw_table(rows, path):
-    """The main figures as bars into a PNG file; error bars are standard errors, of the inception score its deviation."""
+    """The main figures as bars, into a PNG file; error bars are standard errors, the inception score's its deviation."""
     kinds = list(_kinds(rows))
     size = (2.6 * len(DRAWN), 2.6 * len(kinds))
     figure, axes = plt.subplots(len(kinds), len(DRAWN), figsize=size, squeeze=False, layout="constrained")

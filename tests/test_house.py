@@ -1,0 +1,46 @@
+"""The house: walls between its rooms, weights that belong to their cards, the library's own example."""
+
+import ast
+import re
+
+import pytest
+from conftest import ROOT
+
+SCRIPTS = sorted(path.name for path in ROOT.glob("*.py"))
+LIBRARY = sorted((ROOT / "models").glob("*.py"))
+
+
+def imported(path):
+    """Names of the modules that a file imports."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield node.module or ""
+
+
+@pytest.mark.parametrize("path", LIBRARY, ids=lambda path: path.name)
+def test_the_library_imports_nothing_above_it_prints_nothing_and_names_no_script(path):
+    above = {"common", "datasets", "benchmarks", "tests", *(name.removesuffix(".py") for name in SCRIPTS)}
+    assert not {name.split(".")[0] for name in imported(path)} & above
+    source = path.read_text(encoding="utf-8")
+    calls = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call)]
+    assert "print" not in {call.func.id for call in calls if isinstance(call.func, ast.Name)}
+    named = [name for name in (*SCRIPTS, "README") if re.search(rf"(?<![\w-]){re.escape(name)}", source)]
+    assert named == [] and not re.search(r"--[a-z_]{3,}", source)
+
+
+def test_nothing_below_imports_a_script():
+    scripts = {name.removesuffix(".py") for name in SCRIPTS}
+    for folder in ("common", "datasets", "models"):
+        for path in (ROOT / folder).glob("*.py"):
+            assert not {name.split(".")[0] for name in imported(path)} & scripts, path
+
+
+def test_every_python_file_is_small_enough_to_read_in_one_sitting():
+    folders = ("", "common", "datasets", "models", "benchmarks")
+    paths = [path for folder in folders for path in (ROOT / folder).glob("*.py")]
+    lengths = {path.name: len(path.read_text(encoding="utf-8").splitlines()) for path in paths}
+    long = {name: count for name, count in lengths.items() if count > 250}
+    assert long == {}
+    assert len((ROOT / "README.md").read_bytes()) <= 8192
