@@ -18,13 +18,14 @@ from_shell(globals())
 
 from pathlib import Path
 
-from common.script import one_line_errors, open_generator, open_inverse_mapping
+from common.networks import open_generator, open_inverse_mapping
 
 import numpy as np
 
 from common.files import find_recordings, result_names, writable_folder, write_clip
 from common.page import Sound, write_page
 from common.recovering import recover_all
+from common.script import one_line_errors
 from models.audio import read_clip
 from models.generator import generate, random_latent
 from models.metrics import latent_mse, log_spectral_distance, snr_db

@@ -40,19 +40,13 @@ import json
 import time
 from pathlib import Path
 
-from common.script import (
-    ScriptError,
-    is_one_second_mono,
-    network_hash,
-    one_line_errors,
-    open_generator,
-    open_inverse_mapping,
-)
+from common.networks import is_one_second_mono, network_hash, open_generator, open_inverse_mapping
 
 import numpy as np
 
 from common.files import writable_folder
 from common.recovering import recover_all
+from common.script import ScriptError, one_line_errors
 from common.view import MAIN, draw_table, in_words, markdown_table, write_figures
 from datasets.held_out import held_out_clips
 from models.audio import NUM_SAMPLES

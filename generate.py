@@ -12,11 +12,12 @@ from common.settings import from_shell
 
 from_shell(globals())
 
-from common.script import one_line_errors, open_generator
+from common.networks import open_generator
 
 from tqdm import tqdm
 
 from common.files import writable_folder, write_clip
+from common.script import one_line_errors
 from models.generator import BATCH, random_latent
 
 

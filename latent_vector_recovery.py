@@ -28,15 +28,7 @@ settings = from_shell(globals())
 
 from pathlib import Path
 
-from common.script import (
-    EXIT_FAILED,
-    ScriptError,
-    complain,
-    one_line_errors,
-    open_generator,
-    open_inverse_mapping,
-    open_perceptual_loss,
-)
+from common.networks import open_generator, open_inverse_mapping, open_perceptual_loss
 
 import numpy as np
 from tqdm import tqdm
@@ -44,6 +36,7 @@ from tqdm import tqdm
 from common.files import find_recordings, known_latent, writable_folder, write_array, write_clip
 from common.page import Sound, write_page
 from common.recovering import RecoveryTable, recovered_batches
+from common.script import EXIT_FAILED, ScriptError, complain, one_line_errors
 from models.audio import AudioError, prepare
 from models.metrics import EXACT, IDENTICAL_DB, IDENTIFIABLE, condition_number, latent_mse, log_spectral_distance
 

@@ -61,14 +61,15 @@ settings = from_shell(globals(), recipes={"published": PUBLISHED})
 
 from pathlib import Path
 
-from common.script import ScriptError, is_one_second_mono, one_line_errors, open_generator, open_perceptual_loss
+from common.networks import is_one_second_mono, open_generator, open_perceptual_loss
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from common.files import writable_folder
-from common.runs import StopAtNaN, backup, begin_run, epochs_done, make_room, training_strategy
+from common.runs import Logs, StopAtNaN, backup, begin_run, epochs_done, make_room, training_strategy
+from common.script import ScriptError, one_line_errors
 from common.view import Pairs
 from datasets.layouts import find_dataset
 from datasets.pipeline import displaced_batches, evaluation_batches
@@ -210,7 +211,7 @@ def main():
             StopAtNaN(),
             Export(),
             Pairs(listening_pairs(recordings, generator), waves, logs),
-            keras.callbacks.TensorBoard(logs, write_graph=False, update_freq=10),
+            Logs(logs),
             state,  # last, so that a state is never ahead of what was made of its epoch
         ],
     )

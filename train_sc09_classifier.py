@@ -54,7 +54,7 @@ settings = from_shell(globals(), recipes={"published": PUBLISHED})
 import sys
 from pathlib import Path
 
-from common.script import one_line_errors
+import common.networks  # noqa: F401
 
 import keras
 import matplotlib.pyplot as plt
@@ -62,7 +62,8 @@ import numpy as np
 import tensorflow as tf
 
 from common.files import writable_folder
-from common.runs import KeepBest, StopAtNaN, backup, begin_run, make_room, training_strategy
+from common.runs import KeepBest, Logs, StopAtNaN, backup, begin_run, make_room, training_strategy
+from common.script import one_line_errors
 from common.view import save_figure
 from datasets.augmentation import Augmentation
 from datasets.layouts import DIGITS, SPLITS, counts, find_dataset
@@ -117,7 +118,7 @@ def train(clips, strategy):
         callbacks=[
             StopAtNaN(),
             KeepBest(classifier_checkpoint, export, patience=patience),
-            keras.callbacks.TensorBoard(logs, write_graph=False, update_freq=10),
+            Logs(logs),
             backup(classifier_checkpoint),  # last, so that a state is never ahead of what was made of its epoch
         ],
     )

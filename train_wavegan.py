@@ -31,8 +31,7 @@ settings = from_shell(globals())
 
 from pathlib import Path
 
-import common.script  # noqa: F401
-from common.script import ScriptError, one_line_errors
+import common.networks  # noqa: F401
 
 import keras
 import numpy as np
@@ -41,6 +40,7 @@ from tqdm import tqdm
 
 from common.files import find_recordings, writable_folder
 from common.runs import backup, make_room
+from common.script import ScriptError, one_line_errors
 from common.view import log_sounds
 from datasets.layouts import Recording, find_dataset
 from datasets.pipeline import decoded, displaced_batches

@@ -14,17 +14,18 @@ from common.settings import from_shell
 
 from_shell(globals())
 
-import common.script  # noqa: F401
+import common.networks  # noqa: F401
 
 import matplotlib
 
 matplotlib.use("Agg")  # pictures go to files, never to a screen
-from common.script import ScriptError, one_line_errors
+import common.networks  # noqa: F401
 
 from matplotlib import pyplot as plt
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.util.tensor_util import make_ndarray
 
+from common.script import ScriptError, one_line_errors
 from models.saving import written_whole
 
 

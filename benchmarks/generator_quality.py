@@ -22,13 +22,13 @@ from common.settings import from_shell
 
 from_shell(globals())
 
-import common.script  # noqa: F401
-from common.script import one_line_errors
+import common.networks  # noqa: F401
 
 import keras
 import numpy as np
 from tqdm import tqdm
 
+from common.script import one_line_errors
 from common.view import spectrogram_figure
 from datasets.held_out import held_out_clips
 from datasets.layouts import DIGITS, find_dataset

@@ -21,7 +21,7 @@ from_shell(globals())
 import tempfile
 import time
 
-import common.script  # noqa: F401
+import common.networks  # noqa: F401
 
 import keras
 import numpy as np

@@ -22,12 +22,13 @@ from common.settings import from_shell
 
 from_shell(globals())
 
-from common.script import one_line_errors
+import common.networks  # noqa: F401
 
 import librosa
 import numpy as np
 import tensorflow as tf
 
+from common.script import one_line_errors
 from datasets.augmentation import Augmentation
 from datasets.layouts import find_dataset
 from datasets.pipeline import decoded, training_batches

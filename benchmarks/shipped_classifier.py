@@ -19,10 +19,11 @@ from common.settings import from_shell
 if __name__ == "__main__":
     from_shell(globals())
 
-from common.script import network_hash, one_line_errors
+from common.networks import network_hash
 
 import numpy as np
 
+from common.script import one_line_errors
 from common.view import write_figures
 from datasets.layouts import find_dataset
 from models.audio import NUM_SAMPLES, Preparation, read_clip

@@ -24,11 +24,12 @@ from common.settings import from_shell
 
 from_shell(globals())
 
-from common.script import one_line_errors
+import common.networks  # noqa: F401
 
 import keras
 import numpy as np
 
+from common.script import one_line_errors
 from datasets.augmentation import Augmentation
 from datasets.layouts import find_dataset
 from datasets.pipeline import decoded, evaluation_batches, training_batches

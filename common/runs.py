@@ -170,6 +170,18 @@ class StopAtNaN(keras.callbacks.Callback):
             )
 
 
+class Logs(keras.callbacks.TensorBoard):
+    """Losses for TensorBoard, every few steps and each epoch; on disk after each epoch, whatever becomes of the run."""
+
+    def __init__(self, folder):
+        super().__init__(folder, write_graph=False, update_freq=10)
+
+    def on_epoch_end(self, epoch, logs=None):
+        super().on_epoch_end(epoch, logs)
+        for writer in self._writers.values():
+            writer.flush()
+
+
 def training_strategy(devices=""):
     """A tf.distribute strategy. devices: names such as "GPU:0,GPU:2", or "" for every GPU there is.
 

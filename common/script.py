@@ -1,57 +1,14 @@
-"""How a script starts and ends: TensorFlow without its start-up noise, errors in one line, and the networks it opens.
+"""How a script ends: errors that a user can mend are one line and exit status 1, an interruption says what is left."""
 
-A script imports this before anything that imports TensorFlow. TensorFlow's C++ libraries write to the process's
-standard error before any log level is in force, so the descriptor itself is pointed elsewhere while they load; if
-loading fails, what they wrote is shown.
-"""
-
-import os
 import signal
 import sys
-import tempfile
 from contextlib import contextmanager
 from pathlib import Path
 
-EXIT_FAILED = 1
-EXIT_INTERRUPTED = 128 + signal.SIGINT
-
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-os.environ.setdefault("KERAS_BACKEND", "tensorflow")
-
-
-def _import_quietly():
-    sys.stderr.flush()
-    with tempfile.TemporaryFile() as noise:
-        shown = os.dup(2)
-        os.dup2(noise.fileno(), 2)
-        try:
-            import tensorflow as tf
-
-            tf.constant(0.0)  # starts the runtime, which has words of its own
-            import keras  # noqa: F401
-        except KeyboardInterrupt:
-            os.dup2(shown, 2)
-            print("stopped while starting; nothing was done", file=sys.stderr)
-            raise SystemExit(EXIT_INTERRUPTED) from None
-        except BaseException:
-            os.dup2(shown, 2)
-            noise.seek(0)
-            sys.stderr.write(noise.read().decode(errors="replace"))
-            raise
-        finally:
-            os.dup2(shown, 2)
-            os.close(shown)
-    tf.get_logger().setLevel("ERROR")
-
-
-_import_quietly()
-
 from tqdm import tqdm
 
-from models.audio import NUM_SAMPLES
-from models.classifier import PerceptualLoss, load_classifier
-from models.inverse_mapping import load_inverse_mapping
-from models.wavegan import fingerprint, load_wavegan
+EXIT_FAILED = 1
+EXIT_INTERRUPTED = 128 + signal.SIGINT
 
 
 class ScriptError(Exception):
@@ -89,51 +46,3 @@ def one_line_errors(script, *expected, interrupted="stopped; run it again to go 
         raise SystemExit(EXIT_FAILED) from None
     finally:
         signal.signal(signal.SIGTERM, before)
-
-
-def open_generator(folder):
-    """The generator in `folder`, with a line that describes it. Raises models.errors.CheckpointError."""
-    generator = load_wavegan(folder)
-    print(f"Generator: {generator.description}, from {folder}")
-    return generator
-
-
-def is_one_second_mono(generator):
-    """True for a generator of 16,384 samples and one channel, which the classifier and the published networks take."""
-    return (generator.num_samples, generator.num_channels) == (NUM_SAMPLES, 1)
-
-
-def network_hash(network):
-    """SHA-256 of a Keras model's variables."""
-    return fingerprint({f"{i} {v.path}": v.numpy() for i, v in enumerate(network.variables)})
-
-
-def open_perceptual_loss(folder, generator, taps="blocks"):
-    """The perceptual loss of the classifier in `folder` and the SHA-256 of that network's variables.
-
-    Without one: None and "", with a line that says why. Raises ValueError, in one line, for a damaged classifier.
-    """
-    if not is_one_second_mono(generator):
-        print(f"The classifier takes clips of {NUM_SAMPLES} samples: no perceptual loss for this generator")
-        return None, ""
-    try:
-        classifier = load_classifier(folder)
-    except FileNotFoundError as error:
-        print(f"No perceptual loss: {error}")
-        return None, ""
-    return PerceptualLoss(classifier, taps), network_hash(classifier)
-
-
-def open_inverse_mapping(folder, generator):
-    """The inverse mapping in `folder` for a generator, and the SHA-256 of its variables, with a line that describes it.
-
-    Raises models.errors.CheckpointError.
-    """
-    mapping = load_inverse_mapping(folder, generator)
-    if not mapping.generator_sha256:
-        print("Inverse mapping: the published weights, which name no generator; it is the published SC09 model")
-    else:
-        refined = f", refined {mapping.refinements} times" if mapping.refinements else ""
-        described = f"{mapping.settings['network']} network of width {mapping.settings['width']}{refined}"
-        print(f"Inverse mapping: {described}, from {folder}")
-    return mapping, network_hash(mapping)

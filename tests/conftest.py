@@ -6,7 +6,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
-import common.script  # noqa: F401
+import common.networks  # noqa: F401
 
 
 @pytest.fixture(scope="session")

@@ -2,13 +2,14 @@
 
 import re
 
+from common.networks import network_hash
+
 import numpy as np
 import pytest
 from cards import claimed, hashes, least_share
 from conftest import ROOT
 
 from benchmarks.shipped_classifier import chosen_triples, triple_losses, variants
-from common.script import network_hash
 from datasets.layouts import find_dataset
 from models.classifier import PerceptualLoss, load_classifier
 
@@ -31,7 +32,9 @@ def test_its_accuracy_is_what_its_card_says(classifier, takes):
     recordings, clips = takes
     spoken = np.array([r.digit for r in recordings])
     for name, waveforms in clips.items():
-        right, count = map(int, re.search(r"\((\d+) of (\d+)\)", claimed(FOLDER, "accuracy", name, "right digit")).groups())
+        right, count = map(
+            int, re.search(r"\((\d+) of (\d+)\)", claimed(FOLDER, "accuracy", name, "right digit")).groups()
+        )
         found = np.mean(classifier.predict(waveforms, 60, verbose=0).argmax(axis=1) == spoken)
         assert found >= least_share(right, count), name
 

@@ -2,13 +2,14 @@
 
 import re
 
+from common.networks import network_hash
+
 import numpy as np
 import pytest
 import soundfile
 from cards import DEVIATIONS, claimed, hashes
 from conftest import ROOT
 
-from common.script import network_hash
 from models.generator import generate, random_latent
 from models.inverse_mapping import load_inverse_mapping
 from models.metrics import latent_mse, snr_db

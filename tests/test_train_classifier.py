@@ -1,29 +1,17 @@
-"""The training script: killed, resumed on two devices, repeated with its seed; what it writes and refuses."""
+"""The classifier's training script: killed, resumed on two devices, repeated with its seed; what it refuses."""
 
 import json
-import os
 import re
-import runpy
-import subprocess
-import sys
-import time
 
 import numpy as np
 import pytest
 import soundfile
-from conftest import ROOT
+from run_script import run_killed, run_on_two_devices, run_script, scalars
 
-from common.runs import KeepBest
+from common.runs import KeepBest, epochs_done
 from models.classifier import load_classifier
 
 SCRIPT = "train_sc09_classifier.py"
-TWO_DEVICES = """
-import sys, tensorflow as tf
-tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2)
-import runpy
-sys.argv.pop(0)
-runpy.run_path(sys.argv[0], run_name="__main__")
-"""
 
 
 @pytest.fixture(scope="module")
@@ -43,78 +31,57 @@ def settings(recordings, folder, *more):
     return [SCRIPT, *own, "--width=2", "--batch_size=10", "--learning_rate=0.01", "--xla=False", *more]
 
 
-def run_here(arguments, monkeypatch):
-    monkeypatch.setattr(sys, "argv", arguments)
-    runpy.run_path(str(ROOT / SCRIPT), run_name="__main__")
+def epoch_losses(folder):
+    """{epoch: training loss} that a run logged."""
+    return scalars(folder / "logs/train")["epoch_loss"]
 
 
-def losses(output):
-    """{epoch: training loss} of what was printed."""
-    return {
-        int(epoch): float(loss) for epoch, loss in re.findall(r"Epoch (\d+)/.*?- loss: ([\d.]+)", output, re.DOTALL)
-    }
-
-
-def test_killed_in_mid_epoch_resumed_on_two_devices_and_repeated(recordings, tmp_path, monkeypatch, capsys):
+def test_killed_in_mid_epoch_and_resumed_on_two_devices(recordings, tmp_path):
     weights, state = tmp_path / "weights", tmp_path / "weights/training"
     weights.mkdir()
     (weights / "classifier.keras").write_bytes(b"what was there before")
-    environment = {**os.environ, "PYTHONUNBUFFERED": "1", "CUDA_VISIBLE_DEVICES": ""}
-    with open(tmp_path / "first", "w") as output:
-        arguments = [sys.executable, *settings(recordings, tmp_path, "--epochs=200")]
-        killed = subprocess.Popen(arguments, cwd=ROOT, stdout=output, stderr=subprocess.STDOUT, env=environment)
-        while not (state / "training_metadata.json").exists() and killed.poll() is None:
-            time.sleep(0.02)
-        killed.kill()
-        killed.wait()
-    first = (tmp_path / "first").read_text()
-    done = json.loads((state / "training_metadata.json").read_text())["epoch"]
+    printed = run_killed(*settings(recordings, tmp_path, "--epochs=2"), after_epochs=1)
     best = json.loads((state / "best.json").read_text())
-    assert (weights / "previous/classifier.keras").read_bytes() == b"what was there before" and "are now in" in first
+    assert (weights / "previous/classifier.keras").read_bytes() == b"what was there before"
+    assert "are now in" in printed and epochs_done(weights) == 1 and best["epoch"] == 1
     exported = (weights / "classifier.keras").read_bytes()
     load_classifier(weights)
 
-    arguments = [
-        sys.executable,
-        "-c",
-        TWO_DEVICES,
-        *settings(recordings, tmp_path, f"--epochs={done + 1}", "--devices=CPU:0,CPU:1"),
-    ]
-    resumed = subprocess.run(
-        arguments, cwd=ROOT, capture_output=True, text=True, env={**environment, "PYTHONPATH": str(ROOT)}
-    )
-    assert resumed.returncode == 0, resumed.stderr
-    assert list(losses(resumed.stdout)) == [done + 1]
-    assert "on 2 device(s)" in resumed.stdout and "are now in" not in resumed.stdout
+    printed = run_on_two_devices(*settings(recordings, tmp_path, "--epochs=2"))
+    assert list(epoch_losses(tmp_path)) == [0, 1] and "Epoch 1/" not in printed
+    assert "on 2 device(s)" in printed and "are now in" not in printed
     better = json.loads((state / "best.json").read_text())
-    assert better["epoch"] in (best["epoch"], done + 1) and better["value"] >= best["value"]
+    assert better["epoch"] in (1, 2) and better["value"] >= best["value"]
     assert ((weights / "classifier.keras").read_bytes() == exported) == (better == best)
-    assert list((tmp_path / "logs/train").glob("events*")) and (tmp_path / "logs/confusion.png").stat().st_size > 1000
-    accuracy = float(re.search(r"test accuracy of the best epoch: ([\d.]+)%", resumed.stdout)[1])
+    assert (tmp_path / "logs/confusion.png").stat().st_size > 1000
+    accuracy = float(re.search(r"test accuracy of the best epoch: ([\d.]+)%", printed)[1])
     assert len(list((tmp_path / "logs/mistakes").glob("*_predicted_*.wav"))) == round(10 * (1 - accuracy / 100))
 
+
+def test_the_same_seed_gives_the_same_run_and_ctrl_c_one_line(recordings, tmp_path, monkeypatch, capsys):
     def stop(self, epoch, logs=None):
         if epoch == 1:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(KeepBest, "on_epoch_begin", stop)
-    capsys.readouterr()
-    with pytest.raises(SystemExit) as stopped:
-        run_here(settings(recordings, tmp_path / "again", "--epochs=200"), monkeypatch)
-    printed = capsys.readouterr()
-    assert stopped.value.code == 130 and "goes on after the last whole epoch" in printed.err
-    assert losses(printed.out)[1] == losses(first)[1]
+    with monkeypatch.context() as patched:
+        patched.setattr(KeepBest, "on_epoch_begin", stop)
+        assert run_script(*settings(recordings, tmp_path / "stopped", "--epochs=2")) == 130
+    assert "goes on after the last whole epoch" in capsys.readouterr().err
+    loss = {"stopped": epoch_losses(tmp_path / "stopped")[0]}
+    for name, seed in (("same", 0), ("other", 1)):
+        assert run_script(*settings(recordings, tmp_path / name, "--epochs=1", f"--seed={seed}")) == 0
+        loss[name] = epoch_losses(tmp_path / name)[0]
+    assert abs(loss["same"] - loss["stopped"]) < 0.05 * abs(loss["other"] - loss["stopped"])  # sums in another order
 
 
-def test_what_is_missing_is_said_in_one_line(tmp_path, monkeypatch, capsys):
+def test_what_is_missing_is_said_in_one_line(tmp_path, capsys):
     for setting, message in (
         (f"--datasets={tmp_path}", "no SC09, Speech Commands or FSDD recordings"),
         ("--devices=GPU:7", "GPU:7 not there"),
     ):
-        with pytest.raises(SystemExit) as refused:
-            run_here([SCRIPT, f"--classifier_checkpoint={tmp_path}/weights", setting], monkeypatch)
+        assert run_script(SCRIPT, f"--classifier_checkpoint={tmp_path}/weights", setting) == 1
         error = capsys.readouterr().err
-        assert refused.value.code == 1 and message in error and error.count("\n") == 1
+        assert message in error and error.count("\n") == 1
     assert not (tmp_path / "weights").exists()
 
 
