@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 DATASETS ?= datasets/
 
-.PHONY: demo test lint install refresh
+.PHONY: demo test lint install refresh fetch
 
 demo: install  ## recover the latent vectors of ten recordings, and of four synthesized clips whose latent vectors are known
 	$(BIN)/python generate.py --num_samples=4 --seed=2026 --output=waves/demo/generated/
@@ -18,6 +18,9 @@ refresh: install  ## after a change of the generator: train what depends on it a
 	$(BIN)/python calculate_metrics.py --table --datasets=$(DATASETS)
 	cp waves/metrics.md waves/metrics.png Audio_Examples/pictures/
 	$(BIN)/python audio_examples.py
+
+fetch: install  ## download WHAT: sc09, speech_commands or fsdd into datasets/, or the published generator, wavegan, into checkpoint/
+	$(BIN)/python datasets/fetch.py --what=$(WHAT)
 
 test: .venv/dev
 	$(BIN)/python -m pytest -q
