@@ -9,12 +9,12 @@
 Stopped and started again, it goes on where it stopped; what is there already is not downloaded again.
 """
 
-what = ""  # sc09, speech_commands, fsdd or wavegan
+what = ""  # data set or generator to download ["", "sc09", "speech_commands", "fsdd", "wavegan"]
 datasets = "datasets/"  # folder for recordings, each data set in a folder of its own
 checkpoint = "checkpoint/"  # folder for the generator
 address = ""  # folder on another server to take the files from, under their names there; "": the official one
 keep_archive = False  # keep the archive in .downloads/ after it is unpacked
-timeout = 30.0  # seconds without a byte after which a connection is lost
+timeout = 30.0  # seconds without a byte after which a connection is lost [0.1 to 3,600]
 
 import sys
 from dataclasses import replace
@@ -25,9 +25,10 @@ from common.settings import from_shell
 
 from_shell(globals())
 
+from common.script import ScriptError, complain, one_line_errors
+
 from tqdm import tqdm
 
-from common.script import ScriptError, complain, one_line_errors
 from datasets.download import DownloadError, download
 from datasets.layouts import counts, find_dataset
 from datasets.placing import is_placed, place, remember
