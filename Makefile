@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 DATASETS ?= datasets/
 
-.PHONY: demo test lint install refresh
+.PHONY: demo test lint install refresh fetch
 
 demo: install  ## recover the latent vectors of ten recordings, and of four synthesized clips whose latent vectors are known
 	$(BIN)/python generate.py --num_samples=4 --seed=2026 --output=waves/demo/generated/
@@ -15,6 +15,9 @@ demo: install  ## recover the latent vectors of ten recordings, and of four synt
 refresh: install  ## after a change of the generator: train what depends on it, write every table and example anew (hours)
 	PYTHON=$(BIN)/python recipes/inverse_mapping.sh --datasets=$(DATASETS)
 	PYTHON=$(BIN)/python recipes/tables.sh $(DATASETS)
+
+fetch: install  ## download WHAT: sc09, speech_commands or fsdd into datasets/, or the published generator, wavegan, into checkpoint/
+	$(BIN)/python datasets/fetch.py --what=$(WHAT)
 
 test: .venv/dev
 	$(BIN)/python -m pytest -q
