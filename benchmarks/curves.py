@@ -14,7 +14,6 @@ from common.settings import from_shell
 
 from_shell(globals())
 
-import common.networks  # noqa: F401
 
 import matplotlib
 

@@ -50,9 +50,8 @@ def main():
                 function(z)  # traces
             times = np.array([[seconds(function, z) for function in forms] for _ in range(repeats)])
             slow, fast = np.median(times, axis=0)
-            print(
-                f"batch {batch:3}   {1000 * slow:9.0f} ms   {1000 * fast:6.0f} ms   {np.median(times[:, 0] / times[:, 1]):.1f} times"
-            )
+            ratio = np.median(times[:, 0] / times[:, 1])
+            print(f"batch {batch:3}   {1000 * slow:9.0f} ms   {1000 * fast:6.0f} ms   {ratio:.1f} times")
 
 
 if __name__ == "__main__":

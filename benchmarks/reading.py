@@ -72,7 +72,8 @@ def main():
         for name, batches in ways.items():
             rates[name].append(rate(batches))
     print(
-        f"{len(recordings)} {layout} clips from {folder}; the pipeline's first pass, decoding everything: {first:.0f} clips/s"
+        f"{len(recordings)} {layout} clips from {folder}; "
+        f"the pipeline's first pass, decoding everything: {first:.0f} clips/s"
     )
     print(f"peak memory of the process: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.2f} GiB\n")
     if not rounds:

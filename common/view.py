@@ -184,7 +184,7 @@ def markdown_table(rows, columns=tuple(COLUMNS)):
 
 
 def draw_table(rows, path):
-    """The main figures as bars, into a PNG file; error bars are standard errors, the inception score's its deviation."""
+    """The main figures as bars, into a PNG file; error bars are standard errors, the inception score's its spread."""
     kinds = list(_kinds(rows))
     size = (2.6 * len(DRAWN), 2.6 * len(kinds))
     figure, axes = plt.subplots(len(kinds), len(DRAWN), figsize=size, squeeze=False, layout="constrained")

@@ -44,3 +44,14 @@ def test_every_python_file_is_small_enough_to_read_in_one_sitting():
     long = {name: count for name, count in lengths.items() if count > 250}
     assert long == {}
     assert len((ROOT / "README.md").read_bytes()) <= 8192
+
+
+def test_the_librarys_own_example_runs(tmp_path, monkeypatch):
+    import models
+
+    example = "\n".join(line[4:] for line in models.__doc__.splitlines() if line.startswith("    "))
+    for name in ("checkpoint", "inverse_mapping_checkpoint", "Audio_Examples"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    monkeypatch.chdir(tmp_path)
+    exec(compile(example, "models/__init__.py", "exec"), {})
+    assert (tmp_path / "reconstruction.wav").stat().st_size > 16384 * 4

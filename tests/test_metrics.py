@@ -20,8 +20,10 @@ from models.saving import save_network
 from models.wavegan import load_wavegan
 
 SCRIPT = "calculate_metrics.py"
-ROW = {"num_clips", "inception_score", "mse", "snr_db", "ssim", "accuracy", "log_spectral_distance", "perceptual_loss", "seconds_per_clip", "method",
-       "synth"}  # fmt: skip
+ROW = set(
+    "num_clips inception_score mse snr_db ssim accuracy "
+    "log_spectral_distance perceptual_loss seconds_per_clip method synth".split()
+)
 LATENT = {"latent_mse", "latent_mae", "identical", "identifiable", "exact"}
 
 

@@ -27,7 +27,8 @@ const errors = [];
 window.addEventListener("error", (event) => errors.push(String(event.message || event.target.src)), true);
 window.addEventListener("load", async () => {
   const audio = [...document.querySelectorAll("audio")];
-  for (let i = 0; i < 200 && audio.some((a) => !a.duration && !a.error); i++) await new Promise((done) => setTimeout(done, 50));
+  const waiting = () => audio.some((a) => !a.duration && !a.error);
+  for (let i = 0; i < 200 && waiting(); i++) await new Promise((done) => setTimeout(done, 50));
   const played = [];
   HTMLMediaElement.prototype.play = function () { played.push(this.getAttribute("src")); };
   const press = (key) => document.dispatchEvent(new KeyboardEvent("keydown", { key, cancelable: true }));
@@ -38,7 +39,8 @@ window.addEventListener("load", async () => {
     pictures: [...document.querySelectorAll("img")].map((i) => i.naturalWidth * i.getBoundingClientRect().height),
     bars: [...document.querySelectorAll("svg")].map((s) => s.getBoundingClientRect().width),
     overflow: document.documentElement.scrollWidth - window.innerWidth,
-    small: Math.min(...[...document.querySelectorAll("figcaption, p")].map((e) => parseFloat(getComputedStyle(e).fontSize))),
+    small: Math.min(...[...document.querySelectorAll("figcaption, p")]
+      .map((e) => parseFloat(getComputedStyle(e).fontSize))),
   }) + "TLUSER</pre>";
 });
 </script>
@@ -74,9 +76,10 @@ def test_everything_loads_and_fits_and_the_keyboard_works(page, width):
         f'<!doctype html><iframe src="probed.html" style="border:0;width:{width}px;height:900px"></iframe>'
     )  # a headless window is at least 500 pixels wide, a frame is not
     address = page.with_name("probed.html" if width > 500 else "frame.html").as_uri()
-    command = [BROWSER, "--headless=new", "--no-sandbox", "--disable-gpu", "--allow-file-access-from-files", "--disable-web-security",
-               "--enable-logging=stderr", "--window-size=1400,1000", "--virtual-time-budget=20000", "--dump-dom", address]  # fmt: skip
-    run = subprocess.run(command, capture_output=True, text=True, timeout=180)
+    flags = ["--headless=new", "--no-sandbox", "--disable-gpu", "--allow-file-access-from-files"]
+    flags += ["--disable-web-security", "--enable-logging=stderr", "--window-size=1400,1000"]
+    command = [BROWSER, *flags, "--virtual-time-budget=20000", "--dump-dom", address]
+    run = subprocess.run(command, capture_output=True, text=True)
     found = result(run)
     assert "CONSOLE" not in run.stderr and found["errors"] == []
     assert len(found["durations"]) == 6 and all(abs(d - 1) < 1e-3 for d in found["durations"])

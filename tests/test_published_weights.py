@@ -1,4 +1,4 @@
-"""Networks against a plain evaluation of the authors' layer definitions, through checkpoints with the authors' names."""
+"""Networks against a plain evaluation of the authors' layer definitions, through checkpoints with their names."""
 
 import numpy as np
 import pytest

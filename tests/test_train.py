@@ -34,12 +34,17 @@ def inputs(tmp_path_factory):
     return folder
 
 
+FROM = {"datasets": "recordings", "checkpoint": "checkpoint", "classifier_checkpoint": "classifier"}
+INTO = {"inverse_mapping_checkpoint": "mapping", "logs": "logs", "waves": "waves"}
+
+
 def settings(inputs, folder, *more):
     return [
-        f"--datasets={inputs / 'recordings'}", f"--checkpoint={inputs / 'checkpoint'}", f"--classifier_checkpoint={inputs / 'classifier'}",
-        f"--inverse_mapping_checkpoint={folder / 'mapping'}", f"--logs={folder / 'logs'}", f"--waves={folder / 'waves'}",
-        "--width=1", "--refinements=1", "--steps=3", "--batch_size=4", "--real_batch_size=2", "--epochs=3", *more,
-    ]  # fmt: skip
+        *[f"--{name}={inputs / place}" for name, place in FROM.items()],
+        *[f"--{name}={folder / place}" for name, place in INTO.items()],
+        *["--width=1", "--refinements=1", "--steps=3", "--batch_size=4", "--real_batch_size=2", "--epochs=3"],
+        *more,
+    ]
 
 
 def logged(folder, epoch):
