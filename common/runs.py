@@ -171,10 +171,22 @@ class StopAtNaN(keras.callbacks.Callback):
 
 
 class Logs(keras.callbacks.TensorBoard):
-    """Losses for TensorBoard, every few steps and each epoch; on disk after each epoch, whatever becomes of the run."""
+    """Losses for TensorBoard, by epoch and, as `step/{name}`, every `every` steps; on disk after each epoch.
 
-    def __init__(self, folder):
-        super().__init__(folder, write_graph=False, update_freq=10)
+    Keras's own update_freq is not used: it silences every other summary that is written during training.
+    """
+
+    def __init__(self, folder, every=10):
+        super().__init__(folder, write_graph=False)
+        self.every = every
+
+    def on_train_batch_end(self, batch, logs=None):
+        super().on_train_batch_end(batch, logs)
+        step = int(self.model.optimizer.iterations)
+        if step % self.every == 0:
+            with self._train_writer.as_default(step=step):
+                for name, value in (logs or {}).items():
+                    tf.summary.scalar(f"step/{name}", value)
 
     def on_epoch_end(self, epoch, logs=None):
         super().on_epoch_end(epoch, logs)

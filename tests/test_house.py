@@ -6,6 +6,8 @@ import re
 import pytest
 from conftest import ROOT
 
+from common.settings import declared
+
 SCRIPTS = sorted(path.name for path in ROOT.glob("*.py"))
 LIBRARY = sorted((ROOT / "models").glob("*.py"))
 
@@ -55,3 +57,25 @@ def test_the_librarys_own_example_runs(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     exec(compile(example, "models/__init__.py", "exec"), {})
     assert (tmp_path / "reconstruction.wav").stat().st_size > 16384 * 4
+
+
+def documented_commands():
+    """(file, script, settings) of every command line in the Markdown files, the recipes and the Makefile."""
+    files = [*ROOT.glob("*.md"), *ROOT.glob("*/README.md"), *ROOT.glob("recipes/*.sh"), ROOT / "Makefile"]
+    for file in files:
+        text = file.read_text(encoding="utf-8").replace("\\\n", " ")
+        for script, rest in re.findall(r"python\S* ([\w/]+\.py)((?: +[-\w./=\"$@{}(),:]+)*)", text):
+            yield file.relative_to(ROOT), script, re.findall(r"--(\w+)(?:=(\S+))?", rest)
+
+
+def test_every_documented_command_has_its_script_and_its_settings():
+    seen = set()
+    for file, script, given in documented_commands():
+        assert (ROOT / script).exists(), f"{file}: {script}"
+        known = declared((ROOT / script).read_text(encoding="utf-8"))
+        for name, value in given:
+            assert name in {*known, "help", "name"}, f"{file}: {script} --{name}"
+            if name in known and value and not re.search(r"[A-Z$]", value):
+                known[name].check(known[name].parsed(value.strip("`\"'")))
+        seen.add(script)
+    assert {"generate.py", "latent_vector_recovery.py", "train.py", "calculate_metrics.py"} <= seen

@@ -1,0 +1,133 @@
+"""The table of what is recovered: a result belongs to its input, nothing is lost, two runs never write into one folder."""
+
+import os
+
+import numpy as np
+import pytest
+import soundfile
+
+from common.files import known_latent, result_names, write_array, write_clip
+from common.recovering import RecoveryTable, recover_all
+from models.recovery import Recovery
+
+SETTINGS = {"solver": "levenberg_marquardt", "files": "not of the result"}
+
+
+def recording(path, value=0.1):
+    path.parent.mkdir(exist_ok=True)
+    soundfile.write(path, np.full(100, value), 8000)
+    return path
+
+
+def recover(paths, folder, settings=SETTINGS, **how):
+    """As the script does, the recovery left out → {path: name}, and which paths were done before."""
+    table = RecoveryTable(folder, settings, **how)
+    names = table.names(paths)
+    done = [path for path in paths if table.is_done(path)]
+    for path in (p for p in paths if p not in done):
+        write_clip(folder, f"{names[path]}_reconstruction", np.zeros(100))
+        write_array(folder / f"{names[path]}.npy", np.zeros(8, np.float32))
+        table.add(path, {"name": names[path], "snr_db": 1.0})
+    table.close()
+    return names, done
+
+
+@pytest.fixture
+def output(tmp_path):
+    (tmp_path / "out").mkdir()
+    return tmp_path / "out"
+
+
+def test_names_are_never_shared(tmp_path):
+    paths = [tmp_path / name for name in ("a.wav", "a.flac", "a.wav.ogg", "A.aiff", "b.wav", "n" * 240 + ".wav")]
+    paths.append(tmp_path / os.fsdecode(b"caf\xe9.wav"))
+    names = result_names(paths, taken=["b"])
+    assert len({name.casefold() for name in names.values()}) == len(paths)
+    assert names[paths[0]] == "a.wav" and names[paths[1]] == "a.flac" and names[paths[4]] == "b.wav"
+    for name in names.values():
+        assert len(os.fsencode(f".{name}_reconstruction.wav")) < 255 and "/" not in name
+        name.encode("utf-8")
+
+
+def test_two_folders_with_the_same_names_into_one(tmp_path, output):
+    first, second = recording(tmp_path / "A/x.wav", 0.1), recording(tmp_path / "B/x.wav", 0.2)
+    (one, _), (two, done) = recover([first], output), recover([second], output)
+    assert one[first] != two[second] and not done
+    assert recover([first], output)[1] == [first] and recover([second], output)[1] == [second]
+    assert len(list(output.glob("*.npy"))) == 2
+
+
+def test_done_means_that_input_and_results_are_as_they_were(tmp_path, output):
+    path = recording(tmp_path / "in/x.wav")
+    recover([path], output)
+    assert recover([path], output)[1] == [path]
+    recording(path, 0.3)
+    assert recover([path], output)[1] == [], "another content under the same name"
+    for spoil in (
+        lambda: (output / "x_reconstruction.wav").unlink(),
+        lambda: (output / "x.npy").write_bytes(b""),
+        lambda: (output / "x_reconstruction.wav").write_bytes(b"RIFF"),
+    ):
+        assert recover([path], output)[1] == [path]
+        spoil()
+        assert recover([path], output)[1] == []
+
+
+def test_other_settings_or_a_damaged_table_are_set_aside_with_a_word(tmp_path, output, capsys):
+    path = recording(tmp_path / "in/x.wav")
+    recover([path], output)
+    assert recover([path], output, {"solver": "l_bfgs_b"})[1] == [] and "other settings" in capsys.readouterr().out
+    assert (output / "recovery_previous.csv").exists()
+    (output / "recovery.csv").write_bytes(b"\xff\xfe\x00 no table\n1,2\n")
+    assert recover([path], output, {"solver": "l_bfgs_b"})[1] == [] and "cannot be read" in capsys.readouterr().out
+    assert (output / "recovery_damaged.csv").exists()
+    table = (output / "recovery.csv").read_bytes()
+    (output / "recovery.csv").write_bytes(table + b"half a ro")  # a kill while a row was written
+    assert recover([path], output, {"solver": "l_bfgs_b"})[1] == [path] and not capsys.readouterr().out
+
+
+def test_two_runs_into_one_folder_are_refused_in_one_line(tmp_path, output):
+    table = RecoveryTable(output, SETTINGS)
+    with pytest.raises(ValueError, match="another run is writing there") as refused:
+        RecoveryTable(output, SETTINGS)
+    assert "\n" not in str(refused.value)
+    table.close()
+    RecoveryTable(output, SETTINGS).close()
+
+
+def test_batches_that_are_done_are_kept_and_damage_is_set_aside(output, monkeypatch, capsys):
+    calls = []
+
+    def recover(clips, report, **how):
+        calls.append(len(clips))
+        z = clips[:, :3].astype(np.float32)
+        return Recovery(z, clips[..., None], np.zeros(len(z)), np.ones(len(z), int), np.zeros(len(z)))
+
+    monkeypatch.setattr("common.recovering.recover", recover)
+    clips = np.random.default_rng(0).normal(size=(5, 16)).astype(np.float32)
+    z, iterations, _ = recover_all(clips, "gradient real", output, {"a": 1}, 2)
+    assert np.array_equal(z, clips[:, :3]) and calls == [2, 2, 1]
+    assert np.array_equal(recover_all(clips, "gradient real", output, {"a": 1}, 2)[0], z) and calls == [2, 2, 1]
+    (path,) = output.glob("*.npz")
+    path.write_bytes(path.read_bytes()[:-30])
+    assert np.array_equal(recover_all(clips, "gradient real", output, {"a": 1}, 2)[0], z) and len(calls) == 6
+    assert "damaged" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04", "nan", "far too long", "folder", "pickle"])
+def test_what_lies_beside_a_recording_and_is_no_latent_vector_is_one_line(tmp_path, content):
+    path = tmp_path / "x.npy"
+    if content == "folder":
+        path.mkdir()
+    elif content == "nan":
+        np.save(path, np.full(8, np.nan))
+    elif content == "far too long":
+        np.save(path, np.zeros(100_000))
+    elif content == "pickle":
+        np.save(path, np.array([{}], object), allow_pickle=True)
+    else:
+        path.write_bytes(content)
+    with pytest.raises(ValueError) as refused:
+        known_latent(tmp_path / "x.wav", 8)
+    assert "\n" not in str(refused.value) and "x.npy" in str(refused.value)
+    assert known_latent(tmp_path / "other.wav", 8) is None
