@@ -76,7 +76,7 @@ from datasets.pipeline import displaced_batches, evaluation_batches
 from datasets.reading import read_clips
 from models.audio import NUM_SAMPLES
 from models.generator import random_latent
-from models.inverse_mapping import WEIGHTS, InverseMapping
+from models.inverse_mapping import INVERSE_MAPPING_FILE, INVERSE_MAPPING_FILES, InverseMapping
 from models.inverse_mapping_training import InverseMappingTraining
 from models.saving import save_network
 
@@ -90,8 +90,8 @@ class Export(keras.callbacks.Callback):
     """Writes the inverse mapping after each epoch."""
 
     def on_epoch_end(self, epoch, logs=None):
-        make_room(inverse_mapping_checkpoint, (WEIGHTS,))
-        save_network(self.model.mapping, Path(inverse_mapping_checkpoint) / WEIGHTS)
+        make_room(inverse_mapping_checkpoint, INVERSE_MAPPING_FILES)
+        save_network(self.model.mapping, Path(inverse_mapping_checkpoint) / INVERSE_MAPPING_FILE)
 
 
 def check_settings(generator):

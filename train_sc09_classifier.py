@@ -70,15 +70,15 @@ from datasets.layouts import DIGITS, SPLITS, counts, find_dataset
 from datasets.pipeline import evaluation_batches, training_batches
 from datasets.reading import read_clips
 from models.audio import SAMPLE_RATE, write_wav
-from models.classifier import FILES, WEIGHTS, build_classifier, load_classifier
+from models.classifier import CLASSIFIER_FILE, CLASSIFIER_FILES, build_classifier, load_classifier
 from models.saving import save_network, written_whole
 
 MOST_MISTAKES = 50  # written to listen to
 
 
 def export(network):
-    make_room(classifier_checkpoint, FILES)
-    save_network(network, Path(classifier_checkpoint) / WEIGHTS)
+    make_room(classifier_checkpoint, CLASSIFIER_FILES)
+    save_network(network, Path(classifier_checkpoint) / CLASSIFIER_FILE)
 
 
 def rate(count):
@@ -103,7 +103,7 @@ def train(clips, strategy):
     waveforms, recordings = clips["train"]
     batches = training_batches(waveforms, len(recordings), batch_size, seed, augmentation)
     with strategy.scope():
-        network = build_classifier(depth=depth, base_filters=width, features=features)
+        network = build_classifier(depth=depth, width=width, features=features)
         optimizer = keras.optimizers.Adam(rate(epochs * max(1, len(recordings) // batch_size)))
         loss = "sparse_categorical_crossentropy"
         network.compile(optimizer, loss, metrics=["accuracy"], jit_compile="auto" if xla else False)

@@ -67,7 +67,7 @@ def main():
     ]
     for kind in features.split(","):
         keras.utils.set_random_seed(seed)
-        network = build_classifier(base_filters=width, features=kind)
+        network = build_classifier(width=width, features=kind)
         steps = epochs * (sum(r.split == "train" for r in clips) * (len(speakers) - 1) // len(speakers) // batch_size)
         rate = keras.optimizers.schedules.CosineDecay(learning_rate, steps)
         network.compile(keras.optimizers.Adam(rate), "sparse_categorical_crossentropy", metrics=["accuracy"])

@@ -9,7 +9,7 @@ import os
 import sys
 import tempfile
 
-from common.script import EXIT_INTERRUPTED
+from common.script import EXIT_INTERRUPTED, ScriptError
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
@@ -44,12 +44,13 @@ _import_quietly()
 
 from models.audio import NUM_SAMPLES
 from models.classifier import PerceptualLoss, load_classifier
+from models.errors import CheckpointError
 from models.inverse_mapping import load_inverse_mapping
 from models.wavegan import fingerprint, load_wavegan
 
 
 def open_generator(folder):
-    """The generator in `folder`, with a line that describes it. Raises models.errors.CheckpointError."""
+    """The generator in `folder`, with a line that describes it. Raises models.errors.CheckpointError, in one line."""
     generator = load_wavegan(folder)
     print(f"Generator: {generator.description}, from {folder}")
     return generator
@@ -76,7 +77,7 @@ def open_perceptual_loss(folder, generator, taps="blocks"):
     try:
         classifier = load_classifier(folder)
     except FileNotFoundError as error:
-        print(f"No perceptual loss: {error}")
+        print(f"No perceptual loss: {error}; python train_sc09_classifier.py trains a classifier")
         return None, ""
     return PerceptualLoss(classifier, taps), network_hash(classifier)
 
@@ -84,9 +85,13 @@ def open_perceptual_loss(folder, generator, taps="blocks"):
 def open_inverse_mapping(folder, generator):
     """The inverse mapping in `folder` for a generator, and the SHA-256 of its variables, with a line that describes it.
 
-    Raises models.errors.CheckpointError.
+    Raises ScriptError, in one line that says what to do instead.
     """
-    mapping = load_inverse_mapping(folder, generator)
+    try:
+        mapping = load_inverse_mapping(folder, generator)
+    except CheckpointError as error:
+        instead = "python train.py trains one, --gradient --inverse_mapping=False does without"
+        raise ScriptError(f"{error}; {instead}") from error
     if not mapping.generator_sha256:
         print("Inverse mapping: the published weights, which name no generator; it is the published SC09 model")
     else:

@@ -182,7 +182,7 @@ class Logs(keras.callbacks.TensorBoard):
 
     def on_train_batch_end(self, batch, logs=None):
         super().on_train_batch_end(batch, logs)
-        step = int(self.model.optimizer.iterations)
+        step = int(tf.convert_to_tensor(self.model.optimizer.iterations))
         if step % self.every == 0:
             with self._train_writer.as_default(step=step):
                 for name, value in (logs or {}).items():

@@ -9,65 +9,76 @@ from models.published_weights import is_published, load_published_weights
 from models.resnet import BasicBlock, Bottleneck, resnet
 from models.saving import load_network
 
-DIGITS = 10
-WEIGHTS = "classifier.keras"  # what train_sc09_classifier.py writes
-PUBLISHED = "model.ckpt"  # the authors' download
-FILES = (WEIGHTS, f"{PUBLISHED}.index", f"{PUBLISHED}.data-00000-of-00001")
+NUM_DIGITS = 10
+CLASSIFIER_FILE = "classifier.keras"  # what `models.saving.save_network` writes
+AUTHORS_PREFIX = "model.ckpt"  # of the authors' download
+CLASSIFIER_FILES = (CLASSIFIER_FILE, f"{AUTHORS_PREFIX}.index", f"{AUTHORS_PREFIX}.data-00000-of-00001")
 TAPS = ("blocks", "published")
 
 
-def build_classifier(*, depth=18, base_filters=64, features="log"):
-    """An untrained classifier: waveforms [n, 16384] → probabilities of the digits 0 to 9, [n, 10]. See models.resnet.resnet."""
-    return resnet(DIGITS, depth=depth, base_filters=base_filters, features=features, activation="softmax", name="classifier")
+def build_classifier(*, depth=18, width=64, features="log"):
+    """An untrained classifier: waveforms [n, 16384] → probabilities of the digits 0 to 9, [n, 10]. See
+    models.resnet.resnet.
+    """
+    return resnet(NUM_DIGITS, depth=depth, width=width, features=features, activation="softmax", name="classifier")
 
 
 def load_classifier(folder):
     """The classifier in `folder`: a Keras model, waveforms [n, 16384] in -1 … 1 → probabilities [n, 10].
 
-    The authors' checkpoint, model.ckpt.*, is taken if it is there (ResNet-18 of 64 filters on the real part of the STFT, as published),
-    else classifier.keras, which says itself what network and which features it is.
+    The authors' checkpoint, model.ckpt.*, is taken if it is there (ResNet-18 of 64 filters on the real part of
+    the STFT, as published), else classifier.keras, which says itself what network and which features it is.
     Raises FileNotFoundError if there is neither, ValueError for a file that is not a classifier; one line each.
     """
     folder = Path(folder)
-    if is_published(folder / PUBLISHED):
-        network = build_classifier(depth=18, base_filters=64, features="real")
-        load_published_weights(network, folder / PUBLISHED)
+    if is_published(folder / AUTHORS_PREFIX):
+        network = build_classifier(depth=18, width=64, features="real")
+        load_published_weights(network, folder / AUTHORS_PREFIX)
         return network
-    path = folder / WEIGHTS
+    path = folder / CLASSIFIER_FILE
     network = load_network(path, "classifier")
-    if network.output_shape != (None, DIGITS):
-        raise ValueError(f"{path}: its output is {network.output_shape} where a classifier's is [n, {DIGITS}]; is it another network?")
+    if network.output_shape != (None, NUM_DIGITS):
+        raise ValueError(
+            f"{path}: another network; its output is {network.output_shape}, a classifier's is [n, {NUM_DIGITS}]"
+        )
     return network
 
 
 def tapped(classifier, taps="blocks"):
     """A Keras model, waveforms [n, 16384] → the list of the classifier's activations at its taps, in one forward pass.
 
-    taps: "blocks", after each residual block, [n, 32, 33, f] … [n, 4, 5, 8f], eight for ResNet-18 (the paper's words, section 3.3);
-    "published", as the authors' code: spectrogram, first convolution, its batch normalisation, pooling, stages 1 and 2.
-    Raises ValueError for other taps.
+    taps: "blocks", after each residual block, [n, 32, 33, f] … [n, 4, 5, 8f], eight for ResNet-18 (the paper's
+    words, section 3.3); "published", as the authors' code: spectrogram, first convolution, its batch
+    normalisation, pooling, stages 1 and 2, without the ReLU after that batch normalisation. Raises ValueError for
+    other taps.
     """
     if taps not in TAPS:
         raise ValueError(f"taps are one of {', '.join(TAPS)}, not {taps!r}")
     blocks = [layer for layer in classifier.layers if isinstance(layer, (BasicBlock, Bottleneck))]
     if taps == "blocks":
-        chosen = blocks
-    else:
-        stages = [[b for b in blocks if b.name.startswith(f"layer{stage}_")][-1] for stage in (1, 2)]
-        chosen = [classifier.get_layer(name) for name in ("features", "conv1", "bn1", "pool1")] + stages
-    return keras.Model(classifier.input, [layer.output for layer in chosen], name=f"taps_{taps}")
+        return keras.Model(classifier.input, [block.output for block in blocks], name="taps_blocks")
+    x, outputs = classifier.input, []
+    for name in ("features", "conv1", "bn1", "pool1"):  # no ReLU between the last two, as in the authors' code
+        x = classifier.get_layer(name)(x)
+        outputs.append(x)
+    for stage in (1, 2):
+        for block in blocks:
+            x = block(x) if block.name.startswith(f"layer{stage}_") else x
+        outputs.append(x)
+    return keras.Model(classifier.input, outputs, name="taps_published")
 
 
 class PerceptualLoss:
-    """How differently the classifier hears two clips (paper section 3.3), differentiable by either waveform.
+    """The distance of two clips in a classifier's activations (paper section 3.3), differentiable by either waveform.
 
-    With taps "blocks" the mean absolute error between the activations after each residual block, averaged over the blocks; with "published"
-    the mean of the six mean squared errors of the authors' code. The classifier is frozen: it runs with its moving statistics.
+    With taps "blocks" the mean absolute error between the activations after each residual block, averaged over
+    the blocks; with "published" the mean of the six mean squared errors of the authors' code. The classifier is
+    frozen: it runs with its moving statistics.
 
         perceptual_loss = PerceptualLoss(load_classifier("classifier_checkpoint/"))
         loss = perceptual_loss(original, reconstruction)  # [n]
-        heard = perceptual_loss.activations(original)  # once, then for every step of a search:
-        loss = perceptual_loss(heard, reconstruction)
+        activations = perceptual_loss.activations(original)  # once, then for every step of a search:
+        loss = perceptual_loss(activations, reconstruction)
     """
 
     def __init__(self, classifier, taps="blocks"):
@@ -75,15 +86,19 @@ class PerceptualLoss:
         self.distance = ops.absolute if taps == "blocks" else ops.square
 
     def activations(self, waveform):
-        """waveform: [n, 16384] → list of activations, each [n, …], to be given in place of an original any number of times."""
+        """waveform: [n, 16384] → list of activations, each [n, …], to be given in place of an original any number
+        of times.
+        """
         return list(self.network(waveform, training=False))
 
     def __call__(self, original, reconstruction):
-        """original: [n, 16384], or its activations. reconstruction: [n, 16384]. Returns [n], 0 or more, one value a clip.
+        """original: [n, 16384], or its activations. reconstruction: [n, 16384]. Returns [n], 0 or more, one value
+        a clip.
 
-        The paper's loss is its mean. A single original, [1, 16384] or its activations, is compared with every reconstruction.
+        The paper's loss is its mean. A single original, [1, 16384] or its activations, is compared with every
+        reconstruction.
         """
-        heard = list(original) if isinstance(original, (list, tuple)) else self.activations(original)
+        given = list(original) if isinstance(original, (list, tuple)) else self.activations(original)
         again = self.activations(reconstruction)
-        errors = [ops.mean(self.distance(b - a), axis=tuple(range(1, len(a.shape)))) for a, b in zip(heard, again)]
+        errors = [ops.mean(self.distance(b - a), axis=tuple(range(1, len(a.shape)))) for a, b in zip(given, again)]
         return ops.mean(ops.stack(errors), axis=0)  # [n]

@@ -1,6 +1,8 @@
-"""WaveGAN's generator backwards: five strided convolutions from a waveform to what its latent vector was first turned into.
+"""WaveGAN's generator backwards: five strided convolutions from a waveform to what its latent vector was first
+turned into.
 
-This is the body of WaveGAN's discriminator (Donahue, McAuley, Puckette, ICLR 2019, table 4), and of the network that predicts latent vectors.
+This is the body of WaveGAN's discriminator (Donahue, McAuley, Puckette, ICLR 2019, table 4), and of the network
+that predicts latent vectors.
 """
 
 from keras import layers
@@ -11,7 +13,9 @@ KERNEL_SIZE, STRIDE = 25, 4
 
 
 def downconvolutions(waveform, width, between=None):
-    """waveform [n, 16384, channels] → [n, 16, 16 width]. between: function of i that makes a layer to go between convolution i and i + 1."""
+    """waveform [n, 16384, channels] → [n, 16, 16 width]. between: function of i that makes a layer to go between
+    convolution i and i + 1.
+    """
     x = waveform
     for i in range(5):  # [n, 4096, d], [n, 1024, 2d], [n, 256, 4d], [n, 64, 8d], [n, 16, 16d]
         x = StridedConv1D(width * 2**i, KERNEL_SIZE, STRIDE, "he_normal", name=f"downconv_{i}")(x)

@@ -1,4 +1,6 @@
-"""What a network sees of a waveform: its spectrogram as the channels of a picture. Part of the network's own configuration, saved with it."""
+"""What a network sees of a waveform: its spectrogram as the channels of a picture. Part of the network's own
+configuration, saved with it.
+"""
 
 import keras
 from keras import layers, ops
@@ -15,7 +17,9 @@ def _real(real, imaginary):
 
 
 def _relative(real, imaginary):
-    """Power of each bin relative to the clip's loudest, floored smoothly at -60 dB (silence is all floor), and that loudest power."""
+    """Power of each bin relative to the clip's loudest, floored smoothly at -60 dB (silence is all floor), and
+    that loudest power.
+    """
     power = real**2 + imaginary**2
     loudest = ops.max(power, axis=(1, 2), keepdims=True) + TINY
     return power / loudest + 10 ** (-RANGE_DB / 10), loudest
@@ -31,7 +35,9 @@ def _log(real, imaginary):
 
 
 def _complex(real, imaginary):
-    """Real and imaginary part, compressed to the square root of the magnitude, and the log-magnitude. No level, but phase."""
+    """Real and imaginary part, compressed to the square root of the magnitude, and the log-magnitude. No level,
+    but phase.
+    """
     relative, loudest = _relative(real, imaginary)
     scale = (RANGE_DB / 10) * relative**-0.25 / ops.sqrt(loudest)
     return [real * scale, imaginary * scale, *_log(real, imaginary)]
@@ -51,9 +57,11 @@ def spectrogram_features(waveform, frame_length, hop_length):
 
 
 def spectral_loss(original, reconstruction):
-    """Mean absolute difference of log magnitudes of waveforms [n, 16384] twice → [n], averaged over two resolutions; 1 is 17 dB.
+    """Mean absolute difference of log magnitudes of waveforms [n, 16384] twice → [n], averaged over two
+    resolutions; 1 is 17 dB.
 
-    What lies about 75 dB below a full-scale vowel counts as silence, so a hiss that is barely heard is still told from none.
+    What lies about 75 dB below a full-scale vowel counts as silence, so a hiss that is barely heard is still told
+    from none.
     """
     errors = []
     for frame, hop in ((256, 128), (1024, 256)):
@@ -69,9 +77,9 @@ KINDS = {"real": _real, "complex": _complex, "log": _log}
 class SpectrogramFeatures(layers.Layer):
     """Waveforms [n, 16384] → pictures [n, 128, 129, channels].
 
-    kind: "real", the paper's: real part of the STFT, three times. "log": magnitude in dB below the clip's loudest bin, one channel.
-    "complex": compressed real and imaginary part and the log-magnitude. The last two do not change with the clip's level.
-    Raises ValueError for any other kind.
+    kind: "real", the paper's: real part of the STFT, three times. "log": magnitude in dB below the clip's loudest
+    bin, one channel. "complex": compressed real and imaginary part and the log-magnitude. The last two do not
+    change with the clip's level. Raises ValueError for any other kind.
     """
 
     def __init__(self, kind="log", **kwargs):

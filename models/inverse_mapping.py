@@ -1,9 +1,11 @@
-"""The inverse mapping: a network that predicts the latent vector of a waveform (paper section 3.2), by forward passes only.
+"""The inverse mapping: a network that predicts the latent vector of a waveform (paper section 3.2), by forward
+passes only.
 
-Two kinds. "resnet" is the paper's, a ResNet on the spectrogram. "waveform", the default, is WaveGAN's generator backwards, five strided
-convolutions on the samples themselves: a latent vector decides the phase of every sample, which a spectrogram hardly tells. It may be refined: a
-second network compares the clip with what the generator makes of the prediction so far, and predicts the correction (ReStyle, Alaluf et al., ICCV
-2021), as often as wanted.
+Two kinds. "resnet" is the paper's, a ResNet on the spectrogram. "waveform", the default, is WaveGAN's generator
+backwards, five strided convolutions on the samples themselves: a latent vector decides the phase of every sample,
+which a spectrogram hardly tells. It may be refined: a second network compares the clip with what the generator
+makes of the prediction so far, and predicts the correction (ReStyle, Alaluf et al., ICCV 2021), as often as
+wanted.
 """
 
 from pathlib import Path
@@ -19,9 +21,9 @@ from models.resnet import resnet
 from models.saving import load_network
 
 NETWORKS = ("waveform", "resnet")
-WEIGHTS = "inverse_mapping.keras"  # what train.py writes
-PUBLISHED = "generated_and_real_training.ckpt"  # the authors' download …
-PUBLISHED_FOLDER = "inverse_mapping_model_checkpoint"  # … and the folder they have it in
+INVERSE_MAPPING_FILE = "inverse_mapping.keras"  # what `models.saving.save_network` writes
+AUTHORS_PREFIX = "generated_and_real_training.ckpt"  # of the authors' download
+INVERSE_MAPPING_FILES = (INVERSE_MAPPING_FILE, f"{AUTHORS_PREFIX}.index", f"{AUTHORS_PREFIX}.data-00000-of-00001")
 GAIN = 5.0  # brings samples of an RMS near 0.1 to the order of 1
 
 
@@ -29,7 +31,9 @@ def _waveform_network(inputs, latent_dim, width, name):
     """From `inputs` waveforms [n, 16384] side by side to [n, latent_dim]."""
     waveforms = [keras.Input((NUM_SAMPLES,), name=f"waveform_{i}") for i in range(inputs)]
     x = downconvolutions(layers.Rescaling(GAIN)(ops.stack(waveforms, axis=-1)), width)  # [n, 16, 16 width]
-    small = keras.initializers.RandomNormal(stddev=1e-3, seed=0)  # the first guess is the middle of the cube, the first correction none
+    small = keras.initializers.RandomNormal(
+        stddev=1e-3, seed=0
+    )  # the first guess is the middle of the cube, the first correction none
     latent = layers.Dense(latent_dim, kernel_initializer=small, dtype="float32", name="latent")(layers.Flatten()(x))
     return keras.Model(waveforms if inputs > 1 else waveforms[0], latent, name=name)
 
@@ -38,38 +42,60 @@ def _waveform_network(inputs, latent_dim, width, name):
 class InverseMapping(keras.Model):
     """Waveforms [n, 16384] → latent vectors [n, latent_dim].
 
-    network: "waveform" or "resnet". width: filters of its first layer. depth, features: of the ResNet, see models.resnet.
-    refinements: how often a second network corrects the prediction; only "waveform" has one, and only with a generator, `attach`ed, to listen to.
-    bounded: predictions are clipped to [-1, 1], where WaveGAN's latent vectors come from; the published ones are not.
-    generator_sha256: of the variables of the generator it was trained for, "" where that is not known.
-    Raises ValueError for settings that do not exist or do not go together.
+    network: "waveform" or "resnet". width: filters of its first layer. depth, features: of the ResNet, see
+    models.resnet. refinements: how often a second network corrects the prediction; only "waveform" has one, and
+    only with a generator, `attach`ed, to listen to. bounded: predictions are clipped to [-1, 1], where WaveGAN's
+    latent vectors come from; the published ones are not. generator_sha256: of the variables of the generator it
+    was trained for, "" where that is not known. Raises ValueError for settings that do not exist or do not go
+    together.
     """
 
     def __init__(
-        self, latent_dim=100, network="waveform", width=16, depth=18, features="complex", refinements=0, bounded=True, generator_sha256="", name=None
+        self,
+        latent_dim=100,
+        network="waveform",
+        width=16,
+        depth=18,
+        features="complex",
+        refinements=0,
+        bounded=True,
+        generator_sha256="",
+        name=None,
     ):
         super().__init__(name=name or "inverse_mapping")
         if network not in NETWORKS:
             raise ValueError(f"network is one of {', '.join(NETWORKS)}, not {network!r}")
         if refinements and network != "waveform":
             raise ValueError("only the waveform network is refined; refinements is 0 with resnet")
-        self.settings = {"latent_dim": latent_dim, "network": network, "width": width, "depth": depth, "features": features}
+        self.settings = {
+            "latent_dim": latent_dim,
+            "network": network,
+            "width": width,
+            "depth": depth,
+            "features": features,
+        }
         self.settings |= {"refinements": refinements, "bounded": bounded, "generator_sha256": generator_sha256}
         self.refinements, self.bounded, self.generator_sha256 = refinements, bounded, generator_sha256
         self._generator = None
         if network == "resnet":
-            self.predictor = resnet(latent_dim, depth=depth, base_filters=width, features=features, name="predictor")
+            self.predictor = resnet(latent_dim, depth=depth, width=width, features=features, name="predictor")
         else:
             self.predictor = _waveform_network(1, latent_dim, width, "predictor")
         self.refiner = _waveform_network(2, latent_dim, width, "refiner") if refinements else None
         self.built = True
 
     def attach(self, generator):
-        """Gives refinement the generator it listens to. Raises CheckpointError if its latent vectors or sounds are of another shape."""
-        if generator.latent_dim != self.settings["latent_dim"] or (generator.num_samples, generator.num_channels) != (NUM_SAMPLES, 1):
+        """Gives refinement the generator it listens to. Raises CheckpointError if its latent vectors or sounds
+        are of another shape.
+        """
+        if generator.latent_dim != self.settings["latent_dim"] or (generator.num_samples, generator.num_channels) != (
+            NUM_SAMPLES,
+            1,
+        ):
             have, want = (generator.latent_dim, generator.num_samples), (self.settings["latent_dim"], NUM_SAMPLES)
             raise CheckpointError(
-                f"the inverse mapping predicts {want[0]} numbers from {want[1]} samples, the generator turns {have[0]} into {have[1]}"
+                f"the inverse mapping predicts {want[0]} numbers from {want[1]} samples, "
+                f"the generator turns {have[0]} into {have[1]}"
             )
         self._generator = generator
         return self
@@ -78,7 +104,8 @@ class InverseMapping(keras.Model):
         return ops.clip(z, -1.0, 1.0) if self.bounded else z
 
     def stages(self, waveform, training=False, render=None):
-        """waveform [n, 16384] → the prediction and each refinement of it, [n, latent_dim] each, not clipped; no gradient from one to another.
+        """waveform [n, 16384] → the prediction and each refinement of it, [n, latent_dim] each, not clipped; no
+        gradient from one to another.
 
         render: latent vectors [n, latent_dim] → waveforms [n, 16384], in place of the attached generator.
         """
@@ -97,44 +124,28 @@ class InverseMapping(keras.Model):
         return dict(self.settings)
 
 
-def _published(folder):
-    """Prefix of the authors' checkpoint, in `folder` or in the folder they have it in beside it, or None."""
-    prefixes = (Path(folder) / PUBLISHED, Path(folder).parent / PUBLISHED_FOLDER / PUBLISHED)
-    return next((prefix for prefix in prefixes if is_published(prefix)), None)
-
-
 def load_inverse_mapping(folder, generator=None):
-    """The inverse mapping in `folder`: a Keras model, waveforms [n, 16384], prepared as the generator's training clips were → z [n, latent_dim].
+    """The inverse mapping in `folder`: a Keras model, waveforms [n, 16384], prepared as the generator's training clips
+    were → z [n, latent_dim].
 
-    The authors' checkpoint, generated_and_real_training.ckpt.*, is taken if it is there or in inverse_mapping_model_checkpoint/ beside it, else
-    inverse_mapping.keras. generator: a models.generator.Generator, the one it was trained for; without one the prediction is not refined.
-    Raises CheckpointError, in one line, for a folder without one, a file that is none, or one that was trained for another generator.
+    The authors' checkpoint, generated_and_real_training.ckpt.*, is taken if it is there, else inverse_mapping.keras.
+    generator: a models.generator.Generator, the one it was trained for; without one the prediction is not refined.
+    Raises CheckpointError, in one line, for a folder without one, a file that is none, or one that was trained for
+    another generator.
     """
     folder = Path(folder)
-    if prefix := _published(folder):
-        mapping = InverseMapping(network="resnet", width=64, depth=18, features="real", bounded=False)
-        try:
-            load_published_weights(mapping.predictor, prefix)
-        except (FileNotFoundError, ValueError) as error:
-            raise CheckpointError(str(error)) from error
-    else:
-        mapping = _load(folder / WEIGHTS)
-    theirs, ours = mapping.generator_sha256, generator.sha256 if generator else ""
-    if theirs and ours and theirs != ours:
-        raise CheckpointError(
-            f"{folder / WEIGHTS}: it was trained for the generator {theirs[:12]}…, the one here is {ours[:12]}…; "
-            "either --gradient=True --inverse_mapping=False, or python train.py trains one for it"
-        )
-    return mapping.attach(generator) if generator else mapping
-
-
-def _load(path):
     try:
-        mapping = load_network(path, "inverse mapping")
-    except FileNotFoundError as error:
-        raise CheckpointError(f"{error}, --gradient=True --inverse_mapping=False does without") from error
-    except ValueError as error:
+        if is_published(folder / AUTHORS_PREFIX):
+            mapping = InverseMapping(network="resnet", width=64, depth=18, features="real", bounded=False)
+            load_published_weights(mapping.predictor, folder / AUTHORS_PREFIX)
+        else:
+            mapping = load_network(folder / INVERSE_MAPPING_FILE, "inverse mapping")
+    except (FileNotFoundError, ValueError) as error:
         raise CheckpointError(str(error)) from error
     if not isinstance(mapping, InverseMapping):
-        raise CheckpointError(f"{path}: not an inverse mapping but another network; train.py makes one")
-    return mapping
+        raise CheckpointError(f"{folder / INVERSE_MAPPING_FILE}: another network, not an inverse mapping")
+    theirs, ours = mapping.generator_sha256, generator.sha256 if generator else ""
+    if theirs and ours and theirs != ours:
+        where = folder / INVERSE_MAPPING_FILE
+        raise CheckpointError(f"{where}: trained for the generator {theirs[:12]}…, the one here is {ours[:12]}…")
+    return mapping.attach(generator) if generator else mapping

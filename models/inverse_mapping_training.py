@@ -1,8 +1,10 @@
-"""Training the inverse mapping: its objectives (paper section 3.2). The generator and the classifier are frozen; gradients pass through both.
+"""Training the inverse mapping: its objectives (paper section 3.2). The generator and the classifier are frozen;
+gradients pass through both.
 
-For synthesized clips the latent vector is known, and its mean squared error is the first objective. For every clip, recorded or synthesized, the
-second is the perceptual loss between the clip and what the generator makes of the prediction. Beyond the paper there is a spectral term, the mean
-absolute difference of log magnitudes at two resolutions, far cheaper than the perceptual one; and refined predictions have a loss at each stage.
+For synthesized clips the latent vector is known, and its mean squared error is the first objective. For every
+clip, recorded or synthesized, the second is the perceptual loss between the clip and what the generator makes of
+the prediction. Beyond the paper there is a spectral term, the mean absolute difference of log magnitudes at two
+resolutions, far cheaper than the perceptual one; and refined predictions have a loss at each stage.
 """
 
 import keras
@@ -21,23 +23,42 @@ def decibels(original, reconstruction):
 
 
 class InverseMappingTraining(keras.Model):
-    """Trains a `models.inverse_mapping.InverseMapping` by `fit`, on (recordings [r, 16384], latent vectors [s, latent_dim]), or on the second alone.
+    """Trains a `models.inverse_mapping.InverseMapping` by `fit`, on (recordings [r, 16384], latent vectors [s,
+    latent_dim]), or on the second alone.
 
-    generator: models.generator.Generator. perceptual_loss: models.classifier.PerceptualLoss, or None to go without it.
-    latent_weight, perceptual_weight: of the paper's two terms. perceptual_synthesized: whether synthesized clips have the perceptual term too, as
-    in the paper, or recordings only. spectral_weight: of the spectral term, which recordings have at each stage, as they have no latent vector.
-    separate_updates: one update for the recordings and one for the synthesized clips, as published, instead of one for both.
+    generator: models.generator.Generator. perceptual_loss: models.classifier.PerceptualLoss, or None to go
+    without it. latent_weight, perceptual_weight: of the paper's two terms. perceptual_synthesized: whether
+    synthesized clips have the perceptual term too, as in the paper, or recordings only. spectral_weight: of the
+    spectral term, which recordings have at each stage, as they have no latent vector. separate_updates: one
+    update for the recordings and one for the synthesized clips, as published, instead of one for both.
     """
 
     def __init__(
-        self, mapping, generator, perceptual_loss=None, *, latent_weight=1.0, perceptual_weight=1.0, spectral_weight=0.0,
-        perceptual_synthesized=True, separate_updates=False,
-    ):  # fmt: skip
+        self,
+        mapping,
+        generator,
+        perceptual_loss=None,
+        *,
+        latent_weight=1.0,
+        perceptual_weight=1.0,
+        spectral_weight=0.0,
+        perceptual_synthesized=True,
+        separate_updates=False,
+    ):
         super().__init__(name="inverse_mapping_training")
         self.mapping, self.generator, self.perceptual_loss = mapping, generator, perceptual_loss
-        self.latent_weight, self.perceptual_weight, self.spectral_weight = latent_weight, perceptual_weight, spectral_weight
+        self.latent_weight, self.perceptual_weight, self.spectral_weight = (
+            latent_weight,
+            perceptual_weight,
+            spectral_weight,
+        )
         self.perceptual_synthesized, self.separate_updates = perceptual_synthesized, separate_updates
-        names = ["loss", "latent", "first_latent", *(f"{kind}_{term}" for kind in KINDS for term in ("perceptual", "spectral", "snr_db"))]
+        names = [
+            "loss",
+            "latent",
+            "first_latent",
+            *(f"{kind}_{term}" for kind in KINDS for term in ("perceptual", "spectral", "snr_db")),
+        ]
         self.means = {name: keras.metrics.Mean(name) for name in names}
         self.built = True
 
@@ -52,13 +73,20 @@ class InverseMappingTraining(keras.Model):
         return self.generator(self.mapping.bound(z))[..., 0]
 
     def objective(self, real, z, training=False, everything=False):
-        """Recordings [r, 16384] and latent vectors [s, latent_dim], either may be None → the loss, and {name: value} of all that was measured.
+        """Recordings [r, 16384] and latent vectors [s, latent_dim], either may be None → the loss, and {name:
+        value} of all that was measured.
 
         everything: measure what has no part in the loss as well.
         """
         synthesized = None if z is None else ops.stop_gradient(self.generator(z)[..., 0])
         count = 0 if real is None else ops.shape(real)[0]
-        clips = ops.concatenate([real, synthesized]) if real is not None and z is not None else synthesized if real is None else real
+        clips = (
+            ops.concatenate([real, synthesized])
+            if real is not None and z is not None
+            else synthesized
+            if real is None
+            else real
+        )
         early = []  # what the recordings' earlier predictions sound like
 
         def render(latent):
@@ -82,7 +110,9 @@ class InverseMappingTraining(keras.Model):
             if self.perceptual_synthesized:
                 loss += self.perceptual_weight * measured.get("synthesized_perceptual", 0.0)
         if real is not None:
-            measured |= self._compared("real", real, self._render(stages[-1][:count]), everything or self.spectral_weight > 0)
+            measured |= self._compared(
+                "real", real, self._render(stages[-1][:count]), everything or self.spectral_weight > 0
+            )
             loss += self.perceptual_weight * measured.get("real_perceptual", 0.0)
             if self.spectral_weight:
                 spectral = [ops.mean(spectral_loss(real, again)) for again in early]

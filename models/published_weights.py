@@ -1,4 +1,6 @@
-"""The authors' weights: TensorFlow 2 object checkpoints of Keras 2, which Keras 3 does not load, read by the names of their variables."""
+"""The authors' weights: TensorFlow 2 object checkpoints of Keras 2, which Keras 3 does not load, read by the
+names of their variables.
+"""
 
 from pathlib import Path
 
@@ -21,7 +23,9 @@ def _layer(names, layer, fields):
 
 
 def published_variables(network, depth=18):
-    """The authors' name of each variable of a ResNet made by `models.resnet.resnet`: {name: variable}, 122 of them for ResNet-18."""
+    """The authors' name of each variable of a ResNet made by `models.resnet.resnet`: {name: variable}, 122 of
+    them for ResNet-18.
+    """
     named = {}
     named |= _layer("conv1", network.get_layer("conv1"), CONV)
     named |= _layer("bn1", network.get_layer("bn1"), NORM)
@@ -40,24 +44,33 @@ def published_variables(network, depth=18):
 def load_published_weights(network, prefix, depth=18):
     """Assigns the checkpoint's arrays to `network`, a ResNet made by `models.resnet.resnet` with `real` features.
 
-    prefix: path without .index and .data-…, for example classifier_checkpoint/model.ckpt. depth: of the network, 18 as published.
-    What else is in the checkpoint (save counter, optimizer slots) is ignored.
-    Raises FileNotFoundError if its index or data file is not there, ValueError naming every missing or misshapen variable and
-    for files that are no such checkpoint; then `network` is as it was.
+    prefix: path without .index and .data-…, for example classifier_checkpoint/model.ckpt. depth: of the network,
+    18 as published. What else is in the checkpoint (save counter, optimizer slots) is ignored. Raises
+    FileNotFoundError if its index or data file is not there, ValueError naming every missing or misshapen
+    variable and for files that are no such checkpoint; then `network` is as it was.
     """
     if depth not in BLOCKS:
         raise ValueError(f"a ResNet has {', '.join(map(str, BLOCKS))} layers, not {depth!r}")
     folder = Path(prefix).parent
     for pattern in (f"{Path(prefix).name}.index", f"{Path(prefix).name}.data-*"):
         if not list(folder.glob(pattern)):
-            raise FileNotFoundError(f"{folder / pattern}: not there; a checkpoint is an .index file and its .data file together")
+            raise FileNotFoundError(
+                f"{folder / pattern}: not there; a checkpoint is an .index file and its .data file together"
+            )
     wanted = published_variables(network, depth)
     try:
         checkpoint = tf.train.load_checkpoint(str(prefix))
         shapes = checkpoint.get_variable_to_shape_map()
         found = {name: checkpoint.get_tensor(name + SUFFIX) for name in wanted if name + SUFFIX in shapes}
-    except (tf.errors.OpError, RuntimeError, ValueError, IndexError) as error:  # IndexError: the data file ends too early
-        raise ValueError(f"{prefix}: not a readable checkpoint ({str(error).splitlines()[0]}); fetch its files again") from error
+    except (
+        tf.errors.OpError,
+        RuntimeError,
+        ValueError,
+        IndexError,
+    ) as error:  # IndexError: the data file ends too early
+        raise ValueError(
+            f"{prefix}: not a readable checkpoint ({str(error).splitlines()[0]}); fetch its files again"
+        ) from error
     wrong = [f"{name} is missing" for name in wanted if name not in found]
     wrong += [
         f"{name} is {list(array.shape)} where the network has {list(wanted[name].shape)}"

@@ -67,8 +67,11 @@ def real_features(waveform):
     return np.repeat(np.fft.rfft(frames).real[..., None], 3, axis=-1).astype(np.float32)
 
 
-def evaluate(arrays, waveform, depth=18):
-    """→ logits and a dictionary of activations: conv1, bn1, pool1 and one for each residual block, in order."""
+def evaluate(arrays, waveform, depth=18, relu=tf.nn.relu):
+    """→ logits and a dictionary of activations: conv1, bn1, pool1 and one for each residual block, in order.
+
+    relu: after the first batch normalisation; the authors' taps have none there.
+    """
 
     def conv(name, x, stride=1, padding="SAME"):
         return tf.nn.conv2d(x, arrays[f"{name}/kernel"], stride, padding) + arrays[f"{name}/bias"]
@@ -82,7 +85,7 @@ def evaluate(arrays, waveform, depth=18):
     taps = {"features": real_features(waveform)}
     taps["conv1"] = conv("conv1", taps["features"], 2)
     taps["bn1"] = norm("bn1", taps["conv1"])
-    x = taps["pool1"] = tf.nn.max_pool2d(tf.nn.relu(taps["bn1"]), 3, 2, "SAME")
+    x = taps["pool1"] = tf.nn.max_pool2d(relu(taps["bn1"]), 3, 2, "SAME")
     for stage, blocks in enumerate((BASIC | BOTTLENECK)[depth]):
         for block in range(blocks):
             path = f"layer{stage + 1}/layer_with_weights-{block}"

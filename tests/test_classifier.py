@@ -15,7 +15,7 @@ from models.saving import save_network
 @pytest.fixture(scope="module")
 def classifier():
     keras.utils.set_random_seed(0)
-    return build_classifier(base_filters=4, features="complex")
+    return build_classifier(width=4, features="complex")
 
 
 @pytest.fixture(scope="module")

@@ -108,7 +108,7 @@ def test_inception_score():
 
 def test_a_row_is_made_of_them(clips):
     x, y = clips
-    classifier = build_classifier(base_filters=2)
+    classifier = build_classifier(width=2)
     perceptual = PerceptualLoss(classifier)
     judge = Judge(classifier, perceptual)
     heard = np.asarray(classifier(y)).argmax(axis=1)
@@ -137,7 +137,7 @@ def weights(tmp_path_factory):
     save_network(
         InverseMapping(8, width=1, generator_sha256=generator.sha256), folder / "mapping/inverse_mapping.keras"
     )
-    save_network(build_classifier(base_filters=2), folder / "classifier/classifier.keras")
+    save_network(build_classifier(width=2), folder / "classifier/classifier.keras")
     for i in range(12):
         soundfile.write(
             folder / f"recordings/{i % 4}_anna_{i // 4}.wav", 0.3 * np.sin(np.arange(3000) * (0.1 + i / 20)), 8000

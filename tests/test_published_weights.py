@@ -35,11 +35,12 @@ def test_resnet_18_from_the_authors_files_is_their_network_taps_included(publish
     logits, taps = evaluate(arrays, waveform)
     assert np.abs(classifier(waveform) - tf.nn.softmax(logits)).max() < 1e-4
     blocks = [taps[name] for name in taps if name.startswith("layer")]
-    heard = tapped(classifier)(waveform)
-    assert len(heard) == len(blocks) == 8
-    assert max(relative_error(a, b) for a, b in zip(heard, blocks)) < 1e-4
+    ours = tapped(classifier)(waveform)
+    assert len(ours) == len(blocks) == 8
+    assert max(relative_error(a, b) for a, b in zip(ours, blocks)) < 1e-4
     expected = np.mean([np.mean(np.abs(b[0] - b[1])) for b in blocks])
     assert float(PerceptualLoss(classifier)(waveform[:1], waveform[1:])[0]) == pytest.approx(expected, rel=1e-4)
+    _, taps = evaluate(arrays, waveform, relu=lambda x: x)
     theirs = [taps[name] for name in ("features", "conv1", "bn1", "pool1", "layer1_block1", "layer2_block1")]
     expected = np.mean([np.mean((b[0] - b[1]) ** 2) for b in theirs])
     assert float(PerceptualLoss(classifier, "published")(waveform[:1], waveform[1:])[0]) == pytest.approx(
@@ -50,7 +51,7 @@ def test_resnet_18_from_the_authors_files_is_their_network_taps_included(publish
 def test_bottlenecks_too(waveform, tmp_path):
     arrays = random_arrays(50, filters=4, outputs=100)
     write_checkpoint(arrays, tmp_path / "deep.ckpt")
-    network = resnet(100, depth=50, base_filters=4, features="real")
+    network = resnet(100, depth=50, width=4, features="real")
     load_published_weights(network, tmp_path / "deep.ckpt", 50)
     assert relative_error(network(waveform), evaluate(arrays, waveform, 50)[0]) < 1e-4
 
@@ -65,7 +66,7 @@ def test_every_missing_and_misshapen_variable_is_named(tmp_path):
     del arrays["layer2/layer_with_weights-0/downsample/layer_with_weights-1/gamma"], arrays["bn1/beta"]
     arrays["fc/kernel"] = arrays["fc/kernel"][:, :7]
     write_checkpoint(arrays, tmp_path / "model.ckpt")
-    network = build_classifier(base_filters=4, features="real")
+    network = build_classifier(width=4, features="real")
     before = [w.copy() for w in network.get_weights()]
     with pytest.raises(ValueError) as error:
         load_published_weights(network, tmp_path / "model.ckpt")
@@ -81,7 +82,7 @@ def test_half_a_download_and_damaged_files_are_said(tmp_path):
     data = tmp_path / "model.ckpt.data-00000-of-00001"
     whole = data.read_bytes()
     data.write_bytes(whole[: len(whole) // 2])
-    network = build_classifier(base_filters=4, features="real")
+    network = build_classifier(width=4, features="real")
     with pytest.raises(ValueError, match="not a readable checkpoint") as error:
         load_published_weights(network, tmp_path / "model.ckpt")
     assert "\n" not in str(error.value)

@@ -95,7 +95,7 @@ def test_l_bfgs_b_is_the_published_objective(generator):
 def test_the_perceptual_term_joins_the_published_objective(generator):
     from models.classifier import PerceptualLoss, build_classifier
 
-    heard = PerceptualLoss(build_classifier(base_filters=2))
+    heard = PerceptualLoss(build_classifier(width=2))
     target, z = generator(random_latent(generator, 1, 4)).numpy(), random_latent(generator, 1, 5)
     without, _ = PublishedObjective(generator).of(target)(z[0].astype(np.float64))
     objective, gradient = PublishedObjective(generator, heard, 0.5).of(target)(z[0].astype(np.float64))

@@ -23,7 +23,7 @@ def inputs(tmp_path_factory):
     for name in ("checkpoint", "recordings"):
         (folder / name).mkdir()
     tf1_wavegan.write(folder / "checkpoint", latent_dim=8, width=2, seed=5)
-    save_network(build_classifier(base_filters=2), folder / "classifier/classifier.keras")
+    save_network(build_classifier(width=2), folder / "classifier/classifier.keras")
     for digit in range(4):
         for take in range(5, 15):
             soundfile.write(
