@@ -55,7 +55,7 @@ def test_weights_that_do_not_fit_are_refused_and_nothing_is_written(tmp_path):
 def test_missing_and_damaged_files_in_one_line(content, tmp_path):
     if content is not None:
         (tmp_path / "classifier.keras").write_bytes(content)
-    with pytest.raises((FileNotFoundError, ValueError), match="train_sc09_classifier.py makes one") as error:
+    with pytest.raises((FileNotFoundError, ValueError), match="no classifier there|not a readable classifier") as error:
         load_classifier(tmp_path)
     assert "classifier.keras" in str(error.value) and "\n" not in str(error.value)
 
