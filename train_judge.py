@@ -5,40 +5,46 @@ Only FSDD's training takes are trained on and only its validation takes choose t
 Speech Commands).
 """
 
-datasets = "datasets/"  # folder of FSDD, SC09 or Speech Commands recordings; datasets/README.md says how to get some
-judge_checkpoint = "judge_checkpoint/"  # folder: judge.keras, the best epoch, and training/, the run's own state
+# What it is trained on, and where the result goes
+datasets = "datasets/"  # folder of FSDD, SC09 or Speech Commands recordings, or one that holds such a folder
+judge_checkpoint = "judge_checkpoint/"  # folder: judge.keras, the best epoch; training/, the run's state
 logs = "logs/judge/"  # folder for TensorBoard
-width = 48  # filters of its first layer
-epochs = 60  # at most
-batch_size = 48  # clips a step
-learning_rate = 0.003  # Adam's, falling to a hundredth of it along a cosine over all epochs
-warp = 0.25  # augmentation: largest change of the frequency axis, as a fraction
-pace = 0.35  # augmentation: largest change of the duration, as a fraction
-equalizer = 5.0  # augmentation: standard deviation of a random frequency response, dB
-noise = 5.0  # augmentation: the least signal-to-noise ratio, dB
-room = 0.8  # augmentation: the longest reverberation time, seconds
-without = ""  # a speaker that is not trained on but judged at the end, to see what the judge hears of new voices
-seed = 1013  # of the weights, the order of the clips and the augmentation; not the classifier's
+without = ""  # a speaker who is not trained on but judged at the end: what it makes of a voice that it never met
+fresh = False  # begin anew; the state of the run that was there moves to previous/
+
+# Network
+width = 48  # filters of its first layer [1 to 1024]
+
+# Augmentation
+warp = 0.25  # largest change of the frequency axis, as a fraction [0 to 1]
+pace = 0.35  # largest change of the duration, as a fraction [0 to 1]
+equalizer = 5.0  # standard deviation of a random frequency response, dB [0 to 100]
+noise = 5.0  # the least signal-to-noise ratio, dB [0 to 60]
+room = 0.8  # the longest reverberation time, seconds [0.06 to 10]
+
+# Training
+epochs = 60  # at most [1 to 1,000,000]
+batch_size = 48  # clips a step [1 to 65,536]
+learning_rate = 0.003  # Adam's, falling to a hundredth of it along a cosine over all epochs [0 to 10]
+seed = 1013  # of the weights, the order of the clips and the augmentation; not the classifier's [0 to 2,147,483,647]
 
 from common.settings import from_shell
 
-from_shell(globals())
-
-import common.startup  # noqa: F401
+settings = from_shell(globals())
 
 import sys
 from pathlib import Path
 
+from common.script import one_line_errors
+
 import keras
 import numpy as np
 import tensorflow as tf
-from tqdm import tqdm
 
-from common.best import KeepBest
-from common.script import one_line_errors
-from common.training import backup, make_room
+from common.runs import KeepBest, StopAtNaN, backup, begin_run, make_room
 from datasets.layouts import find_dataset
-from datasets.pipeline import decoded, evaluation_batches
+from datasets.pipeline import evaluation_batches
+from datasets.reading import read_clips
 from datasets.spectrogram_augmentation import SpectrogramAugmentation, augmented_log_mel
 from models.judge import WEIGHTS, build_judge, load_judge, power_spectrogram, probabilities
 from models.saving import save_network
@@ -46,12 +52,7 @@ from models.saving import save_network
 
 def read(recordings, name):
     """Waveforms [n, 16384] and digits [n] of recordings."""
-    with tqdm(total=len(recordings), desc=f"reading {name}", unit="recording", disable=None) as bar:
-        clips, left, unreadable = decoded(recordings, tell=lambda done, total: bar.update(done - bar.n))
-    for problem in unreadable:
-        print(f"skipped {problem}")
-    if not left:
-        raise ValueError(f"no recordings to {name}; datasets/README.md says how they are divided")
+    clips, _ = read_clips(recordings, name, wanted_in=datasets)
     return (np.concatenate(parts) for parts in zip(*evaluation_batches(clips, 64).as_numpy_iterator()))
 
 
@@ -71,6 +72,7 @@ def main():
     print(f"{folder}: {layout}, {len(training)} recordings to train on, {len(validation)} to choose the epoch by")
     heard, spoken = read(validation, "valid")
     train = batches(*read(training, "train"), SpectrogramAugmentation(warp, pace, equalizer, noise, room))
+    begin_run(judge_checkpoint, settings, fresh=fresh)
     keras.utils.set_random_seed(seed)
     judge = build_judge(width)
     front = judge.get_layer("log_mel")

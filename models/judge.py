@@ -93,7 +93,7 @@ def load_judge(folder):
     Raises FileNotFoundError if there is none, ValueError for a file that is not a judge; one line each.
     """
     path = Path(folder) / WEIGHTS
-    network = load_network(path, "judge", "train_judge.py")
+    network = load_network(path, "judge")
     if FEATURES not in [layer.name for layer in network.layers] or network.output_shape != (None, DIGITS):
         raise ValueError(f"{path}: another network, not a judge")
     return network
