@@ -1,15 +1,22 @@
-"""What a classifier shall not listen to: where in the second a digit is, how loud, how fast, through which microphone, in how much noise.
+"""What a classifier shall not listen to: where in the second a digit is, how loud, how fast, through which microphone,
+in how much noise.
 
 Everything happens to whole batches of waveforms with stateless random numbers, so that a seed repeats a training run.
 """
 
 from dataclasses import dataclass
 
+import numpy as np
 import tensorflow as tf
+
+from models.audio import SAMPLE_RATE
 
 FRAME = 128  # samples, the grain of the search for the audible part
 AUDIBLE = 0.03  # of a clip's peak: what is fainter at either end may leave the clip
-EDGES = 0.25  # makes a sixth of the clips begin with the first sample and a sixth end with the last: recordings often do
+EDGES = (
+    0.25  # makes a sixth of the clips begin with the first sample and a sixth end with the last: recordings often do
+)
+VOCODER_FRAME, VOCODER_HOP = 512, 128  # samples
 EQ_POINTS = 9  # of the random frequency response, evenly from 0 Hz to 8,192 Hz
 
 
@@ -17,10 +24,12 @@ EQ_POINTS = 9  # of the random frequency response, evenly from 0 Hz to 8,192 Hz
 class Augmentation:
     """How far each property varies; 0 turns it off.
 
-    position: move the audible part anywhere it fits (True), or leave it. speed: largest change of speed, and with it of pitch, as a
-    fraction. gain_db: largest gain and attenuation. equalizer_db: standard deviation of a smooth random frequency response.
-    noise_db: the least signal-to-noise ratio, the greatest is 50 dB (0: no noise). masks: longest silenced stretch in seconds and, with
-    10,000 times the number, the widest silenced band in Hz.
+    position: move the audible part anywhere it fits (True), or leave it. speed: largest change of speed, and with it of
+    pitch, as a fraction. pace: largest change of speed beside that, at the same pitch. room: longest reverberation time
+    in seconds, of half the clips. band: whether half the clips lose what is above or below a random frequency, as
+    through a telephone. gain_db: largest gain and attenuation. equalizer_db: standard deviation of a smooth random
+    frequency response. noise_db: the least signal-to-noise ratio, the greatest is 50 dB (0: no noise). masks: longest
+    silenced stretch in seconds and, with 10,000 times the number, the widest silenced band in Hz.
     """
 
     position: bool = True
@@ -29,6 +38,9 @@ class Augmentation:
     equalizer_db: float = 4.0
     noise_db: float = 8.0
     masks: float = 0.06
+    pace: float = 0.25
+    room: float = 0.5
+    band: bool = True
 
 
 def _audible_part(waveform):
@@ -51,12 +63,57 @@ def _moved(waveform, seeds, how):
     room = samples - (stop - start) / speed
     place = tf.clip_by_value(tf.random.stateless_uniform((n, 1), seeds[1], -EDGES, 1 + EDGES), 0.0, 1.0)
     offset = place * room if how.position else tf.minimum(start, room)
-    time = (tf.range(samples, dtype=tf.float32)[None] - offset) * speed + start  # [n, samples], where each sample comes from
+    time = (
+        tf.range(samples, dtype=tf.float32)[None] - offset
+    ) * speed + start  # [n, samples], where each sample comes from
     floor = tf.floor(time)
     padded = tf.pad(waveform, [[0, 0], [2, 2]])  # outside the recording there is silence
     left = tf.clip_by_value(tf.cast(floor, tf.int32) + 2, 0, samples + 2)
     a, b = tf.gather(padded, left, batch_dims=1), tf.gather(padded, left + 1, batch_dims=1)
     return a + (time - floor) * (b - a)
+
+
+def _paced(waveform, seeds, how):
+    """Faster or slower at the same pitch, by a phase vocoder (Flanagan and Golden, 1966); the audible part begins where
+    it began, or fits."""
+    n, samples = tf.shape(waveform)[0], waveform.shape[1]
+    start, stop = _audible_part(waveform)
+    bound = float(tf.math.log1p(how.pace))
+    pace = tf.exp(tf.random.stateless_uniform((n, 1), seeds[11], -bound, bound))
+    pace = tf.maximum(pace, tf.minimum((stop - start) / samples, 1.0))  # slower would not fit
+    begin = tf.minimum(start, samples - (stop - start) / pace)
+    spectrum = tf.signal.stft(
+        tf.pad(waveform, [[0, 0], [VOCODER_FRAME - VOCODER_HOP] * 2]), VOCODER_FRAME, VOCODER_HOP
+    )  # [n, frames, bins]
+    frames = spectrum.shape[1]
+    place = (
+        (tf.range(frames, dtype=tf.float32)[None] * VOCODER_HOP - begin) * pace + start
+    ) / VOCODER_HOP  # where each frame comes from
+    place = tf.clip_by_value(place, 0.0, frames - 1.001)
+    floor = tf.cast(place, tf.int32)
+    here, there = tf.gather(spectrum, floor, batch_dims=1), tf.gather(spectrum, floor + 1, batch_dims=1)
+    part = (place - tf.floor(place))[..., None]
+    magnitude = (1 - part) * tf.abs(here) + part * tf.abs(there)
+    turned = tf.math.angle(there) - tf.math.angle(here)  # from one frame to the next
+    phase = tf.math.angle(here[:, :1]) + tf.cumsum(turned, axis=1, exclusive=True)
+    paced = tf.signal.inverse_stft(
+        tf.complex(magnitude * tf.cos(phase), magnitude * tf.sin(phase)), VOCODER_FRAME, VOCODER_HOP,
+        window_fn=tf.signal.inverse_stft_window_fn(VOCODER_HOP),
+    )  # fmt: skip
+    return tf.ensure_shape(paced[:, VOCODER_FRAME - VOCODER_HOP :][:, :samples], (None, samples))
+
+
+def _in_a_room(waveform, seeds, how):
+    """Half of the clips ring on: convolved with decaying noise of a random reverberation time and level."""
+    n, samples = tf.shape(waveform)[0], waveform.shape[1]
+    seconds = tf.random.stateless_uniform((n, 1), seeds[12], 0.05, how.room)
+    level = 10 ** (tf.random.stateless_uniform((n, 1), seeds[13], -30.0, 0.0) / 20)
+    level = tf.where(tf.random.stateless_uniform((n, 1), seeds[14]) < 0.5, level, 0.0)
+    time = tf.range(1, samples, dtype=tf.float32)[None] / SAMPLE_RATE
+    tail = tf.random.stateless_normal((n, samples - 1), seeds[15]) * 10 ** (-3 * time / seconds)
+    tail *= level / tf.norm(tail, axis=1, keepdims=True)  # its energy relative to the direct sound
+    response = tf.signal.rfft(tf.concat([tf.ones((n, 1)), tail], axis=1), [2 * samples])
+    return tf.signal.irfft(tf.signal.rfft(waveform, [2 * samples]) * response)[:, :samples]
 
 
 def _filtered(waveform, seeds, how):
@@ -71,6 +128,14 @@ def _filtered(waveform, seeds, how):
     width = tf.random.stateless_uniform((n, 1), seeds[3], -1e4 * how.masks, 1e4 * how.masks)  # negative: none
     centre = tf.random.stateless_uniform((n, 1), seeds[4], 200.0, 4000.0)
     response -= 40.0 * tf.cast(tf.abs(hertz - centre) < width / 2, tf.float32)
+    if how.band:
+        high = tf.exp(
+            tf.random.stateless_uniform((n, 1), seeds[16], np.log(2500.0), 2 * np.log(8192.0) - np.log(2500.0))
+        )  # above 8,192 Hz: none
+        low = tf.exp(
+            tf.random.stateless_uniform((n, 1), seeds[17], np.log(5.0), np.log(400.0))
+        )  # below 80 Hz there is no speech
+        response -= 40.0 * (tf.sigmoid((hertz - high) / 100) + tf.sigmoid((low - hertz) / 20))
     spectrum *= tf.cast(10 ** (response / 20), tf.complex64)
     if not how.noise_db:
         return tf.signal.irfft(spectrum)
@@ -78,7 +143,9 @@ def _filtered(waveform, seeds, how):
     tilt = tf.maximum(hertz, 50.0) ** -tf.random.stateless_uniform((n, 1), seeds[6])  # from white noise to pink
     noise = tf.complex(parts[0], parts[1]) * tf.cast(tilt, tf.complex64)
     ratio = tf.random.stateless_uniform((n, 1), seeds[7], how.noise_db, 50.0)
-    power = tf.reduce_sum(tf.abs(spectrum) ** 2, axis=1, keepdims=True) / tf.reduce_sum(tf.abs(noise) ** 2, axis=1, keepdims=True)
+    power = tf.reduce_sum(tf.abs(spectrum) ** 2, axis=1, keepdims=True) / tf.reduce_sum(
+        tf.abs(noise) ** 2, axis=1, keepdims=True
+    )
     return tf.signal.irfft(spectrum + noise * tf.cast(tf.sqrt(power * 10 ** (-ratio / 10)), tf.complex64))
 
 
@@ -92,13 +159,18 @@ def _interrupted(waveform, seeds, how):
 
 
 def augment(waveform, seed, how=Augmentation()):
-    """waveform: float32 [n, samples]. seed: int [2], fresh for every batch. Returns as many clips, each changed in its own way."""
-    seeds = tf.random.split(seed, 11)
+    """waveform: float32 [n, samples]. seed: int [2], fresh for every batch. Returns as many clips, each changed in its
+    own way."""
+    seeds = tf.random.split(seed, 18)
+    if how.pace:
+        waveform = _paced(waveform, seeds, how)
     if how.position or how.speed:
         waveform = _moved(waveform, seeds, how)
+    if how.room:
+        waveform = _in_a_room(waveform, seeds, how)
     if how.masks:
         waveform = _interrupted(waveform, seeds, how)
-    if how.equalizer_db or how.noise_db or how.masks:
+    if how.equalizer_db or how.noise_db or how.masks or how.band:
         waveform = _filtered(waveform, seeds, how)
     gain = tf.random.stateless_uniform((tf.shape(waveform)[0], 1), seeds[10], -how.gain_db, how.gain_db)
     return waveform * 10 ** (gain / 20)

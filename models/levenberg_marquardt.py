@@ -43,7 +43,7 @@ def _steps(z, normal, gradient, damping, bound):
     return np.clip(trials, -bound, bound)
 
 
-def minimise(evaluate, linearise, z, *, max_iter=100, bound=1.0, tolerance=1e-3, target=0.0, smoothing=WIDEST, report=None):
+def minimise(evaluate, linearise, z, *, max_iter=100, bound=1.0, tolerance=1e-3, target=0.0, smoothing=WIDEST, report=None, least_fall=0.0, above=0.0):
     """Descends from z [n, k], all problems side by side; each one stops by itself.
 
     evaluate(z [m, k], index [m]) → objectives [m] of problems `index` at z.
@@ -51,7 +51,8 @@ def minimise(evaluate, linearise, z, *, max_iter=100, bound=1.0, tolerance=1e-3,
     averaged over normal noise of standard deviation `smoothing` around z.
     max_iter: Jacobians at most. tolerance: a problem ends when two iterations in a row, without noise, each gain less than this share.
     target: a problem ends at an objective below this, a number or one for each problem. report(active): called after each iteration.
-    smoothing: at the first iteration, about the error that z begins with.
+    smoothing: at the first iteration, about the error that z begins with. least_fall, above: a problem whose objective is above `above` is given up
+    when an iteration after the third leaves it less than the share `least_fall` below what it was two iterations before.
     Returns a Solution.
     """
     z = np.clip(np.array(z, np.float64), -bound, bound)
@@ -60,8 +61,8 @@ def minimise(evaluate, linearise, z, *, max_iter=100, bound=1.0, tolerance=1e-3,
     objective, iterations = np.full(n, np.inf), np.zeros(n, int)
     damping, idle = np.full(n, 1e-2), np.zeros(n, int)
     smoothing, factor = np.full(n, smoothing, np.float64), np.full(n, FACTOR)
-    active = np.arange(n)
-    for _ in range(max_iter):
+    active, earlier = np.arange(n), []
+    for iteration in range(max_iter):
         start, gradients, normals = linearise(z[active], active, smoothing[active])
         dampings = np.clip(damping[active, None] * DAMPINGS, SMALLEST_DAMPING, LARGEST_DAMPING)  # [active, dampings]
         trials = np.stack([_steps(z[i], normals[a], gradients[a], dampings[a], bound) for a, i in enumerate(active)])
@@ -79,7 +80,11 @@ def minimise(evaluate, linearise, z, *, max_iter=100, bound=1.0, tolerance=1e-3,
         factor[active] = np.minimum(widened, FACTOR)
         size = np.maximum(np.trace(normals, axis1=1, axis2=2), 1e-300)
         smoothing[active] = np.where(factor[active] < NARROW, 0, np.minimum(WIDEST, factor[active] * np.sqrt(2 * objective[active] / size)))
-        active = active[(idle[active] < 2) & (objective[active] > target[active])]
+        earlier.append(objective.copy())
+        going_on = (idle[active] < 2) & (objective[active] > target[active])
+        if least_fall and iteration >= 2:
+            going_on &= (objective[active] <= above) | (objective[active] < (1 - least_fall) * earlier[-3][active])
+        active = active[going_on]
         if report:
             report(active)
         if not len(active):

@@ -51,8 +51,15 @@ class SubpixelWaveGAN(Generator):
         description = f"WaveGAN of width {width}{extras and ' with ' + extras}, as sub-pixel convolutions"
         super().__init__(self._run, self._dense[0].shape[0], description, sha256, preparation)
 
+    def first_layer(self, z):
+        """z [n, latent_dim] → what the first layer makes of it, after its ReLU: [n, 16, 16d]."""
+        return tf.nn.relu(tf.reshape(z @ self._dense[0] + self._dense[1], (-1, 16, self._dense[0].shape[1] // 16)))
+
     def _run(self, z):
-        x = tf.nn.relu(tf.reshape(z @ self._dense[0] + self._dense[1], (-1, 16, self._dense[0].shape[1] // 16)))  # [n, 16, 16d]
+        return self.from_first_layer(self.first_layer(z))
+
+    def from_first_layer(self, x):
+        """x [n, 16, 16d], of `first_layer` or near it → waveforms [n, num_samples, num_channels]."""
         for kernel, padding, bias, stride in self._convolutions[:-1]:
             x = tf.nn.relu(subpixel_conv(x, kernel, padding, stride) + bias)  # [n, 64, 8d], [n, 256, 4d], [n, 1024, 2d], [n, 4096, d]
         kernel, padding, bias, stride = self._convolutions[-1]

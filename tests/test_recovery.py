@@ -15,7 +15,8 @@ from models.audio import write_wav
 from models.generator import random_latent
 from models.levenberg_marquardt import minimise
 from models.metrics import condition_number, latent_mse
-from models.recovery import PublishedObjective, recover
+from models.published_solver import PublishedObjective
+from models.recovery import recover
 from models.residual import Residual
 from models.wavegan import load_wavegan
 
