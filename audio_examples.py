@@ -9,6 +9,8 @@ seed = 0  # of their latent vectors [0 to 4,294,967,295]
 # Weights, and where the examples go
 checkpoint = "checkpoint/"  # folder with the generator
 inverse_mapping_checkpoint = "inverse_mapping_checkpoint/"  # folder with the network that predicts
+classifier_checkpoint = "classifier_checkpoint/"  # folder with the classifier, for the perceptual loss
+judge_checkpoint = "judge_checkpoint/"  # folder with the judge, which says which digit a reconstruction is
 output = "Audio_Examples/"  # folder: index.html, and recovered/{real,synthesized}/{method}/{name}.wav and .npy
 unfinished = "waves/audio_examples/"  # folder for what is recovered so far, so that a stopped run goes on
 
@@ -18,51 +20,66 @@ from_shell(globals())
 
 from pathlib import Path
 
-from common.networks import open_generator, open_inverse_mapping
+from common.networks import open_generator, open_inverse_mapping, open_perceptual_loss
 
 import numpy as np
 
 from common.files import find_recordings, result_names, writable_folder, write_clip
 from common.page import Sound, write_page
-from common.recovering import recover_all
+from common.recovering import recover_all, waveforms_of
 from common.script import one_line_errors
+from datasets.layouts import DIGITS
 from models.audio import read_clip
 from models.generator import generate, random_latent
+from models.judge import load_judge, probabilities
 from models.metrics import latent_mse, log_spectral_distance, snr_db
 
-METHODS = {  # name: (whether it predicts, whether it optimises)
-    "inverse_mapping": (True, False),
-    "gradient": (False, True),
-    "hybrid": (True, True),
+METHODS = {  # name: (whether it predicts, whether it optimises, what)
+    "inverse_mapping": (True, False, "latent"),
+    "gradient": (False, True, "latent"),
+    "hybrid": (True, True, "latent"),
+    "layer": (True, True, "layer"),  # recordings only; synthesized clips have an exact answer
 }
-BATCH = 10  # clips worked on side by side
+BATCH = 32  # clips worked on side by side
 
 
-def recovered(clips, generator, mapping, prediction, kind):
-    """{method: latent vectors [n, latent_dim]} of waveforms [n, 16384]."""
+def recovered(kind, clips, networks, perceptual_loss):
+    """{method: what `recover_all` returns} of waveforms [n, 16384]. networks: generator, inverse mapping, hashes."""
+    generator, mapping, hashes = networks
     found = {}
-    for method, (predict, gradient) in METHODS.items():
-        how = {"gradient": gradient, "max_iter": max_iter}
-        depends_on = [how, generator.sha256, prediction if predict else ""]
+    for method, (predict, gradient, space) in METHODS.items():
+        if space == "layer" and kind == "synthesized":
+            continue
+        how = {"gradient": gradient, "space": space, "max_iter": max_iter}
+        depends_on = [how, *hashes, predict]
         how = how | {"generator": generator, "inverse_mapping": mapping if predict else None}
-        found[method], *_ = recover_all(clips, f"{kind} {method}", unfinished, depends_on, BATCH, **how)
+        how["perceptual_loss"] = perceptual_loss if gradient else None
+        found[method] = recover_all(clips, f"{kind} {method}", unfinished, depends_on, BATCH, **how)
     return found
 
 
-def rows(kind, names, clips, true, generator, latents):
-    """Writes the sounds of one kind and yields the page's rows. latents: {method: z [n, latent_dim]}."""
+def caption(clip, wave, judge, known, z):
+    """How close a reconstruction is, in words: SNR and latent MSE where there is an exact answer."""
+    pair = clip[None], wave[None]
+    if known is not None:
+        return f"SNR {snr_db(*pair)[0]:.1f} dB, latent MSE {latent_mse(known[None], z[None])[0]:.1g}"
+    heard = probabilities(judge, wave[None])[0]
+    distance = log_spectral_distance(*pair)[0]
+    return f"log-spectral distance {distance:.1f} dB, sounds like {DIGITS[heard.argmax()]} ({heard.max():.0%})"
+
+
+def rows(kind, names, clips, true, generator, judge, found):
+    """Writes the sounds of one kind and yields the page's rows. found: {method: what `recover_all` returned}."""
     folder = Path(output) / "recovered" / kind
-    waves = {method: generate(generator, z)[..., 0] for method, z in latents.items()}
+    waves = {method: waveforms_of(one, generator)[..., 0] for method, one in found.items()}
     for i, name in enumerate(names):
         known = None if true is None else true[i]
         sounds = [Sound("original", write_clip(folder / "original", name, clips[i], known), "", known)]
-        for method, z in latents.items():
-            pair = clips[i : i + 1], waves[method][i : i + 1]
-            caption = f"SNR {snr_db(*pair)[0]:.1f} dB, log-spectral distance {log_spectral_distance(*pair)[0]:.1f} dB"
-            if known is not None:
-                caption += f", latent MSE {latent_mse(known[None], z[i : i + 1])[0]:.1g}"
-            wav = write_clip(folder / method, name, waves[method][i], z[i])
-            sounds.append(Sound(method.replace("_", " "), wav, caption, z[i]))
+        for method, one in found.items():
+            z = one["z"][i]
+            wav = write_clip(folder / method, name, waves[method][i], z)
+            words = caption(clips[i], waves[method][i], judge, known, z)
+            sounds.append(Sound(method.replace("_", " "), wav, words, None if method == "layer" else z))
         yield name, known, sounds
 
 
@@ -70,18 +87,21 @@ def main():
     writable_folder(output)
     generator = open_generator(checkpoint)
     mapping, prediction = open_inverse_mapping(inverse_mapping_checkpoint, generator)
+    perceptual_loss, classifier = open_perceptual_loss(classifier_checkpoint, generator)
+    judge = load_judge(judge_checkpoint)
     paths = find_recordings(files)
-    real = np.stack([read_clip(path, preparation=generator.preparation) for path in paths])
     true = random_latent(generator, num_synthesized, seed)
-    clips = {"synthesized": generate(generator, true)[..., 0], "real": real}
-    found = {kind: recovered(clips[kind], generator, mapping, prediction, kind) for kind in clips}
+    clips = {"synthesized": generate(generator, true)[..., 0]}
+    clips["real"] = np.stack([read_clip(path, preparation=generator.preparation) for path in paths])
+    networks = generator, mapping, [generator.sha256, prediction, classifier]
+    found = {kind: recovered(kind, clips[kind], networks, perceptual_loss) for kind in clips}
     page = ["Synthesized clips: red lines are the true latent vector, bars the recovered one"]
     numbers = [str(i) for i in range(num_synthesized)]
-    page += rows("synthesized", numbers, clips["synthesized"], true, generator, found["synthesized"])
+    page += rows("synthesized", numbers, clips["synthesized"], true, generator, judge, found["synthesized"])
     page.append(
         "Real recordings, prepared for the generator: no latent vector is theirs, bars are the closest one found"
     )
-    page += rows("real", list(result_names(paths).values()), real, None, generator, found["real"])
+    page += rows("real", list(result_names(paths).values()), clips["real"], None, generator, judge, found["real"])
     made_with = [f"Generator: {generator.description}, SHA-256 {generator.sha256[:16]}…"]
     made_with.append(f"Inverse mapping: {mapping.settings['network']} network, SHA-256 {prediction[:16]}…")
     write_page(Path(output) / "index.html", "Latent vector recovery: listen", made_with, page)

@@ -6,7 +6,7 @@ that are left.
 
 # What is judged
 synth = False  # clips from the generator, whose latent vectors are known; False: recordings from the test split
-num_clips = 500  # at most [1 to 100,000]
+num_clips = 100  # at most, the same for every method [1 to 100,000]
 datasets = "datasets/"  # folder of SC09, Speech Commands or FSDD recordings (datasets/README.md)
 seed = 0  # of the latent vectors, the choice of recordings and the random starts [0 to 4,294,967,295]
 splits = 2  # of the inception score, whose standard deviation is over them [1 to 100]
@@ -15,17 +15,19 @@ splits = 2  # of the inception score, whose standard deviation is over them [1 t
 inverse_mapping = True  # predict the latent vector with a network
 gradient = False  # optimise it, from the prediction if inverse_mapping is True (hybrid); both False: random vectors
 table = False  # every method on real and on synthesized clips, whatever synth, gradient and inverse_mapping say
-num_gradient_clips = 100  # table: at most, for the methods with a gradient, which take seconds a clip [1 to 100,000]
-solver = "levenberg_marquardt"  # of the optimisation; "l_bfgs_b" is the paper's ["levenberg_marquardt", "l_bfgs_b"]
-max_iter = 200  # iterations of the solver at most, a start [1 to 1,000,000]
+space = "latent"  # "layer": then the first layer's output too, beyond the generator's range ["latent", "layer"]
+solver = "perceptual"  # of the optimisation; "l_bfgs_b": the paper's ["perceptual", "levenberg_marquardt", "l_bfgs_b"]
+spectral_weight = 0.3  # perceptual: weight of the log-spectral distance, in units of 10 dB [0 to 1e6]
+max_iter = 200  # levenberg_marquardt, l_bfgs_b: iterations at most, a start [1 to 1,000,000]
 restarts = 3  # levenberg_marquardt: further starts at most, where an exact answer seems to be missed [0 to 1000]
 spectral = 0.5  # levenberg_marquardt: weight of the STFT magnitudes against the waveform [0 to 1]
-perceptual_weight = 0.002  # l_bfgs_b: weight of the perceptual loss [0 to 1e6]
-batch_size = 0  # clips worked on side by side; 0: 64 for predictions, 8 with the gradient [0 to 4096]
+perceptual_weight = 1.0  # l_bfgs_b: weight of the perceptual loss [0 to 1e6]
+batch_size = 0  # clips worked on side by side; 0: 64 for predictions, 32 with the gradient [0 to 4096]
 
 # Weights, and where the figures go
 checkpoint = "checkpoint/"  # folder with the generator
-classifier_checkpoint = "classifier_checkpoint/"  # folder with the classifier
+classifier_checkpoint = "classifier_checkpoint/"  # folder with the classifier, for the perceptual loss
+judge_checkpoint = "judge_checkpoint/"  # folder with the judge, which takes part in no training and no recovery
 inverse_mapping_checkpoint = "inverse_mapping_checkpoint/"  # folder with the network that predicts
 output = "waves/metrics/"  # folder for metrics.json, with --table .md and .png too, and for what is recovered so far
 cards = (
@@ -45,95 +47,99 @@ from common.networks import is_one_second_mono, network_hash, open_generator, op
 import numpy as np
 
 from common.files import writable_folder
-from common.recovering import recover_all
+from common.recovering import recover_all, waveforms_of
 from common.script import ScriptError, one_line_errors
 from common.view import MAIN, draw_table, in_words, markdown_table, write_figures
 from datasets.held_out import held_out_clips
 from models.audio import NUM_SAMPLES
 from models.classifier import PerceptualLoss, load_classifier
-from models.evaluation import Judge
+from models.evaluation import Evaluation
 from models.generator import generate, random_latent
+from models.judge import load_judge
 from models.metrics import condition_number
 from models.saving import written_whole
 
 SILENCE, RANDOM = "silence", "random latent vector"
 PREDICTED, GRADIENT, HYBRID = "inverse mapping", "gradient", "hybrid"
-SOLVER_SETTINGS = ("solver", "max_iter", "restarts", "spectral", "perceptual_weight", "seed")
+LAYER = "hybrid, first layer free"  # beyond the generator's range
+SOLVER_SETTINGS = (*("solver", "spectral_weight", "max_iter", "restarts", "spectral", "perceptual_weight", "seed"),)
 
 
 class Clips:
     """The clips that methods are judged on, real or synthesized, and all that is known of them."""
 
-    def __init__(self, synthesized, most, generator):
+    def __init__(self, synthesized, generator):
         self.synthesized = synthesized
         self.digits = None
         self.true = None
         self.conditions = None
         if synthesized:
-            self.true = random_latent(generator, most, seed)
+            self.true = random_latent(generator, num_clips, seed)
             self.waveforms = generate(generator, self.true)[..., 0]
             self.conditions = condition_number(generator, self.true)
         else:
-            self.waveforms, self.digits, words = held_out_clips(datasets, generator.preparation, most, seed)
+            self.waveforms, self.digits, words = held_out_clips(datasets, generator.preparation, num_clips, seed)
             print(words)
 
 
 class Measurement:
-    """The networks and the judge of one run; `row` is the row of a method."""
+    """The networks of one run; `row` is the row of a method."""
 
     def __init__(self, generator, methods):
         self.generator = generator
         self.mapping, self.prediction = None, ""
-        if PREDICTED in methods or HYBRID in methods:
+        if methods & {PREDICTED, HYBRID, LAYER}:
             self.mapping, self.prediction = open_inverse_mapping(inverse_mapping_checkpoint, generator)
-        classifier = load_classifier(classifier_checkpoint)
-        self.classifier = network_hash(classifier)
-        self.judge = Judge(classifier, PerceptualLoss(classifier), splits)
+        classifier, judge = load_classifier(classifier_checkpoint), load_judge(judge_checkpoint)
+        self.hashes = {"classifier": network_hash(classifier), "judge": network_hash(judge)}
+        self.evaluation = Evaluation(judge, classifier, PerceptualLoss(classifier), splits)
 
     def recovered(self, method, clips, waveforms):
         """Latent vectors, iterations and seconds of a method that recovers."""
         with_gradient = method != PREDICTED
         mapping = None if method == GRADIENT else self.mapping
-        perceptual_loss = self.judge.perceptual_loss if with_gradient and solver == "l_bfgs_b" else None
+        perceptual_loss = self.evaluation.perceptual_loss if with_gradient else None
         how = {name: settings[name] for name in SOLVER_SETTINGS}
         depends_on = [how, self.generator.sha256, self.prediction if mapping else ""]
-        depends_on.append(self.classifier if perceptual_loss else "")
+        depends_on += [self.hashes["classifier"] if perceptual_loss else "", method == LAYER]
         name = f"{method} {'synthesized' if clips.synthesized else 'real'}"
         how = how | {"inverse_mapping": mapping, "gradient": with_gradient, "perceptual_loss": perceptual_loss}
-        size = batch_size or (8 if with_gradient else 64)
+        how["space"] = "layer" if method == LAYER else "latent"
+        size = batch_size or (32 if with_gradient else 64)
         return recover_all(waveforms, name, output, depends_on, size, generator=self.generator, **how)
 
-    def row(self, method, clips, count):
-        """The figures of a method over the first `count` clips."""
-        waveforms = clips.waveforms[:count]
+    def row(self, method, clips):
+        """The figures of a method."""
+        waveforms = clips.waveforms
         begin, iterations = time.perf_counter(), np.zeros(len(waveforms))
         if method in (SILENCE, RANDOM):
             z = random_latent(self.generator, len(waveforms), [seed, 1])
             waves = generate(self.generator, z)[..., 0] if method == RANDOM else np.zeros_like(waveforms)
             seconds = np.full(len(waveforms), (time.perf_counter() - begin) / len(waveforms))
         else:
-            z, iterations, seconds = self.recovered(method, clips, waveforms)
-            waves = generate(self.generator, z)[..., 0]
+            found = self.recovered(method, clips, waveforms)
+            z, iterations, seconds = found["z"], found["iterations"], found["seconds"]
+            waves = waveforms_of(found, self.generator)[..., 0]
         truth = {}
-        if clips.synthesized and method != SILENCE:
-            truth = {"z": z, "true": clips.true[:count], "conditions": clips.conditions[:count]}
+        if clips.synthesized and method not in (SILENCE, LAYER):
+            truth = {"z": z, "true": clips.true, "conditions": clips.conditions}
         row = {"method": method, "synth": clips.synthesized}
-        if method in (GRADIENT, HYBRID):
+        if method in (GRADIENT, HYBRID, LAYER):
             row |= {"solver": solver, "iterations": float(np.median(iterations))}
-        digits = None if clips.digits is None else clips.digits[:count]
-        return row | self.judge.row(waveforms, waves, digits, **truth) | {"seconds_per_clip": float(seconds.mean())}
+        row |= self.evaluation.row(waveforms, waves, clips.digits, **truth)
+        return row | {"seconds_per_clip": float(seconds.mean())}
 
 
 def wanted_rows():
-    """(synthesized, method, most clips) of every row, the floors first."""
+    """(synthesized, method) of every row, the floors first."""
     floors = [SILENCE, RANDOM]
     if table:
-        with_gradient = [(method, num_gradient_clips) for method in (GRADIENT, HYBRID)]
-        methods = [(method, num_clips) for method in (*floors, PREDICTED)] + with_gradient
-        return [(kind, method, most) for kind in (False, True) for method, most in methods]
-    names = {(True, True): HYBRID, (True, False): PREDICTED, (False, True): GRADIENT, (False, False): RANDOM}
+        methods = [*floors, PREDICTED, GRADIENT, HYBRID]
+        return [(False, method) for method in (*methods, LAYER)] + [(True, method) for method in methods]
+    names = {(True, False): PREDICTED, (False, True): GRADIENT, (False, False): RANDOM}
+    names[True, True] = LAYER if space == "layer" else HYBRID
     chosen = names[inverse_mapping, gradient]
-    return [(synth, method, num_clips) for method in dict.fromkeys([*floors, chosen])]
+    return [(synth, method) for method in dict.fromkeys([*floors, chosen])]
 
 
 def write(found, record):
@@ -151,6 +157,7 @@ def write(found, record):
         print(f"\n{markdown}")
         written += [str(folder / "metrics.md"), str(folder / "metrics.png")]
         weights = {"generator": record["generator"], "inverse_mapping": record["prediction"]}
+        weights |= {name: record[name] for name in ("classifier", "judge")}
         for path in filter(None, cards.split(",")):
             whole = "<!-- metrics -->" in Path(path).read_text(encoding="utf-8")
             shown = ("metrics", markdown) if whole else ("results", markdown_table(found, MAIN))
@@ -166,14 +173,14 @@ def main():
         wanted = f"the classifier takes {NUM_SAMPLES} samples, one channel"
         raise ScriptError(f"{checkpoint}: its clips have {shape}; {wanted}")
     rows = wanted_rows()
-    measurement = Measurement(generator, {method for _, method, _ in rows})
-    kinds = dict.fromkeys(kind for kind, *_ in rows)
-    clips = {kind: Clips(kind, max(most for k, _, most in rows if k == kind), generator) for kind in kinds}
+    measurement = Measurement(generator, {method for _, method in rows})
+    clips = {kind: Clips(kind, generator) for kind in dict.fromkeys(kind for kind, _ in rows)}
     found = []
-    for kind, method, most in rows:
-        found.append(measurement.row(method, clips[kind], most))
+    for kind, method in rows:
+        found.append(measurement.row(method, clips[kind]))
         print(in_words(found[-1]))
-    write(found, {"settings": settings, "generator": generator.sha256, "prediction": measurement.prediction})
+    record = {"settings": settings, "generator": generator.sha256, "prediction": measurement.prediction}
+    write(found, record | measurement.hashes)
 
 
 if __name__ == "__main__":

@@ -9,18 +9,21 @@ overwrite = False  # do again what an earlier run with the same settings has don
 # Method
 inverse_mapping = True  # predict the latent vector with a network
 gradient = False  # optimise it, from the prediction if inverse_mapping is True too (hybrid)
-solver = "levenberg_marquardt"  # of the optimisation; "l_bfgs_b" is the paper's ["levenberg_marquardt", "l_bfgs_b"]
-max_iter = 200  # iterations of the solver at most, a start [1 to 1,000,000]
+space = "latent"  # "layer": then the first layer's output too, beyond the generator's range ["latent", "layer"]
+solver = "perceptual"  # of the optimisation; "l_bfgs_b": the paper's ["perceptual", "levenberg_marquardt", "l_bfgs_b"]
+spectral_weight = 0.3  # perceptual: weight of the log-spectral distance, in units of 10 dB [0 to 1e6]
+max_iter = 200  # levenberg_marquardt, l_bfgs_b: iterations at most, a start [1 to 1,000,000]
 restarts = 3  # levenberg_marquardt: further starts at most, where an exact answer seems to be missed [0 to 1000]
 spectral = 0.5  # levenberg_marquardt: weight of the STFT magnitudes against the waveform [0 to 1]
-perceptual_weight = 0.002  # l_bfgs_b: weight of the perceptual loss [0 to 1e6]
+perceptual_weight = 1.0  # l_bfgs_b: weight of the perceptual loss [0 to 1e6]
 seed = 0  # of the random starts [0 to 4,294,967,295]
-batch_size = 0  # recordings worked on side by side; 0: 64 for predictions, 8 with the gradient [0 to 4096]
+batch_size = 0  # recordings worked on side by side; 0: 64 for predictions, 32 with the gradient [0 to 4096]
 
 # Weights
 checkpoint = "checkpoint/"  # folder with the generator
 inverse_mapping_checkpoint = "inverse_mapping_checkpoint/"  # folder with the network that predicts
 classifier_checkpoint = "classifier_checkpoint/"  # folder with the classifier, for the perceptual loss
+judge_checkpoint = "judge_checkpoint/"  # folder with the judge, which says which digit a reconstruction is
 
 from common.settings import from_shell
 
@@ -28,18 +31,23 @@ settings = from_shell(globals())
 
 from pathlib import Path
 
-from common.networks import open_generator, open_inverse_mapping, open_perceptual_loss
+from common.networks import open_generator, open_inverse_mapping, open_judge, open_perceptual_loss
 
 import numpy as np
 from tqdm import tqdm
 
-from common.files import find_recordings, known_latent, writable_folder, write_array, write_clip
+from common.files import find_recordings, known_latent, printable, writable_folder, write_array, write_clip
 from common.page import Sound, write_page
 from common.recovering import RecoveryTable, recovered_batches
 from common.script import EXIT_FAILED, ScriptError, complain, one_line_errors
+from datasets.layouts import DIGITS
 from models.audio import AudioError, prepare
+from models.judge import probabilities
 from models.metrics import EXACT, IDENTICAL_DB, IDENTIFIABLE, condition_number, latent_mse, log_spectral_distance
 
+SOLVER_SETTINGS = (
+    *("space", "solver", "spectral_weight", "max_iter", "restarts", "spectral", "perceptual_weight", "seed"),
+)
 METHODS = {(True, True): "hybrid", (True, False): "inverse_mapping", (False, True): "gradient"}
 
 
@@ -66,14 +74,38 @@ def read(path, generator):
     return clip
 
 
-def closeness(samples, found, i):
-    """How close reconstruction i came to its clip, in words."""
-    iterations = f", {found.iterations[i]} iterations" if gradient else ""
-    if found.snr_db[i] > IDENTICAL_DB:
-        return f"identical, SNR {found.snr_db[i]:.1f} dB{iterations}"
-    first_channel = samples.reshape(1, len(samples), -1)[..., 0]
-    distance = log_spectral_distance(first_channel, found.waveforms[i : i + 1, :, 0])[0]
-    return f"log-spectral distance {distance:.1f} dB, SNR {found.snr_db[i]:.1f} dB{iterations}"
+class Closeness:
+    """How close reconstructions come to their clips: in words, for the table and the page."""
+
+    def __init__(self, perceptual_loss, judge):
+        self.perceptual_loss = perceptual_loss
+        self.judge = judge
+
+    def of(self, clips, found):
+        """The rows' columns of a batch: clips, a list of [num_samples, …], and their models.recovery.Recovery."""
+        first = np.stack([clip.reshape(len(clip), -1)[:, 0] for clip in clips])  # [n, num_samples], the first channel
+        waves = found.waveforms[..., 0]
+        columns = {"snr_db": [f"{value:.2f}" for value in found.snr_db]}
+        columns["log_spectral_distance"] = [f"{value:.2f}" for value in log_spectral_distance(first, waves)]
+        if self.perceptual_loss:
+            columns["perceptual_loss"] = [f"{value:.4f}" for value in np.asarray(self.perceptual_loss(first, waves))]
+        if self.judge:
+            heard = probabilities(self.judge, waves)
+            columns["predicted_digit"] = [DIGITS[digit] for digit in heard.argmax(axis=1)]
+            columns["probability"] = [f"{value:.2f}" for value in heard.max(axis=1)]
+        return [dict(zip(columns, values)) for values in zip(*columns.values())]
+
+    @staticmethod
+    def in_words(row):
+        """A row's columns as a phrase; SNR only where it says something, that is for an identical reconstruction."""
+        if float(row["snr_db"]) > IDENTICAL_DB:
+            return f"identical, SNR {float(row['snr_db']):.1f} dB"
+        words = [f"log-spectral distance {float(row['log_spectral_distance']):.1f} dB"]
+        if row.get("perceptual_loss"):
+            words.append(f"perceptual loss {float(row['perceptual_loss']):.3f}")
+        if row.get("predicted_digit"):
+            words.append(f"sounds like {row['predicted_digit']} ({float(row['probability']):.0%})")
+        return ", ".join(words)
 
 
 def truth(path, z, generator):
@@ -91,33 +123,39 @@ def truth(path, z, generator):
     return f", latent MSE {error:.1e} ({exact}; {identifiable}, condition {condition:.0f})"
 
 
-def recover_files(paths, names, table, generator, mapping, perceptual_loss):
+def recover_files(paths, names, table, generator, mapping, closeness):
     """Recovers recordings and writes what is found; says which could not be recovered."""
-    clips = {}
+    prepared = {}
 
     def load(path):
-        clips[path] = read(path, generator)
-        return clips[path] and clips[path].samples
+        prepared[path] = read(path, generator)
+        return prepared[path] and prepared[path].samples
 
-    size = batch_size or (8 if gradient else 64)
-    how = {name: settings[name] for name in ("gradient", "solver", "max_iter", "restarts", "spectral", "seed")}
-    how |= {"perceptual_loss": perceptual_loss, "perceptual_weight": perceptual_weight, "inverse_mapping": mapping}
-    batches = recovered_batches(paths, load, size, unit="recording", generator=generator, **how)
-    for batch, _, found, seconds in batches:
-        for i, path in enumerate(batch):
+    how = {name: settings[name] for name in SOLVER_SETTINGS}
+    how |= {"perceptual_loss": closeness.perceptual_loss if gradient else None, "inverse_mapping": mapping}
+    size = batch_size or (32 if gradient else 64)
+    for batch, clips, found, seconds in recovered_batches(
+        paths, load, size, unit="recording", generator=generator, gradient=gradient, **how
+    ):
+        for i, (path, row) in enumerate(zip(batch, closeness.of(clips, found))):
             if not (np.isfinite(found.z[i]).all() and np.isfinite(found.waveforms[i]).all()):
                 complain(__file__, f"{path}: no finite latent vector was found")
                 continue
-            clip = clips[path]
-            write_clip(table.folder, f"{names[path]}_reconstruction", clip.undo(found.waveforms[i]))
-            write_array(table.folder / f"{names[path]}.npy", found.z[i])
-            row = {"name": names[path], "method": METHODS[inverse_mapping, gradient], "seconds": f"{seconds:.2f}"}
+            write_result(table.folder, names[path], prepared[path], found, i)
+            row |= {"name": names[path], "method": METHODS[inverse_mapping, gradient], "seconds": f"{seconds:.2f}"}
             row |= {"solver": solver if gradient else "", "iterations": int(found.iterations[i])}
-            row |= {"objective": f"{found.objective[i]:.6g}", "snr_db": f"{found.snr_db[i]:.2f}"}
-            table.add(path, row)
-            words = closeness(clip.samples, found, i) + truth(path, found.z[i], generator)
-            tqdm.write(f"{path}: {words}, {seconds:.2g} s")
-        clips.clear()
+            table.add(path, row | {"objective": f"{found.objective[i]:.6g}"})
+            words = closeness.in_words(row) + (f", {found.iterations[i]} iterations" if gradient else "")
+            tqdm.write(printable(f"{path}: {words}{truth(path, found.z[i], generator)}, {seconds:.2g} s"))
+        prepared.clear()
+
+
+def write_result(folder, name, clip, found, i):
+    """The files of one recording: its reconstruction at its own level and position, its latent vector, its layer."""
+    write_clip(folder, f"{name}_reconstruction", clip.undo(found.waveforms[i]))
+    write_array(folder / f"{name}.npy", found.z[i])
+    if found.layer is not None:
+        write_array(folder / f"{name}.layer.npy", found.layer[i])
 
 
 def write_report(paths, names, table, generator, made_with):
@@ -133,10 +171,10 @@ def write_report(paths, names, table, generator, made_with):
             true = None
         original = write_clip(table.folder, f"{names[path]}_original", clip.undo(clip.samples))
         reconstruction = table.folder / f"{names[path]}_reconstruction.wav"
-        row = table.rows[str(path)]
+        row = table.rows[printable(path)]
         z = np.load(table.folder / f"{names[path]}.npy")
         sounds = [Sound("original", original, "", true)]
-        sounds.append(Sound(row["method"], reconstruction, f"SNR {row['snr_db']} dB", z))
+        sounds.append(Sound(row["method"], reconstruction, Closeness.in_words(row), z))
         rows.append((names[path], true, sounds))
     write_page(table.folder / "index.html", f"Latent vectors of {files}", made_with, rows)
     print(f"To listen: open {table.folder / 'index.html'} in a browser")
@@ -148,17 +186,16 @@ def main():
     folder = writable_folder(output)
     generator = open_generator(checkpoint)
     mapping, prediction = open_inverse_mapping(inverse_mapping_checkpoint, generator) if inverse_mapping else (None, "")
-    perceptual_loss, classifier = None, ""
-    if gradient and solver == "l_bfgs_b":
-        perceptual_loss, classifier = open_perceptual_loss(classifier_checkpoint, generator)
-    networks = {"generator": generator.sha256, "prediction": prediction, "classifier": classifier}
+    perceptual_loss, classifier = open_perceptual_loss(classifier_checkpoint, generator)
+    networks = {"generator": generator.sha256, "prediction": prediction, "classifier": classifier if gradient else ""}
+    closeness = Closeness(perceptual_loss, open_judge(judge_checkpoint, generator))
     table = RecoveryTable(folder, settings | networks, overwrite)
     names = table.names(paths)
     left = [path for path in paths if overwrite or not table.is_done(path)]
     if len(left) < len(paths):
         done = len(paths) - len(left)
         print(f"{done} of {len(paths)} recordings are done with these settings already (--overwrite does them again)")
-    recover_files(left, names, table, generator, mapping, perceptual_loss)
+    recover_files(left, names, table, generator, mapping, closeness)
     unread = [path for path in left if not table.is_done(path)]
     if len(unread) == len(paths):
         raise ScriptError(f"{files}: none of the recordings there could be recovered")

@@ -35,13 +35,12 @@ settings = from_shell(globals())
 import sys
 from pathlib import Path
 
-from common.script import one_line_errors
-
 import keras
 import numpy as np
 import tensorflow as tf
 
-from common.runs import KeepBest, StopAtNaN, backup, begin_run, make_room
+from common.runs import KeepBest, backup, begin_run, make_room
+from common.script import one_line_errors
 from datasets.layouts import find_dataset
 from datasets.pipeline import evaluation_batches
 from datasets.reading import read_clips

@@ -2,7 +2,6 @@
 
 import contextlib
 import hashlib
-import math
 import os
 import tempfile
 from pathlib import Path
@@ -91,8 +90,8 @@ def write_clip(folder, name, waveform, z=None):
     return path
 
 
-def read_latent(path, latent_dim):
-    """The latent vector in a .npy file: float32 [1, latent_dim].
+def read_array(path, shape):
+    """The numbers in a .npy file of a known shape → float32 of that shape; shapes that differ by ones are the same.
 
     Raises ValueError, in one line, for a file that holds anything else; its header is checked before it is read.
     """
@@ -100,22 +99,23 @@ def read_latent(path, latent_dim):
         with open(path, "rb") as file:
             version = np.lib.format.read_magic(file)
             read_header = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
-            shape, _, dtype = read_header[version](file)
-            if math.prod(shape) != latent_dim or dtype.kind not in "fiu":
+            found, _, dtype = read_header[version](file)
+            if [n for n in found if n != 1] != [n for n in shape if n != 1] or dtype.kind not in "fiu":
                 raise ValueError("another shape or type")
             file.seek(0)
-            z = np.lib.format.read_array(file, allow_pickle=False)
+            array = np.lib.format.read_array(file, allow_pickle=False)
     except (ValueError, OSError, EOFError, KeyError) as error:
-        raise ValueError(f"{printable(path)}: no latent vector of {latent_dim} numbers") from error
-    if not np.isfinite(z).all():
-        raise ValueError(f"{printable(path)}: NaN or infinite numbers in it, no latent vector")
-    return z.astype(np.float32).reshape(1, latent_dim)
+        wanted = " x ".join(map(str, shape))
+        raise ValueError(f"{printable(path)}: no array of {wanted} numbers, as this generator takes it") from error
+    if not np.isfinite(array).all():
+        raise ValueError(f"{printable(path)}: NaN or infinite numbers in it")
+    return array.astype(np.float32).reshape(shape)
 
 
 def known_latent(recording, latent_dim):
     """The true latent vector [1, latent_dim] of a recording if it lies beside it as {name}.npy, else None.
 
-    Raises ValueError as `read_latent`.
+    Raises ValueError as `read_array`.
     """
     beside = Path(recording).with_suffix(".npy")
-    return read_latent(beside, latent_dim) if beside.exists() else None
+    return read_array(beside, (latent_dim,))[None] if beside.exists() else None

@@ -46,6 +46,7 @@ from models.audio import NUM_SAMPLES
 from models.classifier import PerceptualLoss, load_classifier
 from models.errors import CheckpointError
 from models.inverse_mapping import load_inverse_mapping
+from models.judge import load_judge
 from models.wavegan import fingerprint, load_wavegan
 
 
@@ -80,6 +81,17 @@ def open_perceptual_loss(folder, generator, taps="blocks"):
         print(f"No perceptual loss: {error}; python train_sc09_classifier.py trains a classifier")
         return None, ""
     return PerceptualLoss(classifier, taps), network_hash(classifier)
+
+
+def open_judge(folder, generator):
+    """The judge in `folder`, or None, with a line that says why there is none."""
+    if not is_one_second_mono(generator):
+        return None
+    try:
+        return load_judge(folder)
+    except FileNotFoundError as error:
+        print(f"Reconstructions are not judged: {error}")
+        return None
 
 
 def open_inverse_mapping(folder, generator):

@@ -13,10 +13,15 @@ import soundfile
 from tqdm import tqdm
 
 from common.files import content_hash, printable, result_names
+from models.generator import generate
+from models.layer_space import generate_from_layer
 from models.recovery import recover
 from models.saving import written_whole
 
-COLUMNS = ("file", "name", "method", "solver", "iterations", "objective", "snr_db", "seconds", "size", "sha256")
+COLUMNS = (
+    *("file", "name", "method", "solver", "iterations", "objective", "snr_db", "log_spectral_distance"),
+    *("perceptual_loss", "predicted_digit", "probability", "seconds", "size", "sha256"),
+)
 PLACES = {"files", "output", "batch_size", "overwrite", "report"}  # settings that change no result
 PLACES |= {"checkpoint", "classifier_checkpoint", "inverse_mapping_checkpoint"}  # a hash stands for each
 
@@ -54,7 +59,8 @@ def _kept(path):
         return {}
     try:
         with np.load(path, allow_pickle=False) as arrays:
-            kept = {name: arrays[name] for name in ("z", "iterations", "seconds")}
+            kept = {name: arrays[name] for name in arrays.files}
+            kept |= {name: arrays[name] for name in ("z", "iterations", "seconds")}
         if len({len(array) for array in kept.values()}) == 1:
             return kept
         raise ValueError("its arrays have different lengths")
@@ -66,7 +72,8 @@ def _kept(path):
 
 
 def recover_all(clips, name, folder, depends_on, batch_size, **how):
-    """Latent vectors of clips [n, num_samples, num_channels] → z [n, latent_dim], iterations [n], seconds [n].
+    """Recovers clips [n, num_samples, num_channels] → {"z": [n, latent_dim], "iterations": [n], "seconds": [n], and
+    with space "layer" "layer": [n, 16, 16 d]}.
 
     name: of the method, for the progress bar and the file. folder: for what is done so far, {name}_{key}.npz, where
     the key is a hash of `depends_on` (anything JSON can hold) and of the clips: another run with the same goes on from
@@ -84,10 +91,17 @@ def recover_all(clips, name, folder, depends_on, batch_size, **how):
         left, lambda i: clips[i], batch_size, description=name, done=count, **how
     ):
         new = {"z": found.z, "iterations": found.iterations, "seconds": np.full(len(batch), seconds)}
+        if found.layer is not None:
+            new["layer"] = found.layer
         done = {key: np.concatenate([done[key], new[key]]) if done else new[key] for key in new}
         with written_whole(path) as file:
             np.savez(file, **done)
-    return done["z"].astype(np.float32), done["iterations"], done["seconds"]
+    return done
+
+
+def waveforms_of(found, generator):
+    """Waveforms [n, num_samples, num_channels] of what `recover_all` returned."""
+    return generate_from_layer(generator, found["layer"]) if "layer" in found else generate(generator, found["z"])
 
 
 class RecoveryTable:
@@ -171,8 +185,9 @@ class RecoveryTable:
             if row is None or int(row["size"]) != path.stat().st_size or row["sha256"] != content_hash(path):
                 return False
             wave = soundfile.info(self.folder / f"{row['name']}_reconstruction.wav")
-            z = np.load(self.folder / f"{row['name']}.npy", allow_pickle=False)
-            return wave.frames > 0 and z.size > 0
+            arrays = [f"{row['name']}.npy"] + [f"{row['name']}.layer.npy"] * (self.settings.get("space") == "layer")
+            sizes = [np.load(self.folder / name, allow_pickle=False).size for name in arrays]
+            return wave.frames > 0 and min(sizes) > 0
         except (OSError, ValueError, EOFError, RuntimeError):
             return False
 

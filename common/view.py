@@ -19,12 +19,14 @@ HASH = 16  # digits of a SHA-256 that model cards show
 RANGE_DB = 80  # shown below the loudest magnitude
 COLUMNS = {  # name: (words, format, only where latent vectors are known)
     "num_clips": ("clips", "d", False),
-    "inception_score": ("inception score", ".2f", False),
+    "inception_score": ("inception score, judge", ".2f", False),
+    "classifier_inception_score": ("inception score, classifier", ".2f", False),
     "mse": ("waveform MSE", ".4f", False),
     "snr_db": ("SNR, median, dB", ".1f", False),
     "ssim": ("SSIM", ".2f", False),
-    "accuracy": ("right digit", ".0%", False),
-    "log_spectral_distance": ("log-spectral distance, dB", ".1f", False),
+    "accuracy": ("right digit, judge", ".0%", False),
+    "classifier_accuracy": ("right digit, classifier", ".0%", False),
+    "log_spectral_distance": ("log-spectral distance, median, dB", ".1f", False),
     "perceptual_loss": ("perceptual loss", ".3f", False),
     "identical": ("identical", ".0%", True),
     "latent_mse": ("latent MSE", ".2g", True),
@@ -145,7 +147,7 @@ def _cell(row, name):
     value = row.get(name)
     if value is None:
         return ""
-    if name == "inception_score":
+    if isinstance(value, dict):
         return f"{value['mean']:.2f} ± {value['std']:.2f}"
     return f"{value:{COLUMNS[name][1]}}"
 
@@ -200,7 +202,7 @@ def _draw_bars(axis, name, rows):
     if not shown:
         axis.set_axis_off()
         return
-    score = name == "inception_score"
+    score = name.endswith("inception_score")
     values = [row[name]["mean"] if score else row[name] for row in shown]
     errors = [row[name]["std"] if score else row["error"].get(name, 0) for row in shown]
     colours = [f"C{rows.index(row)}" for row in shown]

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from models.judge import probabilities
 from models.metrics import (
     EXACT,
     IDENTICAL_DB,
@@ -18,65 +19,69 @@ from models.metrics import (
 BATCH = 50  # clips at once, to bound the memory
 
 
-class Judge:
-    """Compares reconstructions with their clips, through the ears of a classifier too.
+class Evaluation:
+    """Compares reconstructions with their clips, and asks two classifiers which digits the reconstructions are.
 
-    classifier: see models.classifier. perceptual_loss: models.classifier.PerceptualLoss. splits: of the inception
-    score.
+    judge: models.judge, which takes part in no training and no recovery; its answers are the `accuracy` and the
+    `inception_score`. classifier: models.classifier, which has made the perceptual loss; its answers have `classifier_`
+    before their names. perceptual_loss: models.classifier.PerceptualLoss. splits: of the inception score.
     """
 
-    def __init__(self, classifier, perceptual_loss, splits=2):
-        self.classifier, self.perceptual_loss, self.splits = classifier, perceptual_loss, splits
+    def __init__(self, judge, classifier, perceptual_loss, splits=2):
+        self.networks = {"": judge, "classifier_": classifier}
+        self.perceptual_loss = perceptual_loss
+        self.splits = splits
+        self._known = {}  # what the networks predict for the originals, which are the same for every method
 
-    def probabilities(self, waveforms):
-        """Waveforms [n, 16384] → probabilities of the digits [n, 10]."""
-        return np.concatenate(
-            [self.classifier.predict_on_batch(waveforms[i : i + BATCH]) for i in range(0, len(waveforms), BATCH)]
-        )
+    def _original_digits(self, prefix, clips):
+        """The digits [n] that a network predicts for the originals; asked once a set of clips."""
+        key = prefix, clips.shape, hash(np.ascontiguousarray(clips).tobytes())
+        if key not in self._known:
+            self._known[key] = probabilities(self.networks[prefix], clips).argmax(axis=1)
+        return self._known[key]
 
-    def per_clip(self, clips, waves, digits=None):
-        """clips, waves: waveforms [n, 16384]. digits: int [n], what is said; None: what the classifier hears in
-        the clips.
-
-        Returns {metric: [n]} and the probabilities of the digits in the reconstructions [n, 10].
-        """
-        digits = self.probabilities(clips).argmax(axis=1) if digits is None else digits
-        probabilities = self.probabilities(waves)
+    def distances(self, clips, waves):
+        """clips, waves: waveforms [n, 16384] → {metric: [n]}."""
         parts = []
         for i in range(0, len(clips), BATCH):
-            x, y = clips[i : i + BATCH], waves[i : i + BATCH]
-            values = {
-                "mse": waveform_mse(x, y),
-                "snr_db": snr_db(x, y),
-                "ssim": ssim(x, y),
-                "log_spectral_distance": log_spectral_distance(x, y),
-            }
-            parts.append(values | {"perceptual_loss": np.asarray(self.perceptual_loss(x, y))})
+            pair = clips[i : i + BATCH], waves[i : i + BATCH]
+            values = {"mse": waveform_mse(*pair), "snr_db": snr_db(*pair), "ssim": ssim(*pair)}
+            values["log_spectral_distance"] = log_spectral_distance(*pair)
+            parts.append(values | {"perceptual_loss": np.asarray(self.perceptual_loss(*pair))})
         found = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-        found["identical"] = (found["snr_db"] > IDENTICAL_DB).astype(float)
-        return found | {"accuracy": (probabilities.argmax(axis=1) == digits).astype(float)}, probabilities
+        return found | {"identical": (found["snr_db"] > IDENTICAL_DB).astype(float)}
+
+    def recognition(self, clips, waves, digits=None):
+        """Each network's accuracy on the reconstructions, [n], and its inception score, {name: {"mean": …, "std": …}}.
+
+        digits: int [n], what is spoken; None: what the network predicts for the clips.
+        """
+        right, scores = {}, {}
+        for prefix, network in self.networks.items():
+            predicted = probabilities(network, waves)
+            spoken = self._original_digits(prefix, clips) if digits is None else digits
+            right[f"{prefix}accuracy"] = (predicted.argmax(axis=1) == spoken).astype(float)
+            mean, deviation = inception_score(predicted, min(self.splits, len(clips)))
+            scores[f"{prefix}inception_score"] = {"mean": mean, "std": deviation}
+        return right, scores
 
     def row(self, clips, waves, digits=None, *, z=None, true=None, conditions=None):
-        """The figures of one method: means over the clips, the median of the SNR, and under "error" the standard
-        error of each mean.
+        """The figures of one method: means over the clips, medians of SNR and log-spectral distance, and under "error"
+        the standard error of each mean.
 
-        z, true: recovered and true latent vectors [n, latent_dim]; conditions: condition numbers [n] of the
-        Jacobian at the true ones. All three or none. `exact` is a share of the identifiable clips.
+        z, true: recovered and true latent vectors [n, latent_dim]; conditions: condition numbers [n] of the Jacobian at
+        the true ones. All three or none. `exact` is a share of the identifiable clips.
         """
-        found, probabilities = self.per_clip(clips, waves, digits)
+        right, scores = self.recognition(clips, waves, digits)
+        found = self.distances(clips, waves) | right
         if true is not None:
-            found |= {
-                "latent_mse": latent_mse(true, z),
-                "latent_mae": latent_mae(true, z),
-                "identifiable": (conditions < IDENTIFIABLE).astype(float),
-            }
-        row = {name: float(values.mean()) for name, values in found.items()} | {
-            "snr_db": float(np.median(found["snr_db"]))
-        }
+            found |= {"latent_mse": latent_mse(true, z), "latent_mae": latent_mae(true, z)}
+            found["identifiable"] = (conditions < IDENTIFIABLE).astype(float)
+        row = {name: float(values.mean()) for name, values in found.items()}
+        row |= {name: float(np.median(found[name])) for name in ("snr_db", "log_spectral_distance")}
         error = {name: float(values.std() / np.sqrt(len(values))) for name, values in found.items()}
-        mean, deviation = inception_score(probabilities, min(self.splits, len(clips)))
         if true is not None:
             exact = (found["latent_mse"] < EXACT)[found["identifiable"] > 0]
             row["exact"] = float(exact.mean()) if len(exact) else 0.0
             row["condition_number"] = float(np.median(conditions))
-        return {"num_clips": len(clips), "inception_score": {"mean": mean, "std": deviation}, **row, "error": error}
+        return {"num_clips": len(clips), **scores, **row, "error": error}

@@ -14,10 +14,12 @@ from models import exact_solver, perceptual_solver, published_solver
 from models.descent import SPECTRAL_WEIGHT, STEPS
 from models.exact_solver import EXPLAINED, PROMISING
 from models.generator import BATCH, generate
+from models.layer_space import recover_layer
 from models.metrics import snr_db
 from models.residual import Residual
 
 SOLVERS = ("perceptual", "levenberg_marquardt", "l_bfgs_b")
+SPACES = ("latent", "layer")
 STREAM = 20_101  # separates the random starts from every other use of a seed
 
 
@@ -27,7 +29,8 @@ class Recovery:
 
     objective [n] is the solver's own, for a prediction levenberg_marquardt's. iterations [n] counts Jacobians where
     levenberg_marquardt answered, steps of Adam where descent did, iterations of l_bfgs_b, each over all starts; 0 for
-    a prediction. snr_db [n] is that of the waveforms.
+    a prediction. snr_db [n] is that of the waveforms. layer [n, 16, 16 d]: what the waveforms were made from where the
+    first layer's output was optimised too; they are no latent vector's sounds then.
     """
 
     z: np.ndarray
@@ -35,6 +38,7 @@ class Recovery:
     objective: np.ndarray
     iterations: np.ndarray
     snr_db: np.ndarray = field(default=None)
+    layer: np.ndarray | None = None
 
 
 def predict(targets, inverse_mapping):
@@ -55,23 +59,27 @@ def recover(
     solver="perceptual",  # or "levenberg_marquardt" for every clip; or "l_bfgs_b", the paper's
     start=None,  # latent vectors [n, latent_dim] to begin from in place of a prediction
     max_iter=200,  # iterations of levenberg_marquardt and l_bfgs_b a start
-    restarts=3,  # levenberg_marquardt: further random starts at most, for a clip that is explained but not identical yet
+    restarts=3,  # levenberg_marquardt: further random starts at most, for a clip that is explained but not identical
     spectral=0.5,  # levenberg_marquardt: weight of the STFT magnitudes in the residual, 0 to 1
     perceptual_loss=None,  # models.classifier.PerceptualLoss; without one perceptual goes by spectra alone
     perceptual_weight=0.002,  # l_bfgs_b: weight of the perceptual loss
     spectral_weight=SPECTRAL_WEIGHT,  # perceptual: weight of the log-spectral distance in units of 10 dB
     steps=STEPS,  # perceptual: of the last stage of the descent
+    space="latent",  # or "layer": from the latent vector found, the first layer's output is optimised too
     seed=0,  # of the random starts, a number or a list of numbers
     report=None,  # called with the number of clips still being worked on
 ):
     """Latent vectors whose waveforms are closest to the targets → Recovery. With both inverse_mapping and gradient it
     is the paper's hybrid. What is found for a clip does not depend on the others.
 
-    Raises ValueError for an unknown solver, a misshapen target, and for neither a prediction nor a gradient.
+    Raises ValueError for an unknown solver or space, a misshapen target, neither a prediction nor a gradient, and for
+    space "layer" with a generator that is no recognised WaveGAN.
     """
     targets = np.asarray(targets, np.float32).reshape(len(targets), -1, generator.num_channels)
     if targets.shape[1] != generator.num_samples:
         raise ValueError(f"targets have {targets.shape[1]} samples, the generator makes {generator.num_samples}")
+    if space not in SPACES:
+        raise ValueError(f"space is one of {', '.join(SPACES)}, not {space!r}")
     if solver not in SOLVERS:
         raise ValueError(f"solver is one of {', '.join(SOLVERS)}, not {solver!r}")
     if start is None and inverse_mapping is not None:
@@ -98,8 +106,11 @@ def recover(
         by_ear = {"perceptual_loss": perceptual_loss, "spectral_weight": spectral_weight, "steps": steps, "seed": seed}
         z, objective, iterations = _either(targets, generator, start, draw, exactly, by_ear, report)
     z = z.astype(np.float32)
-    waveforms = generate(generator, z)
-    return Recovery(z, waveforms, objective, iterations, snr_db(targets, waveforms))
+    waveforms, layer = generate(generator, z), None
+    if space == "layer":
+        beyond = recover_layer(targets, generator, z, perceptual_loss=perceptual_loss)
+        waveforms, layer, objective = beyond.waveforms, beyond.layer, beyond.objective
+    return Recovery(z, waveforms, objective, iterations, snr_db(targets, waveforms), layer)
 
 
 def random_starts(targets, latent_dim, seed):
