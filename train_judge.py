@@ -35,11 +35,13 @@ settings = from_shell(globals())
 import sys
 from pathlib import Path
 
+import common.networks  # noqa: F401
+
 import keras
 import numpy as np
 import tensorflow as tf
 
-from common.runs import KeepBest, backup, begin_run, make_room
+from common.runs import KeepBest, StopAtNaN, backup, begin_run, make_room
 from common.script import one_line_errors
 from datasets.layouts import find_dataset
 from datasets.pipeline import evaluation_batches
@@ -96,6 +98,7 @@ def main():
         verbose=1 if sys.stdout.isatty() else 2,
         shuffle=False,  # the batches already are
         callbacks=[
+            StopAtNaN(),
             KeepBest(judge_checkpoint, export),
             keras.callbacks.TensorBoard(logs, write_graph=False),
             backup(judge_checkpoint),
@@ -108,9 +111,8 @@ def main():
         print(f"test accuracy: {np.mean(probabilities(best, waveforms).argmax(axis=1) == digits):.2%} of {len(digits)}")
     if without:
         waveforms, digits = read([r for r in recordings if r.speaker == without and r.split != "test"], "judge")
-        print(
-            f"accuracy on {without}, never trained on: {np.mean(probabilities(best, waveforms).argmax(axis=1) == digits):.2%} of {len(digits)}"
-        )
+        right = np.mean(probabilities(best, waveforms).argmax(axis=1) == digits)
+        print(f"accuracy on {without}, never trained on: {right:.2%} of {len(digits)}")
 
 
 if __name__ == "__main__":

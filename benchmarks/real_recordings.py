@@ -29,26 +29,25 @@ from_shell(globals())
 
 import time
 
-from common.script import one_line_errors
+from common.networks import open_generator, open_inverse_mapping
 
 import numpy as np
 
 import models.metrics
+from common.script import one_line_errors
 from datasets.layouts import find_dataset
 from models.audio import AudioError, read_clip, write_wav
 from models.classifier import PerceptualLoss, load_classifier
 from models.errors import CheckpointError
-from models.inverse_mapping import load_inverse_mapping
 from models.judge import load_judge, probabilities
 from models.layer_space import recover_layer
 from models.metrics import log_spectral_distance
 from models.recovery import recover
 from models.saving import written_whole
-from models.wavegan import load_wavegan
 
 METHODS = ("prediction", "hybrid", "gradient", "layer")
 HEADING = (
-    "| | right digit | mean probability of it | right digit by the classifier | log-spectral distance, median, mean, dB "
+    "| | right digit | mean probability of it | right digit by the classifier | log-spectral distance, median, mean "
     "| perceptual loss |"
 )
 
@@ -127,12 +126,9 @@ def table(clips, digits, words, networks, judge, classifier, folder=None):
 def main():
     if unknown := [m for m in methods.split(",") if m not in METHODS]:
         raise ValueError(f"methods are among {', '.join(METHODS)}, not {', '.join(unknown)}")
-    generator, judge, classifier = (
-        load_wavegan(checkpoint),
-        load_judge(judge_checkpoint),
-        load_classifier(classifier_checkpoint),
-    )
-    mapping = load_inverse_mapping(inverse_mapping_checkpoint, generator) if methods != "gradient" else None
+    generator, judge = open_generator(checkpoint), load_judge(judge_checkpoint)
+    classifier = load_classifier(classifier_checkpoint)
+    mapping = open_inverse_mapping(inverse_mapping_checkpoint, generator)[0] if methods != "gradient" else None
     networks = generator, mapping, PerceptualLoss(classifier)
     recover(
         np.zeros((1, 16384), np.float32) + 0.01, generator, perceptual_loss=networks[2], steps=1, seed=seed

@@ -38,9 +38,9 @@ class Augmentation:
     equalizer_db: float = 4.0
     noise_db: float = 8.0
     masks: float = 0.06
-    pace: float = 0.25
-    room: float = 0.5
-    band: bool = True
+    pace: float = 0.0
+    room: float = 0.0
+    band: bool = False
 
 
 def _audible_part(waveform):

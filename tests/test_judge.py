@@ -1,4 +1,4 @@
-"""The judge: what it hears at any level, its augmentation, its loader, and the shipped weights on speech never trained on."""
+"""The judge: what it sees at any level, its augmentation, its loader, and the shipped weights on new speech."""
 
 import numpy as np
 import pytest

@@ -1,5 +1,7 @@
 """Reading recordings into memory, batches, augmentation."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import soundfile
@@ -112,3 +114,44 @@ def test_augmentation_repeats_with_its_seed_and_differs_between_clips():
 
 def test_silence_stays_finite():
     assert np.isfinite(augment(tf.zeros((2, 16384)), [0, 0])).all()
+
+
+def peak_frequency(clips):
+    """The strongest frequency of each clip of one second, Hz."""
+    return np.abs(np.fft.rfft(clips)).argmax(axis=1)
+
+
+def audible_seconds(clips):
+    """Time within which each clip is above a tenth of its peak."""
+    loud = np.abs(clips) > 0.1 * np.abs(clips).max(axis=1, keepdims=True)
+    return (clips.shape[1] - loud[:, ::-1].argmax(axis=1) - loud.argmax(axis=1)) / 16384
+
+
+def test_pace_changes_the_duration_and_keeps_the_pitch():
+    time = np.arange(16384) / 16384
+    tone = np.sin(2 * np.pi * 640 * time) * ((time > 0.3) & (time < 0.7))  # 0.4 s
+    clips = np.repeat(tone[None], 16, axis=0).astype(np.float32)
+    paced = augment(clips, [1, 2], replace(UNCHANGED, pace=0.5)).numpy()
+    assert paced.shape == clips.shape and np.abs(peak_frequency(paced) - 640).max() <= 3  # the resolution of 0.3 s
+    seconds = audible_seconds(paced)
+    blur = 2 * 512 / 16384  # a vocoder's frame at either end
+    assert seconds.min() >= 0.4 / 1.5 - blur and seconds.max() <= 0.4 * 1.5 + blur and np.ptp(seconds) > 0.1
+
+
+def test_a_room_rings_on_after_the_sound_in_about_half_of_the_clips():
+    clip = np.zeros((64, 16384), np.float32)
+    clip[:, 1000:1100] = 0.5
+    heard = augment(clip, [1, 2], replace(UNCHANGED, room=0.5)).numpy()
+    after = np.abs(heard[:, 1200:]).sum(axis=1) > 1e-3
+    assert 16 < after.sum() < 48 and np.allclose(heard[:, :1000], 0, atol=1e-5) and np.isfinite(heard).all()
+
+
+def test_bands_are_cut_off_above_and_below_but_never_in_the_middle():
+    clip = np.random.default_rng(0).normal(size=(64, 16384)).astype(np.float32)
+    lost = 20 * np.log10(
+        np.abs(np.fft.rfft(augment(clip, [1, 2], replace(UNCHANGED, band=True)).numpy()) / np.fft.rfft(clip))
+    )
+    assert np.abs(lost[:, 1000:1500]).max() < 1  # dB
+    above, below = lost[:, 6000:7000].mean(axis=1), lost[:, 60:70].mean(axis=1)
+    for part in (above, below):
+        assert (part < -30).any() and (part > -1).any()

@@ -1,0 +1,104 @@
+"""Tunes the generator to one voice or one microphone: recordings + checkpoint/ → adapted/, again a WaveGAN checkpoint.
+
+Each recording's latent vector is found first; then it stays where it is, and the generator's weights are moved until
+the recording sounds there, while other samples keep their sound. Of a data set with splits the test part is left out.
+Then: python latent_vector_recovery.py --checkpoint=adapted/checkpoint/
+--inverse_mapping_checkpoint=adapted/inverse_mapping_checkpoint/
+"""
+
+# What it is tuned to, and where the result goes
+files = "datasets/"  # folder of recordings, of one voice or one microphone
+speaker = ""  # of a data set that names its speakers, the one to take
+num_recordings = 120  # at most, chosen at random [1 to 100,000]
+output = "adapted/"  # folder for checkpoint/ and inverse_mapping_checkpoint/
+
+# Tuning
+steps = 1500  # of 16 recordings and 8 other samples each [1 to 1,000,000]
+keeping_weight = 0.5  # of what keeps other samples as they were [0 to 1000]
+seed = 0  # of the choice of recordings and their order [0 to 2,147,483,647]
+
+# Weights
+checkpoint = "checkpoint/"  # folder with the generator to begin with
+inverse_mapping_checkpoint = "inverse_mapping_checkpoint/"  # folder with the network that predicts
+classifier_checkpoint = "classifier_checkpoint/"  # folder with the classifier, for the perceptual loss
+
+from common.settings import from_shell
+
+from_shell(globals())
+
+from pathlib import Path
+
+from common.networks import open_generator, open_inverse_mapping, open_perceptual_loss
+
+import numpy as np
+from tqdm import tqdm
+
+from common.files import find_recordings, writable_folder
+from common.recovering import recovered_batches
+from common.script import ScriptError, one_line_errors
+from datasets.layouts import find_dataset
+from models.adaptation import adapt, adaptable
+from models.audio import read_clip
+from models.inverse_mapping import WEIGHTS, InverseMapping
+from models.saving import save_network
+from models.tf1_export import export_wavegan
+from models.tf1_graph import checkpoint_prefix, freeze
+from models.wavegan import load_wavegan
+
+AT_ONCE = 32  # recordings whose latent vectors are looked for side by side
+
+
+def chosen_paths():
+    """The recordings to tune to: those of a data set that are not its test part, or any in the folder."""
+    try:
+        _, folder, recordings = find_dataset(files)
+        paths = [r.path for r in recordings if r.split != "test" and speaker in ("", r.speaker)]
+    except FileNotFoundError:
+        folder, paths = files, find_recordings(files)
+    if not paths:
+        raise ScriptError(f"{folder}: no recordings of the speaker {speaker!r} there to tune to")
+    order = np.random.default_rng(seed).permutation(len(paths))
+    return [paths[i] for i in order[:num_recordings]]
+
+
+def main():
+    folder = writable_folder(output)
+    generator = open_generator(checkpoint)
+    _, variables = freeze(Path(checkpoint) / "infer.meta", checkpoint_prefix(checkpoint))
+    if not adaptable(variables):
+        raise ScriptError(f"{checkpoint}: only a WaveGAN of one second, kernel 25 and no batch normalisation is tuned")
+    mapping, _ = open_inverse_mapping(inverse_mapping_checkpoint, generator)
+    perceptual_loss, _ = open_perceptual_loss(classifier_checkpoint, generator)
+    paths = chosen_paths()
+    how = {"inverse_mapping": mapping, "perceptual_loss": perceptual_loss, "seed": seed}
+    clips, latents = [], []
+    for _, read, found, _ in recovered_batches(
+        paths, lambda path: read_clip(path, preparation=generator.preparation), AT_ONCE, generator=generator,
+        description="latent vectors", **how,
+    ):  # fmt: skip
+        clips.extend(read)
+        latents.extend(found.z)
+    with tqdm(total=steps, desc="tuning", unit="step", disable=None) as bar:
+
+        def tell(done, loss):
+            bar.update(1)
+            bar.set_postfix(loss=f"{loss:.3f}")
+
+        tuned = adapt(
+            variables, np.stack(clips), np.stack(latents), perceptual_loss=perceptual_loss,
+            keeping_weight=keeping_weight, steps=steps, seed=seed, report=tell,
+        )  # fmt: skip
+    export_wavegan(folder / "checkpoint", tuned)
+    generator.preparation.write(folder / "checkpoint" / "clip.json")
+    adapted = load_wavegan(folder / "checkpoint")
+    settings = mapping.get_config() | {"generator_sha256": adapted.sha256}
+    same = InverseMapping.from_config(settings)  # where other samples keep their sound, its predictions hold
+    same.set_weights(mapping.get_weights())
+    (folder / "inverse_mapping_checkpoint").mkdir(exist_ok=True)
+    save_network(same, folder / "inverse_mapping_checkpoint" / WEIGHTS)
+    print(f"Tuned to {len(clips)} recordings; {folder}/ has a generator and an inverse mapping for the other scripts")
+
+
+if __name__ == "__main__":
+    with one_line_errors(__file__, interrupted="stopped; nothing was written"):
+        main()
