@@ -3,8 +3,8 @@
 from common.script import ScriptError
 from models.audio import NUM_SAMPLES
 from models.classifier import PerceptualLoss, load_classifier
+from models.generator import fingerprint
 from models.inverse_mapping import load_inverse_mapping
-from models.wavegan import fingerprint
 
 
 def perceptual_loss(folder, generator, taps="blocks"):

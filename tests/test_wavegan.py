@@ -31,7 +31,7 @@ VARIANTS = {
 def test_equals_tensorflow_1(tmp_path, variant):
     z, expected = tf1_wavegan.write(tmp_path, **variant)
     graph, fast = load_wavegan(tmp_path, subpixel=False), load_wavegan(tmp_path)
-    assert type(graph) is Generator and type(fast) is SubpixelWaveGAN and fast.sha256 == graph.sha256
+    assert not isinstance(graph.function, SubpixelWaveGAN) and isinstance(fast.function, SubpixelWaveGAN) and fast.sha256 == graph.sha256
     assert (fast.latent_dim, fast.num_samples, fast.num_channels) == (z.shape[1], *expected.shape[1:])
     assert np.abs(graph(z) - expected).max() < 1e-6
     assert np.abs(fast(z) - expected).max() < 1e-5
@@ -63,15 +63,13 @@ def test_the_smoothed_jacobian_is_that_of_the_mean_over_noise(tmp_path):
     assert np.linalg.norm(smooth - sampled) < 0.6 * np.linalg.norm(plain - sampled)
 
 
-def test_a_graph_that_is_no_wavegan_runs_as_the_graph(tmp_path):
+def test_a_graph_that_is_no_wavegan_runs_as_the_graph(tmp_path, monkeypatch):
+    """What has a WaveGAN's variables but sounds different, by no more than float32 can tell, is not taken for one."""
     z, expected = tf1_wavegan.write(tmp_path, kernel=25)
-    original = SubpixelWaveGAN._run
-    try:
-        SubpixelWaveGAN._run = lambda self, z: original(self, z) * 1.001  # what is recognised by name but sounds different is not trusted
-        generator = load_wavegan(tmp_path)
-    finally:
-        SubpixelWaveGAN._run = original
-    assert type(generator) is Generator and np.abs(generator(z) - expected).max() < 1e-6
+    original = SubpixelWaveGAN.__call__
+    monkeypatch.setattr(SubpixelWaveGAN, "__call__", lambda self, z: original(self, z) * (1 + 1e-6))
+    generator = load_wavegan(tmp_path)
+    assert not isinstance(generator.function, SubpixelWaveGAN) and same(generator(z), expected)
 
 
 @pytest.mark.parametrize("lowpass", [0, 4000])
@@ -144,5 +142,5 @@ def test_variables_of_another_checkpoint_are_named(tmp_path):
     tf1_wavegan.write(tmp_path / "a", width=2)
     tf1_wavegan.write(tmp_path / "b", width=3)
     (tmp_path / "a" / "infer.meta").replace(tmp_path / "b" / "infer.meta")
-    with pytest.raises(CheckpointError, match="G/z_project/dense/(kernel|bias) has shape"):
+    with pytest.raises(CheckpointError, match="variable G/.* has shape"):
         load_wavegan(tmp_path / "b")
