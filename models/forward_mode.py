@@ -3,9 +3,10 @@
 TensorFlow's own forward mode is silently zero in some operations (batch normalisation, bilinear resizing) and knows no averaging, so here each
 operation between the latent vector and the waveform has its rule. Most are linear, and are applied to the tangents as they are to the values.
 
-A ReLU network is a plane in each of countless small cells, and its derivative holds in one cell only. For steps that cross many cells the
-derivative of the mean over z + smoothing * noise is the better guide. To first order a unit's input is then normal, with the deviation
-smoothing * |its tangents|, and the unit is on with the probability that this input is positive: that replaces on or off.
+A ReLU network is a plane in each of countless small cells, and its derivative holds in one cell only. For steps that cross many cells the best
+plane is that through the mean of the waveform over z + smoothing * noise, with the mean derivative (statistical linearisation; Stein's lemma makes
+it the least-squares fit). To first order a unit's input is then normal, with the deviation smoothing * |its tangents|: a ReLU is on with the
+probability that this input is positive, and its mean output follows in closed form; smooth functions are averaged by Gauss-Hermite quadrature.
 """
 
 import numpy as np
@@ -25,12 +26,15 @@ LINEAR = {
 }
 JOINTLY_LINEAR = ("Add", "AddV2", "Sub", "BiasAdd", "AddN", "ConcatV2", "Pack")  # in all inputs of theirs that are no axis
 BILINEAR = ("MatMul", "BatchMatMul", "BatchMatMulV2", "BatchMatMulV3", "Einsum")
+AVERAGED = ("Tanh", "Sigmoid", "Softplus", "Softsign", "Elu", "Selu", "Sin", "Cos", "Erf")  # functions of one number, defined for every number
 ELEMENTWISE = (
-    *("Tanh", "Sigmoid", "Softplus", "Softsign", "Elu", "Selu", "Exp", "Expm1", "Log", "Log1p", "Sqrt", "Rsqrt", "Square", "Sin", "Cos", "Erf"),
-    *("Reciprocal", "Inv", "Sinh", "Cosh", "Atan", "Sign", "Erfc"),
-)  # differentiated by TensorFlow, one number at a time
+    *AVERAGED,
+    *("Exp", "Expm1", "Log", "Log1p", "Sqrt", "Rsqrt", "Square", "Reciprocal", "Inv", "Sinh", "Cosh", "Atan", "Sign", "Erfc"),
+)
 SHAPES = ("Shape", "ShapeN", "Size", "Rank", "ZerosLike", "OnesLike")  # depend on how many clips there are, not on what is in them
 COMPARISONS = ("Greater", "GreaterEqual", "Less", "LessEqual")  # without a derivative, for Select
+NODES, WEIGHTS = np.polynomial.hermite_e.hermegauss(7)  # of the normal distribution
+WEIGHTS = WEIGHTS / WEIGHTS.sum()
 
 
 class ForwardMode:
@@ -81,20 +85,24 @@ class ForwardMode:
             return self._normalisation
         if op.type in ("Select", "SelectV2") and 0 not in active:
             return self._selected
-        return {**PARTIAL, **KINKED}.get(op.type) and self._partial
+        if op.type in KINKED:
+            return self._kinked
+        return self._partial if op.type in PARTIAL else None
 
     def compiled(self):
         """A tf.function of z [n, latent_dim], smoothing [n] and directions [k, latent_dim] → the output [n, …] and its derivatives [n k, …].
 
-        The derivatives are those along k directions of z, clip after clip. smoothing: the standard deviation of the latent noise over which the
-        derivative is averaged; 0 is the plain derivative.
+        The derivatives are those along k directions of z, clip after clip. smoothing: the standard deviation of the latent noise over which both,
+        the output and the derivatives, are averaged; 0 averages nothing.
         """
         specs = [tf.TensorSpec(shape, tf.float32) for shape in ([None, self.walk.input.shape[1]], [None], [None, self.walk.input.shape[1]])]
-        
+
         def run(z, smoothing, directions):
             return _Pass(self, z, smoothing, directions).result()
 
         return tf.function(run, autograph=False, input_signature=specs)
+
+    # Each rule returns the tangents of the outputs; those of nonlinear functions set the mean of the output as well.
 
     def _linear(self, op, at):
         inputs = [at.tangent_or_structure(tensor) for tensor in op.inputs]
@@ -124,20 +132,23 @@ class ForwardMode:
         return [tf.add_n(total)]
 
     def _elementwise(self, op, at):
-        x = at.values[op.inputs[0].name]
-        with tf.GradientTape() as tape:
-            tape.watch(x)
-            y = getattr(tf.raw_ops, op.type)(**parameters(op, [x]))
-        slope = tape.gradient(y, x, unconnected_gradients=tf.UnconnectedGradients.ZERO)
-        return [at.onto(at.tangents[op.inputs[0].name], slope)]
+        x, t = at.means[op.inputs[0].name], at.tangents[op.inputs[0].name]
+        y, slope = _with_slope(op, x)
+        if op.type in AVERAGED:
+            deviation = at.deviation(x, t)
+            there = [_with_slope(op, x + node * deviation) for node in NODES]  # differences, so that without noise nothing is rounded
+            y += tf.add_n([weight * (value - y) for weight, (value, _) in zip(WEIGHTS, there)])
+            slope += tf.add_n([weight * (other - slope) for weight, (_, other) in zip(WEIGHTS, there)])
+        at.means[op.outputs[0].name] = y
+        return [at.onto(t, slope)]
 
     def _normalisation(self, op, at):
-        _, scale, _, _, variance = (at.values.get(tensor.name) for tensor in op.inputs)
+        _, scale, _, _, variance = (at.means.get(tensor.name) for tensor in op.inputs)
         t = at.tangents[op.inputs[0].name]
         return [t * normalisation_factor(op, scale, variance, t.shape.rank)]
 
     def _selected(self, op, at):
-        condition = tf.cast(at.values[op.inputs[0].name], tf.float32)
+        condition = tf.cast(at.means[op.inputs[0].name], tf.float32)
         total = []
         for tensor, share in zip(op.inputs[1:], (condition, 1 - condition)):
             if tensor.name in self._active:
@@ -145,27 +156,40 @@ class ForwardMode:
         return [tf.add_n(total)]
 
     def _partial(self, op, at):
-        """By the partial derivatives of an operation of one or two numbers."""
-        values = [at.values[tensor.name] for tensor in op.inputs]
-        tangents = [at.tangents.get(tensor.name) for tensor in op.inputs]
-        rule = PARTIAL.get(op.type)
-        slopes = rule(op, *values) if rule else KINKED[op.type](op, at, values, tangents)
-        return [tf.add_n([at.onto(t, slope) for t, slope in zip(tangents, slopes) if t is not None])]
+        """By the partial derivatives of an operation of two numbers."""
+        slopes = PARTIAL[op.type](*(at.means[tensor.name] for tensor in op.inputs))
+        return [self._weighted(op, slopes, at)]
+
+    def _kinked(self, op, at):
+        values, tangents = [at.means[tensor.name] for tensor in op.inputs], [at.tangents.get(tensor.name) for tensor in op.inputs]
+        at.means[op.outputs[0].name], slopes = KINKED[op.type](op, at, values, tangents)
+        return [self._weighted(op, slopes, at)]
+
+    def _weighted(self, op, slopes, at):
+        return tf.add_n([at.onto(at.tangents[t.name], slope) for t, slope in zip(op.inputs, slopes) if t.name in at.tangents])
+
+
+def _with_slope(op, x):
+    """A function of one number at x → its values and its derivative, by TensorFlow."""
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        y = getattr(tf.raw_ops, op.type)(**parameters(op, [x]))
+    return y, tape.gradient(y, x, unconnected_gradients=tf.UnconnectedGradients.ZERO)
 
 
 class _Pass:
-    """One differentiation: the values at z [n, …], and the tangents [n k, …]."""
+    """One differentiation: the means over the noise around z [n, …], and the mean tangents [n k, …]."""
 
     def __init__(self, mode, z, smoothing, directions):
         self.mode, self.n, self.k = mode, tf.shape(z)[0], tf.shape(directions)[0]
         self.smoothing = smoothing
         name = mode.walk.input.name
-        self.values, self.tangents = {name: z}, {name: tf.tile(directions, [self.n, 1])}
+        self.means, self.tangents = {name: z}, {name: tf.tile(directions, [self.n, 1])}
         self._structure = {}  # what depends on the number of clips, for n k of them
 
     def result(self):
         for op in self.mode.walk.operations:
-            self.mode.walk.step(op, self.values)
+            self.mode.walk.step(op, self.means)  # right for linear operations; the rules of others replace it
             names = {tensor.name for tensor in op.outputs}
             if names & self.mode._active and op is not self.mode.walk.input.op:
                 for tensor, t in zip(op.outputs, self.mode._rule(op)(op, self)):
@@ -175,7 +199,7 @@ class _Pass:
                 for tensor, value in zip(op.outputs, self.apply(op, inputs)):
                     self._structure[tensor.name] = value
         output = self.mode.walk.output.name
-        return self.values[output], self.tangents[output]
+        return self.means[output], self.tangents[output]
 
     def apply(self, op, inputs):
         return self.mode.walk.apply(op, inputs)
@@ -184,14 +208,14 @@ class _Pass:
         """The value of a tensor without derivative, for n k clips."""
         if tensor.name in self.mode._valued:
             raise UnknownOperation(f"forward mode cannot pass {tensor.op.type} ({tensor.op.name}) on")
-        return self._structure.get(tensor.name, self.values.get(tensor.name))
+        return self._structure.get(tensor.name, self.means.get(tensor.name))
 
     def tangent_or_structure(self, tensor):
         return self.tangents[tensor.name] if tensor.name in self.tangents else self.structure(tensor)
 
     def repeated(self, tensor):
         """A tensor's value for n k clips."""
-        value = self.values[tensor.name]
+        value = self.means[tensor.name]
         return tf.repeat(value, self.k, axis=0) if tensor.name in self.mode._active | self.mode._valued else self.structure(tensor)
 
     def _by_clip(self, tensor, k):
@@ -205,57 +229,62 @@ class _Pass:
         product = self._by_clip(tangents, self.k) * self._by_clip(factor, 1)
         return tf.reshape(product, [-1, *product.shape[3:]])
 
-    def probability_positive(self, x, tangents):
-        """x [n m, …] and its tangents → the share of the noise for which x is positive."""
-        deviation = tf.norm(self._by_clip(tangents, self.k), axis=1)  # [n, m, …]
-        smoothing = tf.reshape(self.smoothing, [-1] + [1] * (deviation.shape.rank - 1))
-        deviation = tf.reshape(smoothing * deviation, tf.shape(x))
-        smooth = 0.5 * (1 + tf.math.erf(x / (np.sqrt(2) * deviation + 1e-20)))
-        return tf.where(deviation > 0, smooth, tf.cast(x > 0, tf.float32))
+    def deviation(self, x, tangents):
+        """Standard deviation of x [n m, …] over the noise, to first order, from its tangents."""
+        size = tf.norm(self._by_clip(tangents, self.k), axis=1)  # [n, m, …]
+        smoothing = tf.reshape(self.smoothing, [-1] + [1] * (size.shape.rank - 1))
+        return tf.reshape(smoothing * size, tf.shape(x))
+
+    def positive_part(self, x, tangents):
+        """E max(x, 0) and the probability of x > 0, for normal x of mean x [n m, …]."""
+        deviation = self.deviation(x, tangents)
+        score = x / (deviation + 1e-20)
+        probability = 0.5 * (1 + tf.math.erf(score / np.sqrt(2)))
+        mean = x * probability + deviation * tf.exp(-0.5 * score**2) / np.sqrt(2 * np.pi)
+        noisy = deviation > 0
+        return tf.where(noisy, mean, tf.nn.relu(x)), tf.where(noisy, probability, tf.cast(x > 0, tf.float32))
 
 
-def _difference(at, values, tangents):
-    """a - b and its tangents, of two operands of which one or both have tangents."""
-    a, b = tangents
+def _larger(at, values, tangents):
+    """Of two operands, one or both with tangents: E max(a - b, 0), and the probability of a > b."""
+    t = [tangent if tangent is None or sign > 0 else -tangent for tangent, sign in zip(tangents, (1, -1))]
     difference = values[0] - values[1]
-    if a is None:
-        t = -b
-    elif b is None:
-        t = a
-    else:
-        t = a - b
-    return difference, tf.broadcast_to(t, [tf.shape(t)[0], *difference.shape[1:]])
+    total = sum(tangent for tangent in t if tangent is not None)
+    return at.positive_part(difference, tf.broadcast_to(total, [tf.shape(total)[0], *difference.shape[1:]]))
 
 
 def _maximum(op, at, values, tangents):
-    first = at.probability_positive(*_difference(at, values, tangents))
-    return first, 1 - first
+    excess, first = _larger(at, values, tangents)
+    return values[1] + excess, (first, 1 - first)
 
 
 def _minimum(op, at, values, tangents):
-    first = at.probability_positive(*_difference(at, values, tangents))
-    return 1 - first, first
+    excess, first = _larger(at, values, tangents)
+    return values[0] - excess, (1 - first, first)
 
 
 def _leaky(slope):
+    """max(x, 0) - slope * max(-x, 0), as slope * x + (1 - slope) * max(x, 0)."""
+
     def rule(op, at, values, tangents):
         s = slope(op)
-        return (s + (1 - s) * at.probability_positive(values[0], tangents[0]),)
+        mean, share = at.positive_part(values[0], tangents[0])
+        return s * values[0] + (1 - s) * mean, (s + (1 - s) * share,)
 
     return rule
 
 
 def _relu6(op, at, values, tangents):
-    x, t = values[0], tangents[0]
-    return (at.probability_positive(x, t) - at.probability_positive(x - 6, t),)
+    (low, above), (high, beyond) = (at.positive_part(values[0] - edge, tangents[0]) for edge in (0.0, 6.0))
+    return low - high, (above - beyond,)
 
 
 PARTIAL = {
-    "Mul": lambda op, a, b: (b, a),
-    "RealDiv": lambda op, a, b: (1 / b, -a / b**2),
-    "Div": lambda op, a, b: (1 / b, -a / b**2),
-    "SquaredDifference": lambda op, a, b: (2 * (a - b), 2 * (b - a)),
-    "Pow": lambda op, a, b: (b * a ** (b - 1), a**b * tf.math.log(tf.maximum(a, 1e-30))),
+    "Mul": lambda a, b: (b, a),
+    "RealDiv": lambda a, b: (1 / b, -a / b**2),
+    "Div": lambda a, b: (1 / b, -a / b**2),
+    "SquaredDifference": lambda a, b: (2 * (a - b), 2 * (b - a)),
+    "Pow": lambda a, b: (b * a ** (b - 1), a**b * tf.math.log(tf.maximum(a, 1e-30))),
 }
 # Piecewise linear: the slope is averaged over the noise.
 KINKED = {

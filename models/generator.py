@@ -63,7 +63,7 @@ class Generator:
     def jacobian(self, z, smoothing):
         """z [n, latent_dim] → waveforms [n, num_samples * num_channels] and the derivative [n, latent_dim, num_samples * num_channels].
 
-        smoothing: [n], the standard deviation of the latent noise over which the derivative is averaged (models/forward_mode.py).
+        smoothing: [n], the standard deviation of the latent noise over which both are averaged (models/forward_mode.py); 0 averages nothing.
         """
         z, smoothing = tf.convert_to_tensor(z, tf.float32), tf.cast(smoothing, tf.float32)
         output, tangents = self._differentiated(z, smoothing, tf.eye(self.latent_dim))

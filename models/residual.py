@@ -56,7 +56,8 @@ class Residual:
 
     @tf.function(reduce_retracing=True)
     def _linearised(self, z, index, smoothing):
-        waveform, tangents = self.generator.jacobian(z, smoothing)  # [m, s], [m, k, s]
+        objective = self._objective(z, index)
+        waveform, tangents = self.generator.jacobian(z, smoothing)  # means over the noise, [m, s], [m, k, s]
         scale = tf.gather(self._wave_scale, index)
         residuals, jacobians = [scale * (waveform - tf.gather(self.targets, index))], [scale[:, None] * tangents]
         if self.spectral:
@@ -66,13 +67,12 @@ class Residual:
             tangent_real, tangent_imaginary = self._stft(tangents)
             residuals.append(scale * (magnitude - tf.gather(self._magnitudes, index)))
             jacobians.append((scale * slope)[:, None] * (real[:, None] * tangent_real + imaginary[:, None] * tangent_imaginary))
-        objective, gradient, normal = 0.0, 0.0, 0.0
+        gradient, normal = 0.0, 0.0
         for residual, jacobian in zip(residuals, jacobians):  # in float64: the condition of the normal equations is that of J squared
             residual, jacobian = tf.cast(residual, tf.float64), tf.cast(jacobian, tf.float64)
-            objective += 0.5 * tf.reduce_sum(residual**2, axis=1)
             gradient += tf.einsum("nks,ns->nk", jacobian, residual)
             normal += tf.matmul(jacobian, jacobian, transpose_b=True)
-        return objective, gradient, normal
+        return tf.cast(objective, tf.float64), gradient, normal
 
     def evaluate(self, z, index):
         """z [m, k] → objectives [m] of the targets `index` [m]."""
