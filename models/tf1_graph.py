@@ -35,6 +35,11 @@ def checkpoint_prefix(folder):
     return str(prefix)
 
 
+def first_line(error):
+    """The first line of what an exception says, or its name if it says nothing."""
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
 def _parsed(path, message, kind):
     """A protobuf file as `message`. Raises CheckpointError if it is none, or larger than any generator."""
     if Path(path).stat().st_size > MOST_BYTES:
@@ -85,7 +90,7 @@ def freeze(meta_path, prefix, output="G_z"):
         reader = tf.train.load_checkpoint(prefix)
         held = reader.get_variable_to_shape_map()
     except DAMAGE as error:
-        raise CheckpointError(f"{prefix}: not a readable checkpoint ({_first_line(error)})") from error
+        raise CheckpointError(f"{prefix}: not a readable checkpoint ({first_line(error)})") from error
     variables, total = {}, 0
     for node in graph.node:
         if node.op in VARIABLE_OPS:
@@ -101,10 +106,6 @@ def freeze(meta_path, prefix, output="G_z"):
             node.input[:] = [source]
             node.attr["T"].type = dtype
     return graph, variables
-
-
-def _first_line(error):
-    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def read_graph_def(path):
@@ -159,7 +160,7 @@ def as_function(graph, source):
     except CheckpointError:
         raise
     except DAMAGE as error:
-        raise CheckpointError(f"{source}: damaged, its graph cannot be built ({_first_line(error)})") from error
+        raise CheckpointError(f"{source}: damaged, its graph cannot be built ({first_line(error)})") from error
 
 
 @tf.RegisterGradient("ResizeNearestNeighborGrad")

@@ -16,7 +16,7 @@ from models.generator import Generator, fingerprint
 from models.graph_walk import GraphWalk
 from models.keras_generator import load_keras
 from models.subpixel import blocked_conv, blocked_kernel, nearest_kernel, subpixel_conv, transposed_kernel
-from models.tf1_graph import as_function, checkpoint_prefix, freeze, read_graph_def
+from models.tf1_graph import DAMAGE, as_function, checkpoint_prefix, first_line, freeze, read_graph_def
 
 BATCH_NORM_EPSILON = 1e-3  # WaveGAN's tf.layers.batch_normalization
 FILTER_BLOCK = 64  # samples at once in the post-processing filter
@@ -136,6 +136,8 @@ def load_wavegan(folder, *, subpixel=True):
         return _load_graph(path, checkpoint_prefix(folder) if metas else None, subpixel, preparation)
     except CheckpointError as error:
         raise CheckpointError(str(error) if str(folder) in str(error) else f"{path}: {error}") from error
+    except DAMAGE as error:
+        raise CheckpointError(f"{path}: damaged, what it describes cannot be run ({first_line(error)})") from error
 
 
 def _load_graph(path, prefix, subpixel, preparation):
