@@ -26,7 +26,7 @@ from tqdm import tqdm
 from common.files import read_array, writable_folder, write_clip
 from common.script import ScriptError, one_line_errors
 from models.generator import BATCH, random_latent
-from models.layer_space import generate_from_layer, has_first_layer
+from models.layer_space import generate_from_layer
 
 LAYER = ".layer.npy"  # ending of saved first-layer outputs
 
@@ -43,7 +43,7 @@ def saved_files():
 def sound_saved(generator, folder):
     """Writes {name}.wav, or {name}_layer.wav, of each saved array → how many."""
     paths = saved_files()
-    if any(path.name.endswith(LAYER) for path in paths) and not has_first_layer(generator):
+    if any(path.name.endswith(LAYER) for path in paths) and not generator.has_first_layer:
         raise ScriptError(f"{checkpoint}: {generator.description} cannot be run from its first layer's output")
     for path in tqdm(paths, unit="wave", disable=None):
         if path.name.endswith(LAYER):

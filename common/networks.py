@@ -45,9 +45,10 @@ _import_quietly()
 from models.audio import NUM_SAMPLES
 from models.classifier import PerceptualLoss, load_classifier
 from models.errors import CheckpointError
+from models.generator import fingerprint
 from models.inverse_mapping import load_inverse_mapping
 from models.judge import load_judge
-from models.wavegan import fingerprint, load_wavegan
+from models.wavegan import load_wavegan
 
 
 def open_generator(folder):

@@ -1,7 +1,8 @@
 """Finds labelled recordings in the three layouts that people have, and says which split each belongs to.
 
 - SC09:            {train,valid,test}/{Zero…Nine}_{…}.wav
-- Speech Commands: one folder a word (zero/ … nine/ are taken), validation_list.txt and testing_list.txt
+- Speech Commands: one folder a word (zero/ … nine/ are taken), validation_list.txt and testing_list.txt beside
+                   them, or, as Kaggle packs it, beside the folder audio/ that they are in
 - FSDD:            {digit}_{speaker}_{take}.wav, takes 0–4 test, from 5 on train; every ninth training take is the validation part
 """
 
@@ -43,10 +44,11 @@ def _sc09(folder):
 
 
 def _speech_commands(folder):
+    lists = folder.parent if folder.name == "audio" else folder
     listed = {}
     for name, split in (("validation_list.txt", "valid"), ("testing_list.txt", "test")):
-        if (folder / name).exists():
-            listed.update(dict.fromkeys((folder / name).read_text().split(), split))
+        if (lists / name).exists():
+            listed.update(dict.fromkeys((lists / name).read_text().split(), split))
     for digit, word in enumerate(DIGITS):
         for path in sorted((folder / word).glob("*.wav")):
             yield Recording(path, digit, path.stem.partition("_")[0], listed.get(f"{word}/{path.name}", "train"))

@@ -106,7 +106,7 @@ def _audible_middle(samples):
 
 
 def _decode(path, seconds):
-    """The first `seconds` of a recording → samples float32 [n, channels], rate, whether it is float, warnings."""
+    """The first `seconds` of a recording → samples float32 [n, channels], rate, warnings."""
     warnings = []
     if path.stat().st_size == 0:
         raise AudioError(f"{path}: the file is empty")
@@ -128,7 +128,7 @@ def _decode(path, seconds):
         warnings.append(f"{duration:.1f} s long, the first {seconds:.3g} s are used")
     if subtype == "PCM_16":
         samples *= np.float32(32768 / 32767)  # the published scale of 16-bit samples
-    return samples, rate, subtype in ("FLOAT", "DOUBLE"), warnings
+    return samples, rate, warnings
 
 
 def _is_cut(path):
@@ -145,28 +145,40 @@ def _is_cut(path):
     return False
 
 
-def prepare(path, *, num_samples=NUM_SAMPLES, num_channels=1, preparation=PUBLISHED):
+def is_prepared(path):
+    """True if a recording is a clip already, level and position too: a generator made it, and its latent vector lies beside it as {name}.npy."""
+    beside = Path(path).with_suffix(".npy")
+    if not beside.is_file():
+        return False
+    try:
+        found = np.load(beside, mmap_mode="r", allow_pickle=False)  # reads no more than the header
+    except (OSError, ValueError, EOFError):
+        return False
+    return isinstance(found, np.ndarray) and found.dtype.kind == "f" and max(found.shape, default=0) == found.size
+
+
+def prepare(path, *, num_samples=NUM_SAMPLES, num_channels=1, preparation=PUBLISHED, prepared=None):
     """Reads a recording and prepares it as the generator's training clips were.
 
     Any format that soundfile reads, any rate; only the first `num_samples` / 16,384 seconds are ever read. As published: 16-bit samples
-    times 1/32767, times 1.414, resampled to 16,384 Hz, cut or zero-padded at the end. A float recording that is already at 16,384 Hz is
-    taken as it is, level and position too: that is how generated clips come back. With several channels the recording is mixed down, or
+    times 1/32767, times 1.414, resampled to 16,384 Hz, cut or zero-padded at the end. With several channels the recording is mixed down, or
     repeated, to `num_channels`.
+    prepared: True takes a clip as it is, resampled, cut and padded only, for what a generator made; by default that is so where `is_prepared`.
 
     Returns a Clip. Raises AudioError, one line with file and cause, for what cannot be read.
     """
     path = Path(path)
-    samples, rate, is_float, warnings = _decode(path, num_samples / SAMPLE_RATE)
+    samples, rate, warnings = _decode(path, num_samples / SAMPLE_RATE)
     if num_channels == 1 or samples.shape[1] == 1:
         samples = samples.mean(axis=1, keepdims=True)
         samples = np.repeat(samples, num_channels, axis=1)
     elif samples.shape[1] != num_channels:
         raise AudioError(f"{path}: {samples.shape[1]} channels where the generator has {num_channels}")
-    as_it_is = is_float and rate == SAMPLE_RATE
-    if not as_it_is:
+    prepared = is_prepared(path) if prepared is None else prepared
+    if not prepared:
         samples = samples * np.float32(PUBLISHED_GAIN)
-        if rate != SAMPLE_RATE:
-            samples = librosa.resample(samples, orig_sr=rate, target_sr=SAMPLE_RATE, axis=0)
+    if rate != SAMPLE_RATE:
+        samples = librosa.resample(samples, orig_sr=rate, target_sr=SAMPLE_RATE, axis=0)
     if len(samples) < 0.02 * SAMPLE_RATE:
         warnings.append(f"only {1000 * len(samples) / SAMPLE_RATE:.0f} ms long")
     clip = np.zeros((num_samples, num_channels), np.float32)  # [num_samples, channels]
@@ -174,7 +186,7 @@ def prepare(path, *, num_samples=NUM_SAMPLES, num_channels=1, preparation=PUBLIS
     gain, offset, peak = 1.0, 0, float(np.abs(clip).max())
     if peak == 0:
         warnings.append("silence")
-    elif not as_it_is:
+    elif not prepared:
         if preparation.position == "center":
             length = min(len(samples), num_samples)
             offset = num_samples // 2 - int(_audible_middle(clip[:length]))
@@ -185,9 +197,9 @@ def prepare(path, *, num_samples=NUM_SAMPLES, num_channels=1, preparation=PUBLIS
     return Clip(clip[:, 0] if num_channels == 1 else clip, gain, offset, tuple(warnings))
 
 
-def read_clip(path, *, num_samples=NUM_SAMPLES, num_channels=1, preparation=PUBLISHED):
+def read_clip(path, *, num_samples=NUM_SAMPLES, num_channels=1, preparation=PUBLISHED, prepared=None):
     """Reads a recording → float32 [num_samples] ([num_samples, num_channels] for several channels); see `prepare`."""
-    return prepare(path, num_samples=num_samples, num_channels=num_channels, preparation=preparation).samples
+    return prepare(path, num_samples=num_samples, num_channels=num_channels, preparation=preparation, prepared=prepared).samples
 
 
 def write_wav(file, samples):

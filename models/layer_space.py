@@ -30,11 +30,6 @@ class LayerRecovery:
     objective: np.ndarray
 
 
-def has_first_layer(generator):
-    """True if the generator can be run from its first layer's output: any WaveGAN that is recognised."""
-    return hasattr(generator, "from_first_layer")
-
-
 def generate_from_layer(generator, layer):
     """Waveforms [n, num_samples, num_channels] of inputs of the second layer [n, 16, 16 d], in batches."""
     layer = np.asarray(layer, np.float32)
@@ -55,7 +50,7 @@ def _compiled(generator, perceptual_loss, spectral_weight):
 
 def recover_layer(
     targets,  # waveforms [n, num_samples] or [n, num_samples, num_channels]
-    generator,  # models.wavegan.SubpixelWaveGAN
+    generator,  # models.generator.Generator of a recognised WaveGAN
     z,  # latent vectors [n, latent_dim] to begin from, as models.recovery.recover found them
     *,
     perceptual_loss=None,  # models.classifier.PerceptualLoss
@@ -68,7 +63,7 @@ def recover_layer(
     The objective of the answer is never above that of z. Raises ValueError for a generator that cannot be run from
     there.
     """
-    if not has_first_layer(generator):
+    if not generator.has_first_layer:
         raise ValueError(f"{generator.description}: it cannot be run from its first layer's output")
     targets = np.asarray(targets, np.float32).reshape(len(targets), -1, generator.num_channels)
     objective, descent, scale = _compiled(generator, perceptual_loss, spectral_weight)

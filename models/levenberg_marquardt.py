@@ -16,7 +16,7 @@ import numpy as np
 DAMPINGS = np.float64(10.0) ** np.arange(-3, 3)  # tried around the current damping, as factors
 SMALLEST_DAMPING, LARGEST_DAMPING = 1e-12, 1e6  # relative to the largest eigenvalue of the normal equations
 WIDEST = 0.5  # standard deviation of the noise to begin with; that of the whole box is 0.58
-FACTOR = 2.0  # noise relative to the expected error of z
+FACTOR = 1.0  # noise relative to the expected error of z, at most
 NARROW = 0.05  # a factor below which the noise no longer matters
 FAST, SLOW = 0.2, 0.02  # share of the objective gained in an iteration, above and below which the noise is widened and narrowed
 

@@ -40,7 +40,7 @@ def nearest_kernel(kernel, stride):
     neighbour = position // stride  # low-rate
     before, after = -neighbour.min(), neighbour.max()
     choice = neighbour[None] == np.arange(-before, after + 1)[:, None, None]  # [taps, kernel, stride]
-    phases = ops.einsum("tkp,kio->tipo", ops.convert_to_tensor(choice.astype(np.float32)), kernel)
+    phases = ops.einsum("tkp,kio->tipo", ops.cast(choice, kernel.dtype), kernel)
     return ops.reshape(phases, (before + after + 1, channels, stride * filters)), (before, after)
 
 
@@ -110,7 +110,7 @@ def blocked_kernel(kernel, block):
     size, channels, filters = kernel.shape
     tap = np.arange(size) - (size - 1) // 2  # which input, relative to the output
     before, after = -((tap.min()) // block), (block - 1 + tap.max()) // block
-    blocked = np.zeros((before + after + 1, block, channels, block, filters), np.float32)
+    blocked = np.zeros((before + after + 1, block, channels, block, filters), kernel.dtype)
     for out in range(block):
         source = out + tap
         blocked[source // block + before, source % block, :, out] = kernel

@@ -5,7 +5,7 @@ import pytest
 import soundfile
 import tensorflow as tf
 
-from models.audio import NUM_SAMPLES, SAMPLE_RATE, AudioError, Preparation, prepare, read_clip, spectrogram, write_wav
+from models.audio import NUM_SAMPLES, SAMPLE_RATE, AudioError, Preparation, is_prepared, prepare, read_clip, spectrogram, write_wav
 
 TONE = np.sin(2 * np.pi * 440 * np.arange(8000) / 8000) * np.hanning(8000) * 0.5  # one second at 8 kHz
 
@@ -34,15 +34,36 @@ def test_sixteen_bits_are_scaled_as_published(tmp_path):
 def test_stereo_is_mixed_down_or_kept(tmp_path):
     stereo = np.stack([TONE, -0.5 * TONE], axis=1)
     soundfile.write(tmp_path / "a.wav", stereo, SAMPLE_RATE, subtype="FLOAT")
-    assert np.allclose(read_clip(tmp_path / "a.wav")[:8000], 0.25 * TONE, atol=1e-6)
-    two = read_clip(tmp_path / "a.wav", num_channels=2, num_samples=32768)
+    assert np.allclose(read_clip(tmp_path / "a.wav", prepared=True)[:8000], 0.25 * TONE, atol=1e-6)
+    two = read_clip(tmp_path / "a.wav", num_channels=2, num_samples=32768, prepared=True)
     assert two.shape == (32768, 2) and np.allclose(two[:8000], stereo, atol=1e-6)
 
 
 def test_written_clips_come_back_to_the_bit(tmp_path):
-    samples = np.random.default_rng(0).normal(0, 0.4, NUM_SAMPLES).astype(np.float32)
+    """A clip is one by what is known of it: its latent vector beside it, or the caller's word; not by the format of its samples."""
+    samples, preparation = np.random.default_rng(0).normal(0, 0.4, NUM_SAMPLES).astype(np.float32), Preparation(0.9, "center")
     write_wav(tmp_path / "a.wav", samples)
-    assert (read_clip(tmp_path / "a.wav", preparation=Preparation(0.9, "center")) == samples).all()
+    assert (read_clip(tmp_path / "a.wav", preparation=preparation, prepared=True) == samples).all()
+    assert np.abs(read_clip(tmp_path / "a.wav", preparation=preparation)).max() == pytest.approx(0.9)
+    for content in (b"", b"no array"):
+        (tmp_path / "a.npy").write_bytes(content)
+        assert not is_prepared(tmp_path / "a.wav")
+    np.save(tmp_path / "a.npy", np.zeros((3, 5), np.float32))
+    assert not is_prepared(tmp_path / "a.wav")
+    np.save(tmp_path / "a.npy", np.zeros(100, np.float32))
+    assert (read_clip(tmp_path / "a.wav", preparation=preparation) == samples).all()
+    assert np.abs(read_clip(tmp_path / "a.wav", preparation=preparation, prepared=False)).max() == pytest.approx(0.9)
+
+
+def test_a_quiet_recording_is_the_same_clip_in_every_format(tmp_path):
+    """At 16,384 Hz too, float samples are a recording like any other; what separates them is the rounding to 16 bits, scaled up with the level."""
+    quiet, clips = 0.05 * TONE, []
+    for subtype in ("FLOAT", "DOUBLE", "PCM_16", "PCM_24"):
+        soundfile.write(tmp_path / "a.wav", quiet, SAMPLE_RATE, subtype=subtype)
+        clips.append(prepare(tmp_path / "a.wav", preparation=Preparation(0.9, "center")))
+    rounding = 0.9 / np.abs(quiet).max() / 32768
+    assert all(np.abs(clip.samples - clips[0].samples).max() <= 2 * rounding for clip in clips)
+    assert all(clip.gain > 10 for clip in clips)
 
 
 @pytest.mark.parametrize("gain, before", [(1.0, 0), (0.02, 3000), (0.3, 6000)])

@@ -39,6 +39,16 @@ def test_speech_commands_honours_its_lists_and_takes_digits_only(tmp_path):
     ]
 
 
+def test_speech_commands_as_kaggle_packs_it_has_its_lists_beside_the_audio_folder(tmp_path):
+    touch(tmp_path, "train/audio/seven/a_nohash_0.wav", "train/audio/seven/b_nohash_0.wav", "train/audio/two/b_nohash_1.wav")
+    (tmp_path / "train" / "validation_list.txt").write_text("seven/b_nohash_0.wav\n")
+    (tmp_path / "train" / "testing_list.txt").write_text("two/b_nohash_1.wav\n")
+    for folder in (tmp_path, tmp_path / "train", tmp_path / "train" / "audio"):
+        layout, found, recordings = find_dataset(folder)
+        assert (layout, found) == ("Speech Commands", tmp_path / "train" / "audio")
+        assert [r.split for r in recordings] == ["test", "train", "valid"]
+
+
 def test_fsdd_keeps_takes_0_to_4_for_testing(tmp_path):
     touch(tmp_path, *(f"free-spoken-digit-dataset/recordings/3_theo_{take}.wav" for take in range(50)))
     layout, _, recordings = find_dataset(tmp_path)  # two levels down, as the archive unpacks

@@ -7,8 +7,9 @@ import tensorflow as tf
 import tf1_wavegan
 
 from models.errors import CheckpointError
-from models.generator import Generator
+from models.graph_walk import GraphWalk
 from models.tf1_export import export_wavegan
+from models.tf1_graph import as_function, checkpoint_prefix, freeze
 from models.wavegan import SubpixelWaveGAN, load_wavegan
 from models.wavegan_training import WaveGANTraining
 
@@ -27,14 +28,25 @@ VARIANTS = {
 }
 
 
+def rounding(folder, z, session):
+    """How far two float32 evaluations of a WaveGAN may be apart: 16 times what separates the session's, in the same run, from float64.
+
+    Both carry the roundings of the same sums in another order. Summed one by one, n terms err by about sqrt(n) roundings, in blocks by far fewer;
+    here n is 800 at most and 16 covers any two orders, where a wrong tap or a wrong filter is off by thousands of times as much.
+    """
+    meta = next(folder.glob("**/infer.meta"))
+    exact = GraphWalk(as_function(freeze(meta, checkpoint_prefix(folder))[0], meta)).compiled(tf.float64)(z)
+    return 16 * np.abs(session - exact).max()
+
+
 @pytest.mark.parametrize("variant", VARIANTS.values(), ids=VARIANTS)
 def test_equals_tensorflow_1(tmp_path, variant):
     z, expected = tf1_wavegan.write(tmp_path, **variant)
     graph, fast = load_wavegan(tmp_path, subpixel=False), load_wavegan(tmp_path)
-    assert type(graph) is Generator and type(fast) is SubpixelWaveGAN and fast.sha256 == graph.sha256
+    assert not isinstance(graph.function, SubpixelWaveGAN) and isinstance(fast.function, SubpixelWaveGAN) and fast.sha256 == graph.sha256
     assert (fast.latent_dim, fast.num_samples, fast.num_channels) == (z.shape[1], *expected.shape[1:])
-    assert np.abs(graph(z) - expected).max() < 1e-6
-    assert np.abs(fast(z) - expected).max() < 1e-5
+    allowed = rounding(tmp_path, z, expected)
+    assert np.abs(graph(z) - expected).max() < allowed and np.abs(fast(z) - expected).max() < allowed
 
 
 @pytest.mark.parametrize("variant", [{}, {"batch_norm": True, "upsample": "nn", "width": 1}, {"filter_taps": 512, "latent_dim": 7}])
@@ -63,15 +75,13 @@ def test_the_smoothed_jacobian_is_that_of_the_mean_over_noise(tmp_path):
     assert np.linalg.norm(smooth - sampled) < 0.6 * np.linalg.norm(plain - sampled)
 
 
-def test_a_graph_that_is_no_wavegan_runs_as_the_graph(tmp_path):
+def test_a_graph_that_is_no_wavegan_runs_as_the_graph(tmp_path, monkeypatch):
+    """What has a WaveGAN's variables but sounds different, by no more than float32 can tell, is not taken for one."""
     z, expected = tf1_wavegan.write(tmp_path, kernel=25)
-    original = SubpixelWaveGAN._run
-    try:
-        SubpixelWaveGAN._run = lambda self, z: original(self, z) * 1.001  # what is recognised by name but sounds different is not trusted
-        generator = load_wavegan(tmp_path)
-    finally:
-        SubpixelWaveGAN._run = original
-    assert type(generator) is Generator and np.abs(generator(z) - expected).max() < 1e-6
+    original = SubpixelWaveGAN.__call__
+    monkeypatch.setattr(SubpixelWaveGAN, "__call__", lambda self, z: original(self, z) * (1 + 1e-6))
+    generator = load_wavegan(tmp_path)
+    assert not isinstance(generator.function, SubpixelWaveGAN) and np.abs(generator(z) - expected).max() < rounding(tmp_path, z, expected)
 
 
 @pytest.mark.parametrize("lowpass", [0, 4000])
@@ -144,5 +154,5 @@ def test_variables_of_another_checkpoint_are_named(tmp_path):
     tf1_wavegan.write(tmp_path / "a", width=2)
     tf1_wavegan.write(tmp_path / "b", width=3)
     (tmp_path / "a" / "infer.meta").replace(tmp_path / "b" / "infer.meta")
-    with pytest.raises(CheckpointError, match="G/z_project/dense/(kernel|bias) has shape"):
+    with pytest.raises(CheckpointError, match="variable G/.* has shape"):
         load_wavegan(tmp_path / "b")
