@@ -1,24 +1,25 @@
 """Trains a WaveGAN on a folder of recordings: datasets/ → checkpoint/ in WaveGAN's own format, logs/.
 
-Killed at any time and started again, it goes on after the last whole epoch, which is a minute or two. Of a data set with splits (SC09, Speech
-Commands, FSDD) only the training and validation parts are used; of any other folder, every recording in it.
+Killed at any time and started again, it goes on after the last whole epoch. Without that epoch's full state (it is large, and stays on one machine) it
+goes on from the compact one beside the generator, progress.npz, with curve.csv, the losses and figures of all epochs so far. Of a data set with splits
+(SC09, Speech Commands, FSDD) only the training and validation parts are used; of any other folder, every recording in it.
 """
 
 datasets = "datasets/"  # folder of recordings
-checkpoint = "checkpoint/"  # folder for infer.meta, model.ckpt.* and clip.json, and training/, the run's own state
+checkpoint = "checkpoint/"  # folder for infer.meta, model.ckpt.*, clip.json, progress.npz, curve.csv, and training/, the run's full state
 logs = "logs/wavegan/"  # folder for TensorBoard: losses, sounds, spectrograms
-width = 16  # d: the last but one layer has d channels, the first 16 d; the published model has 64
-epochs = 200  # at most
-steps = 100  # an epoch, after each of which state and generator are written
+width = 24  # d: the last but one layer has d channels, the first 16 d; the published model has 64
+epochs = 500  # at most
+steps = 200  # an epoch, after each of which state and generator are written
 batch_size = 16  # clips a step, even; half of the samples are decoded from recordings, half from the prior
-generator_rate = 0.0003  # learning rate of generator and encoder
-discriminator_rate = 0.00015  # learning rate of the discriminators
+generator_rate = 0.0003  # learning rate of generator and encoder at the beginning
+discriminator_rate = 0.00015  # learning rate of the discriminators at the beginning
+half_life = 40000  # steps in which both learning rates halve; 0: they stay
 peak = 0.9  # level of every clip, its largest absolute sample
 shift = 800  # largest random displacement of a clip from the middle of the second, samples
 lowpass = 0.0  # Hz, cut-off of a filter behind the generator, for recordings of a lower rate: 4000 for those of 8 kHz; 0: none
-judged_every = 5  # epochs between two looks at the inception score of 1,000 samples, for TensorBoard; 0: none
+judged_every = 5  # epochs between two looks at the inception score and harmonicity of 1,000 samples; 0: none
 classifier_checkpoint = "classifier_checkpoint/"  # folder with the classifier that judges them; it has no part in the training
-warm_start = False  # begin a new run from the generator in checkpoint/ and its companions.npz instead of from random weights
 seed = 0  # of the order of the clips and their displacement
 
 from common.settings import from_shell
@@ -27,6 +28,8 @@ settings = from_shell(globals())
 
 import common.startup  # noqa: F401
 
+import csv
+import time
 from pathlib import Path
 
 import keras
@@ -38,52 +41,79 @@ from common.files import written_whole
 from common.recordings import find_recordings, writable_folder
 from common.script import ScriptError, one_line_errors
 from common.tensorboard import log_sounds
-from common.training import backup, make_room
+from common.training import STATE, backup, epochs_done, make_room
 from datasets.layouts import Recording, find_dataset
 from datasets.pipeline import decoded, displaced_batches
 from models.audio import Preparation
 from models.classifier import load_classifier
-from models.metrics import inception_score
+from models.metrics import harmonicity, inception_score
 from models.recovery import generate, random_latent
 from models.tf1_export import EXPORTED, export_wavegan
-from models.tf1_graph import checkpoint_prefix, freeze
-from models.wavegan_training import UNLABELLED, WaveGANTraining
+from models.wavegan_losses import UNLABELLED
+from models.wavegan_state import packed, unpack
+from models.wavegan_training import WaveGANTraining
 
-COMPANIONS = "companions.npz"  # encoder and discriminators
+PROGRESS, CURVE = "progress.npz", "curve.csv"
+FULL_STATE = "latest.weights.h5"  # Keras's name
+JUDGED = ("inception_score", "harmonicity", "least_digit")
+
+
+class Rates(keras.callbacks.Callback):
+    """Before each epoch: the learning rates of its step."""
+
+    def on_epoch_begin(self, epoch, logs=None):
+        factor = 0.5 ** (int(self.model.step) / half_life) if half_life else 1.0
+        self.model.optimizer.learning_rate.assign(factor * generator_rate)
+        self.model.discriminator_optimizer.learning_rate.assign(factor * discriminator_rate)
 
 
 class Export(keras.callbacks.Callback):
-    """After each epoch: the averaged generator as a WaveGAN checkpoint, and samples of it for TensorBoard."""
+    """After each epoch: the averaged generator as a WaveGAN checkpoint, the compact state, a row of the curve; sounds for TensorBoard."""
 
-    def __init__(self, preparation, samples=16):
+    def __init__(self, preparation, rows, classifier=None, samples=16, judged=1000):
         super().__init__()
-        self.preparation, self.samples = preparation, samples
+        self.preparation, self.rows, self.classifier, self.samples, self.judged = preparation, rows, classifier, samples, judged
         self.writer = tf.summary.create_file_writer(str(Path(logs) / "samples"))
+        self.hours = float(rows[-1]["hours"]) if rows else 0.0
+        self.start = time.monotonic()
+
+    def figures(self):
+        """What the classifier and the autocorrelation say of samples, {name: value}."""
+        samples = generate(self.model, random_latent(self.model, self.judged, seed))[..., 0]
+        probabilities = self.classifier.predict(samples, 64, verbose=0)
+        shares = np.bincount(probabilities.argmax(axis=1), minlength=10) / len(samples)
+        return dict(zip(JUDGED, (inception_score(probabilities)[0], float(np.median(harmonicity(samples))), shares.min())))
 
     def on_epoch_end(self, epoch, logs=None):
-        model = self.model
-        make_room(checkpoint, (*EXPORTED, "clip.json", COMPANIONS))
+        model, step = self.model, int(self.model.step)
+        state = packed(model)
+        figures = self.figures() if self.classifier and (epoch + 1) % judged_every == 0 else {}
+        make_room(checkpoint, (*EXPORTED, "clip.json", PROGRESS, CURVE))
         self.preparation.write(Path(checkpoint) / "clip.json")
-        export_wavegan(checkpoint, model.exported(), int(model.step))
-        with written_whole(Path(checkpoint) / COMPANIONS) as file:
-            np.savez(file, **model.companions())
-        log_sounds(self.writer, "samples", np.asarray(model(random_latent(model, self.samples, seed)))[..., 0], int(model.step))
+        export_wavegan(checkpoint, model.exported(), step)
+        hours = self.hours + (time.monotonic() - self.start) / 3600
+        values = {"step": step, "hours": hours, **dict.fromkeys(JUDGED, ""), **figures, **logs}
+        self.rows.append({name: f"{value:.6g}" if isinstance(value, float) else value for name, value in values.items()})
+        with written_whole(Path(checkpoint) / CURVE, "w") as file:
+            table = csv.DictWriter(file, self.rows[0])
+            table.writeheader()
+            table.writerows(self.rows)
+        with written_whole(Path(checkpoint) / PROGRESS) as file:
+            np.savez_compressed(file, **state)
+        with self.writer.as_default(step=step):
+            for name, value in figures.items():
+                tf.summary.scalar(name, value)
+        if figures:
+            log_sounds(self.writer, "samples", np.asarray(model(random_latent(model, self.samples, seed)))[..., 0], step)
 
 
-class Judged(keras.callbacks.Callback):
-    """Every few epochs the inception score of samples, for TensorBoard."""
-
-    def __init__(self, classifier, writer, samples=1000):
-        super().__init__()
-        self.classifier, self.writer, self.samples = classifier, writer, samples
-
-    def on_epoch_end(self, epoch, logs=None):
-        if (epoch + 1) % judged_every:
-            return
-        z = random_latent(self.model, self.samples, seed)
-        mean, _ = inception_score(self.classifier.predict(generate(self.model, z)[..., 0], 64, verbose=0))
-        with self.writer.as_default(step=int(self.model.step)):
-            tf.summary.scalar("inception_score", mean)
+def read_curve(step):
+    """The rows of the curve up to a step."""
+    path = Path(checkpoint) / CURVE
+    if not step or not path.exists():
+        return []
+    with open(path, newline="") as file:
+        return [row for row in csv.DictReader(file) if int(row["step"]) <= step]
 
 
 def read_recordings(preparation):
@@ -118,25 +148,35 @@ def main():
     model.compile(generator_rate, discriminator_rate)
     model.build((None, model.latent_dim))
     state = backup(checkpoint)
-    if warm_start and not (Path(state.backup_dir) / "latest.weights.h5").exists():
-        _, variables = freeze(Path(checkpoint) / "infer.meta", prefix := checkpoint_prefix(checkpoint))
-        model.go_on_from(variables, np.load(Path(checkpoint) / COMPANIONS), tf.train.load_variable(prefix, "global_step"))
-        print(f"Going on from the generator in {checkpoint}, {int(model.step)} steps old")
-    callbacks = [state, export := Export(preparation), keras.callbacks.TensorBoard(logs, write_graph=False)]
-    if judged_every:
-        try:
-            callbacks.append(Judged(load_classifier(classifier_checkpoint), export.writer))
-        except FileNotFoundError as error:
-            print(f"Samples are not judged: {error}")
+    first = epochs_done(checkpoint)
+    progress = Path(checkpoint) / PROGRESS
+    if not (Path(state.backup_dir) / FULL_STATE).exists() and progress.exists():
+        unpack(model, np.load(progress))
+        first = int(model.step) // steps
+        (Path(checkpoint) / STATE / "exported").touch()  # the generator there is this run's own
+        print(f"Going on from {progress}, {int(model.step)} steps old")
+    try:
+        classifier = load_classifier(classifier_checkpoint) if judged_every else None
+    except FileNotFoundError as error:
+        classifier = None
+        print(f"Samples are not judged: {error}")
+    export = Export(preparation, read_curve(first * steps), classifier)
     print(f"Training state is kept in {state.backup_dir}/; losses and sounds: tensorboard --logdir {logs}")
-    model.fit(
-        displaced_batches(clips, count, batch_size, shift, seed),
-        steps_per_epoch=steps,
-        epochs=epochs,
-        shuffle=False,  # the batches are shuffled already
-        callbacks=callbacks,
-    )
-    print(f"{int(model.step)} steps done; the generator is in {checkpoint}/. More: a larger --epochs. Listen: python generate.py")
+    try:
+        model.fit(
+            displaced_batches(clips, count, batch_size, shift, seed + first),
+            initial_epoch=first,
+            steps_per_epoch=steps,
+            epochs=epochs,
+            shuffle=False,  # the batches are shuffled already
+            callbacks=[Rates(), export, state, keras.callbacks.TensorBoard(logs, write_graph=False)],
+            verbose=2,
+        )
+    except tf.errors.InvalidArgumentError as error:
+        if "Tensor had" not in str(error):
+            raise
+        raise ScriptError(f"the losses are no longer finite, after step {int(model.step)}; {checkpoint} holds the epoch before") from error
+    print(f"{int(model.step)} steps done; the generator is in {checkpoint}. More: a larger --epochs. Listen: python generate.py")
 
 
 if __name__ == "__main__":

@@ -40,8 +40,9 @@ def nearest_kernel(kernel, stride):
     neighbour = position // stride  # low-rate
     before, after = -neighbour.min(), neighbour.max()
     choice = neighbour[None] == np.arange(-before, after + 1)[:, None, None]  # [taps, kernel, stride]
-    phases = ops.einsum("tkp,kio->tipo", ops.convert_to_tensor(choice.astype(np.float32)), kernel)
-    return ops.reshape(phases, (before + after + 1, channels, stride * filters)), (before, after)
+    choice = ops.convert_to_tensor(choice.transpose(0, 2, 1).reshape(-1, size).astype(np.float32))  # [taps * stride, kernel]
+    phases = ops.reshape(choice @ ops.reshape(kernel, (size, -1)), (-1, stride, channels, filters))
+    return ops.reshape(ops.transpose(phases, (0, 2, 1, 3)), (before + after + 1, channels, stride * filters)), (before, after)
 
 
 def subpixel_conv(x, kernel, padding, stride):
@@ -92,6 +93,17 @@ class SubpixelConv1DTranspose(_Strided):
 
 
 @keras.saving.register_keras_serializable("latent_vector_recovery")
+class NearestConv1D(_Strided):
+    """WaveGAN's nearest-neighbour upsampling and convolution: [n, length, in] → [n, stride * length, filters]; kernel [kernel_size, in, filters]."""
+
+    def kernel_shape(self, channels):
+        return (self.kernel_size, channels, self.filters)
+
+    def call(self, x):
+        return subpixel_conv(x, *nearest_kernel(self.kernel, self.stride), self.stride) + self.bias
+
+
+@keras.saving.register_keras_serializable("latent_vector_recovery")
 class StridedConv1D(_Strided):
     """WaveGAN's strided convolution: [n, length, in] → [n, length / stride, filters]; kernel [kernel_size, in, filters]."""
 
@@ -117,8 +129,18 @@ def blocked_kernel(kernel, block):
     return ops.convert_to_tensor(blocked.reshape(len(blocked), block * channels, block * filters)), (int(before), int(after))
 
 
+def decimating_kernel(kernel, block, factor):
+    """As `blocked_kernel`, for every `factor`-th sample of the convolution only: a kernel [neighbours, block * channels, block / factor * filters]."""
+    blocked, padding = blocked_kernel(kernel, block)
+    phases = ops.reshape(blocked, (*blocked.shape[:2], block, kernel.shape[2]))[:, :, ::factor]
+    return ops.reshape(phases, (*blocked.shape[:2], -1)), padding
+
+
 def blocked_conv(x, kernel, padding, block):
-    """The convolution of `blocked_kernel`: x [n, length, channels] → [n, length, filters], block divides the length."""
+    """The convolution of `blocked_kernel` or `decimating_kernel` with one filter: x [n, length, channels] → [n, length or length / factor, 1].
+
+    block divides the length.
+    """
     length, channels = x.shape[1], x.shape[2]
-    filters = kernel.shape[2] // block
-    return ops.reshape(subpixel_conv(ops.reshape(x, (-1, length // block, block * channels)), kernel, padding, 1), (-1, length, filters))
+    out = subpixel_conv(ops.reshape(x, (-1, length // block, block * channels)), kernel, padding, 1)
+    return ops.reshape(out, (-1, length // block * kernel.shape[2], 1))

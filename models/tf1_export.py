@@ -24,7 +24,7 @@ def wavegan_variables(generator):
     variables = {"G/z_project/dense/kernel": kernel, "G/z_project/dense/bias": bias}
     for i in range(5):
         kernel, bias = generator.get_layer(f"upconv_{i}").get_weights()
-        variables |= {f"G/upconv_{i}/conv2d_transpose/kernel": kernel[None], f"G/upconv_{i}/conv2d_transpose/bias": bias}
+        variables |= {f"G/upconv_{i}/conv1d/kernel": kernel, f"G/upconv_{i}/conv1d/bias": bias}
     return variables
 
 
@@ -32,8 +32,8 @@ def set_wavegan_variables(generator, variables):
     """The other way: {WaveGAN's variable name: array} into a `build_generator` model of that width. Raises ValueError if the shapes differ."""
     generator.get_layer("z_project").set_weights([variables["G/z_project/dense/kernel"], variables["G/z_project/dense/bias"]])
     for i in range(5):
-        scope = f"G/upconv_{i}/conv2d_transpose"
-        generator.get_layer(f"upconv_{i}").set_weights([variables[f"{scope}/kernel"][0], variables[f"{scope}/bias"]])
+        scope = f"G/upconv_{i}/conv1d"
+        generator.get_layer(f"upconv_{i}").set_weights([variables[f"{scope}/kernel"], variables[f"{scope}/bias"]])
 
 
 def _generator_graph(z, variables):
@@ -42,9 +42,9 @@ def _generator_graph(z, variables):
     x = tf.matmul(z, v["G/z_project/dense/kernel"]) + v["G/z_project/dense/bias"]
     x = tf.nn.relu(tf.reshape(x, [-1, 16, int(x.shape[1]) // 16]))
     for i in range(5):
-        kernel, bias = v[f"G/upconv_{i}/conv2d_transpose/kernel"], v[f"G/upconv_{i}/conv2d_transpose/bias"]
-        shape = [tf.shape(x)[0], 1, int(x.shape[1]) * STRIDE, int(kernel.shape[2])]
-        x = tf.nn.conv2d_transpose(x[:, None], kernel, shape, [1, 1, STRIDE, 1], "SAME")[:, 0] + bias
+        kernel, bias = v[f"G/upconv_{i}/conv1d/kernel"], v[f"G/upconv_{i}/conv1d/bias"]
+        x = v1.image.resize_nearest_neighbor(x[:, None], (1, int(x.shape[1]) * STRIDE))[:, 0]
+        x = tf.nn.conv1d(x, kernel, 1, "SAME") + bias
         x = tf.nn.relu(x) if i < 4 else tf.nn.tanh(x)
     if FILTER in v:
         taps = int(v[FILTER].shape[0])
