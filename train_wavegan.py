@@ -1,25 +1,26 @@
 """Trains a WaveGAN on a folder of recordings: datasets/ → checkpoint/ in WaveGAN's own format, logs/.
 
-Killed at any time and started again, it goes on after the last whole epoch. Without that epoch's full state (it is large, and stays on one machine) it
-goes on from the compact one beside the generator, progress.npz, with curve.csv, the losses and figures of all epochs so far. Of a data set with splits
-(SC09, Speech Commands, FSDD) only the training and validation parts are used; of any other folder, every recording in it.
+Killed at any time and started again, it goes on after the last whole epoch. Where that epoch's full state is not there
+(it is large, and stays on one machine), it goes on from the compact state beside the generator, progress.npz, with
+curve.csv, the losses and figures of all epochs so far. Of a data set with splits (SC09, Speech Commands, FSDD) only the
+training and validation parts are used; of any other folder, every recording in it.
 """
 
 datasets = "datasets/"  # folder of recordings
-checkpoint = "checkpoint/"  # folder for infer.meta, model.ckpt.*, clip.json, progress.npz, curve.csv, and training/, the run's full state
+checkpoint = "checkpoint/"  # folder for generator, compact state and curve, and training/, the run's full state
 logs = "logs/wavegan/"  # folder for TensorBoard: losses, sounds, spectrograms
 width = 24  # d: the last but one layer has d channels, the first 16 d; the published model has 64
 epochs = 500  # at most
 steps = 200  # an epoch, after each of which state and generator are written
 batch_size = 16  # clips a step, even; half of the samples are decoded from recordings, half from the prior
 generator_rate = 0.0003  # learning rate of generator and encoder at the beginning
-discriminator_rate = 0.00015  # learning rate of the discriminators at the beginning
+discriminator_rate = 0.0003  # learning rate of the discriminators at the beginning
 half_life = 40000  # steps in which both learning rates halve; 0: they stay
 peak = 0.9  # level of every clip, its largest absolute sample
-shift = 800  # largest random displacement of a clip from the middle of the second, samples
-lowpass = 0.0  # Hz, cut-off of a filter behind the generator, for recordings of a lower rate: 4000 for those of 8 kHz; 0: none
+shift = 200  # largest random displacement of a clip from the middle of the second, samples
+lowpass = 0.0  # Hz, cut-off of a filter behind the generator: 4000 for recordings of 8 kHz; 0: none
 judged_every = 5  # epochs between two looks at the inception score and harmonicity of 1,000 samples; 0: none
-classifier_checkpoint = "classifier_checkpoint/"  # folder with the classifier that judges them; it has no part in the training
+classifier_checkpoint = "classifier_checkpoint/"  # folder with the classifier that judges; it takes no part in training
 seed = 0  # of the order of the clips and their displacement
 
 from common.settings import from_shell
@@ -55,7 +56,10 @@ from models.wavegan_training import WaveGANTraining
 
 PROGRESS, CURVE = "progress.npz", "curve.csv"
 FULL_STATE = "latest.weights.h5"  # Keras's name
-JUDGED = ("inception_score", "harmonicity", "least_digit")
+SAMPLES = 16  # that TensorBoard plays and shows
+JUDGED_SAMPLES = 1000
+NOT_FINITE = "Tensor had"  # "… NaN values" or "… Inf values", TensorFlow's words
+FIGURES = ("inception_score", "harmonicity", "least_digit")
 
 
 class Rates(keras.callbacks.Callback):
@@ -67,44 +71,65 @@ class Rates(keras.callbacks.Callback):
         self.model.discriminator_optimizer.learning_rate.assign(factor * discriminator_rate)
 
 
-class Export(keras.callbacks.Callback):
-    """After each epoch: the averaged generator as a WaveGAN checkpoint, the compact state, a row of the curve; sounds for TensorBoard."""
+class Curve(keras.callbacks.Callback):
+    """After each epoch: its losses and, every few epochs, the figures of samples, as a row of curve.csv and for
+    TensorBoard.
 
-    def __init__(self, preparation, rows, classifier=None, samples=16, judged=1000):
+    rows: of the epochs before this run was started again, whose hours count. classifier: judges the samples; None: no
+    figures.
+    """
+
+    def __init__(self, rows, classifier):
         super().__init__()
-        self.preparation, self.rows, self.classifier, self.samples, self.judged = preparation, rows, classifier, samples, judged
-        self.writer = tf.summary.create_file_writer(str(Path(logs) / "samples"))
+        self.rows, self.classifier = rows, classifier
         self.hours = float(rows[-1]["hours"]) if rows else 0.0
         self.start = time.monotonic()
+        self.writer = tf.summary.create_file_writer(str(Path(logs) / "samples"))
 
     def figures(self):
-        """What the classifier and the autocorrelation say of samples, {name: value}."""
-        samples = generate(self.model, random_latent(self.model, self.judged, seed))[..., 0]
+        """Inception score, median harmonicity and the share of the rarest digit of samples, {name: value}."""
+        samples = generate(self.model, random_latent(self.model, JUDGED_SAMPLES, seed))[..., 0]
         probabilities = self.classifier.predict(samples, 64, verbose=0)
-        shares = np.bincount(probabilities.argmax(axis=1), minlength=10) / len(samples)
-        return dict(zip(JUDGED, (inception_score(probabilities)[0], float(np.median(harmonicity(samples))), shares.min())))
+        score, _ = inception_score(probabilities)
+        digits = np.bincount(probabilities.argmax(axis=1), minlength=probabilities.shape[1])
+        return dict(zip(FIGURES, (score, float(np.median(harmonicity(samples))), digits.min() / len(samples))))
 
     def on_epoch_end(self, epoch, logs=None):
-        model, step = self.model, int(self.model.step)
-        state = packed(model)
-        figures = self.figures() if self.classifier and (epoch + 1) % judged_every == 0 else {}
-        make_room(checkpoint, (*EXPORTED, "clip.json", PROGRESS, CURVE))
-        self.preparation.write(Path(checkpoint) / "clip.json")
-        export_wavegan(checkpoint, model.exported(), step)
+        step, due = int(self.model.step), judged_every and (epoch + 1) % judged_every == 0
+        figures = self.figures() if due and self.classifier else {}
         hours = self.hours + (time.monotonic() - self.start) / 3600
-        values = {"step": step, "hours": hours, **dict.fromkeys(JUDGED, ""), **figures, **logs}
-        self.rows.append({name: f"{value:.6g}" if isinstance(value, float) else value for name, value in values.items()})
+        values = {"step": step, "hours": hours, **dict.fromkeys(FIGURES, ""), **figures, **logs}
+        self.rows.append({name: f"{x:.6g}" if isinstance(x, float) else str(x) for name, x in values.items()})
         with written_whole(Path(checkpoint) / CURVE, "w") as file:
             table = csv.DictWriter(file, self.rows[0])
             table.writeheader()
             table.writerows(self.rows)
-        with written_whole(Path(checkpoint) / PROGRESS) as file:
-            np.savez_compressed(file, **state)
         with self.writer.as_default(step=step):
             for name, value in figures.items():
                 tf.summary.scalar(name, value)
-        if figures:
-            log_sounds(self.writer, "samples", np.asarray(model(random_latent(model, self.samples, seed)))[..., 0], step)
+        if due:
+            z = random_latent(self.model, SAMPLES, seed)
+            log_sounds(self.writer, "samples", np.asarray(self.model(z))[..., 0], step)
+
+
+class Export(keras.callbacks.Callback):
+    """After each epoch: the averaged generator as a WaveGAN checkpoint, and the compact state.
+
+    It comes before every other callback that writes: weights that are not finite raise ValueError, and nothing is
+    replaced.
+    """
+
+    def __init__(self, preparation):
+        super().__init__()
+        self.preparation = preparation
+
+    def on_epoch_end(self, epoch, logs=None):
+        state = packed(self.model)
+        make_room(checkpoint, (*EXPORTED, "clip.json", PROGRESS, CURVE))
+        self.preparation.write(Path(checkpoint) / "clip.json")
+        export_wavegan(checkpoint, self.model.exported(), int(self.model.step))
+        with written_whole(Path(checkpoint) / PROGRESS) as file:
+            np.savez_compressed(file, **state)
 
 
 def read_curve(step):
@@ -114,6 +139,26 @@ def read_curve(step):
         return []
     with open(path, newline="") as file:
         return [row for row in csv.DictReader(file) if int(row["step"]) <= step]
+
+
+def epochs_behind(model):
+    """How many epochs the run has behind it, and sets the model to the compact state if that is all there is."""
+    progress = Path(checkpoint) / PROGRESS
+    if (Path(checkpoint) / STATE / FULL_STATE).exists() or not progress.exists():
+        return epochs_done(checkpoint)
+    unpack(model, np.load(progress))
+    (Path(checkpoint) / STATE / "exported").touch()  # the generator there is this run's own
+    print(f"Going on from {progress}, {int(model.step)} steps old")
+    return int(model.step) // steps
+
+
+def load_judging_classifier():
+    """The classifier that judges samples, or None, with a line that says why."""
+    try:
+        return load_classifier(classifier_checkpoint) if judged_every else None
+    except FileNotFoundError as error:
+        print(f"Samples are not judged: {error}")
+        return None
 
 
 def read_recordings(preparation):
@@ -129,7 +174,9 @@ def read_recordings(preparation):
             raise ScriptError(f"{datasets}: no recordings there; datasets/README.md says how to get some") from error
         print(f"{datasets}: {len(recordings)} recordings")
     with tqdm(total=len(recordings), unit="recording", disable=None) as bar:
-        clips, left, unreadable = decoded(recordings, preparation=preparation, tell=lambda done, total: bar.update(done - bar.n))
+        clips, left, unreadable = decoded(
+            recordings, preparation=preparation, tell=lambda done, total: bar.update(done - bar.n)
+        )
     for reason in unreadable:
         print(f"left out: {reason}")
     return clips, len(left)
@@ -148,19 +195,8 @@ def main():
     model.compile(generator_rate, discriminator_rate)
     model.build((None, model.latent_dim))
     state = backup(checkpoint)
-    first = epochs_done(checkpoint)
-    progress = Path(checkpoint) / PROGRESS
-    if not (Path(state.backup_dir) / FULL_STATE).exists() and progress.exists():
-        unpack(model, np.load(progress))
-        first = int(model.step) // steps
-        (Path(checkpoint) / STATE / "exported").touch()  # the generator there is this run's own
-        print(f"Going on from {progress}, {int(model.step)} steps old")
-    try:
-        classifier = load_classifier(classifier_checkpoint) if judged_every else None
-    except FileNotFoundError as error:
-        classifier = None
-        print(f"Samples are not judged: {error}")
-    export = Export(preparation, read_curve(first * steps), classifier)
+    first = epochs_behind(model)
+    curve = Curve(read_curve(first * steps), load_judging_classifier())
     print(f"Training state is kept in {state.backup_dir}/; losses and sounds: tensorboard --logdir {logs}")
     try:
         model.fit(
@@ -169,14 +205,21 @@ def main():
             steps_per_epoch=steps,
             epochs=epochs,
             shuffle=False,  # the batches are shuffled already
-            callbacks=[Rates(), export, state, keras.callbacks.TensorBoard(logs, write_graph=False)],
-            verbose=2,
+            callbacks=[
+                Rates(),
+                Export(preparation),
+                curve,
+                state,
+                keras.callbacks.TensorBoard(logs, write_graph=False),
+            ],
+            verbose=2,  # a line an epoch, which is what a log of hours needs
         )
     except tf.errors.InvalidArgumentError as error:
-        if "Tensor had" not in str(error):
+        if NOT_FINITE not in str(error):
             raise
-        raise ScriptError(f"the losses are no longer finite, after step {int(model.step)}; {checkpoint} holds the epoch before") from error
-    print(f"{int(model.step)} steps done; the generator is in {checkpoint}. More: a larger --epochs. Listen: python generate.py")
+        step = int(model.step)
+        raise ScriptError(f"a loss is no longer finite after step {step}; {checkpoint} holds the last epoch") from error
+    print(f"{int(model.step)} steps done; the generator is in {checkpoint}. More: a larger --epochs.")
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
 """Differentiable augmentation: the same random changes for recordings and samples, before any discriminator sees them.
 
-With few recordings a discriminator learns them by heart, and what it then asks of the generator is worthless. If it only ever sees recordings and
-samples that were changed alike, and the change has a derivative, it cannot, while the generator still learns the recordings' own distribution
-(DiffAugment, Zhao et al., arXiv 2006.10738). Each change is left out of a share of the clips, so that it does not leak into the samples (Karras
-et al., arXiv 2006.06676).
+With few recordings a discriminator learns them by heart, and what it then asks of the generator is worthless. If it
+only ever sees recordings and samples that were changed alike, and the change has a derivative, it cannot, while the
+generator still learns the recordings' own distribution (DiffAugment, Zhao et al., arXiv 2006.10738). Each change is
+left out of a share of the clips, so that it does not leak into the samples (Karras et al., arXiv 2006.06676).
 """
 
 import keras
@@ -17,7 +17,8 @@ SPAN = 0.15  # longest stretch of time that is silenced, as a share of the clip
 
 
 def _interval(share, widest, size, seed):
-    """The random masks [n, size], 0 inside one interval and 1 outside, from `share`: [n, 1], 1 for clips that have one."""
+    """The random masks [n, size], 0 inside one interval and 1 outside, from `share`: [n, 1], 1 for clips that have
+    one."""
     n = ops.shape(share)[0]
     width = widest * keras.random.uniform((n, 1), seed=seed) * share
     start = (1 - width) * keras.random.uniform((n, 1), seed=seed)
@@ -26,7 +27,8 @@ def _interval(share, widest, size, seed):
 
 
 def draw(n, num_samples, seed):
-    """Random changes for n clips of num_samples: real and imaginary part of a filter [n, num_samples / 2 + 1], and a mask in time [n, num_samples].
+    """Random changes for n clips of num_samples: real and imaginary part of a filter [n, num_samples / 2 + 1], and a
+    mask in time [n, num_samples].
 
     The filter holds gain, polarity, shift and the band that is taken out. seed: a keras.random.SeedGenerator.
     """

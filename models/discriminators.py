@@ -1,24 +1,34 @@
-"""The discriminators of WaveGAN training: spectrograms of a short and a long window, and the waveform folded at several periods.
+"""The discriminators of WaveGAN training: spectrograms of a short and a long window, and the waveform folded at several
+periods.
 
-A long window resolves the harmonics of a voice as stripes. Folded at a period, samples that lie that far apart stand beside each other, so that the
-pulses of a voice are seen directly (multi-period discriminators, HiFi-GAN, arXiv 2010.05646). They are small and run on few, long rows of many
-channels, which is what a CPU multiplies fast.
+A long window resolves the harmonics of a voice as stripes. Folded at a period, samples that lie that far apart stand
+beside each other, so that the pulses of a voice are seen directly (multi-period discriminators, HiFi-GAN, arXiv
+2010.05646). They are small and run on few, long rows of many channels, which is what a CPU multiplies fast.
 """
 
+from typing import NamedTuple
+
 import keras
-import numpy as np
 from keras import layers, ops
 
-from models.audio import SAMPLE_RATE
 from models.features import scaled_spectrogram
 from models.subpixel import StridedConv1D
+from models.wavegan_losses import CLASSES
 
-CLASSES = 10
 WINDOWS = ((1 / 32, 1 / 128), (1 / 8, 1 / 64))  # length and hop in seconds
-PERIODS = (1, 3, 5, 7)
-FLOOR = 1e-7  # power that counts as silence: -60 dB below a full-scale sine
+PERIODS = (1, 3, 5, 7)  # samples
+FLOOR = 1e-7  # power that counts as silence: more than 60 dB below a full-scale sine
 KERNEL_SIZE, STRIDE = 8, 4  # of the period discriminators
-LOUDNESS = 10.0  # brings a waveform's samples to the order of 1, where a network starts well and the R1 penalty does not stifle it
+LOUDNESS = 10.0  # brings a waveform to the order of 1, where networks start well and R1 does not stifle them
+
+
+class Judgement(NamedTuple):
+    """What the discriminators return: logits of being real, a list of [n, places]; log-probabilities of the digits [n,
+    10], from the spectrograms; the activations of all layers, one flat list of [n, …]."""
+
+    logits: list
+    digits: object
+    activations: list
 
 
 def log_spectrogram(waveform, frame_length, hop_length, phase=True, floor=FLOOR):
@@ -29,11 +39,14 @@ def log_spectrogram(waveform, frame_length, hop_length, phase=True, floor=FLOOR)
 
 
 def spectrogram_network(frames, bins, channels, filters, name, outputs=1, activation=None):
-    """Four strided convolutions over `log_spectrogram` [n, frames, bins, channels] → outputs [n, outputs], then the activations of each."""
+    """Four strided convolutions over `log_spectrogram` [n, frames, bins, channels] → outputs [n, outputs], then the
+    activations of each."""
     features = keras.Input((frames, bins, channels), name="features")
     x, activations = features, []
     for i, multiple in enumerate((1, 2, 4, 4)):
-        x = layers.Conv2D(filters * multiple, 5 if i == 0 else 3, 2, "same", kernel_initializer="he_normal", name=f"conv_{i}")(x)
+        x = layers.Conv2D(
+            filters * multiple, 5 if i == 0 else 3, 2, "same", kernel_initializer="he_normal", name=f"conv_{i}"
+        )(x)
         x = layers.LeakyReLU(0.2)(x)
         activations.append(x)
     # Speech sits in the lower bins and at places in time; a dense layer can tell these apart, pooling cannot.
@@ -42,7 +55,8 @@ def spectrogram_network(frames, bins, channels, filters, name, outputs=1, activa
 
 
 def period_network(num_samples, period, filters, name):
-    """The waveform [n, num_samples] folded into `period` rows → logits [n, places], then the activations of each layer."""
+    """The waveform [n, num_samples] folded into `period` rows → logits [n, places], then the activations of each
+    layer."""
     waveform = keras.Input((num_samples,), name="waveform")
     block = period * STRIDE**3
     length = -(-num_samples // block) * block  # padded to whole blocks
@@ -58,38 +72,44 @@ def period_network(num_samples, period, filters, name):
     x = layers.LeakyReLU(0.2)(x)
     activations.append(x)
     x = layers.Conv1D(1, 3, padding="same", name="logit")(x)
-    together = [ops.reshape(a, (-1, period * a.shape[1], a.shape[2])) for a in (x, *activations)]  # [n, places, channels]
+    together = [
+        ops.reshape(a, (-1, period * a.shape[1], a.shape[2])) for a in (x, *activations)
+    ]  # [n, places, channels]
     return keras.Model(waveform, [together[0][..., 0], *together[1:]], name=name)
 
 
 class Discriminators:
-    """All discriminators at a sample rate, 8,192 or 16,384 Hz.
+    """All discriminators of waveforms [n, num_samples] at `rate`, in Hz. filters: of the first layer of each.
 
-    views: waveform → what each looks at. Called on views: logits, a list of [n, places]; log-probabilities of the digits [n, CLASSES], from the
-    spectrograms; and activations, one flat list.
+    views: waveforms → what each looks at, a list. Called on these, it returns a Judgement.
     """
 
-    def __init__(self, filters=16, rate=SAMPLE_RATE, num_samples=SAMPLE_RATE, periods=PERIODS):
+    def __init__(self, filters, rate, num_samples):
         self.windows = [(round(length * rate), round(hop * rate)) for length, hop in WINDOWS]
-        names = [f"stft_{frame}" for frame, _ in self.windows]
         self.networks = [
-            spectrogram_network(num_samples // hop, frame // 2 + 1, 1, filters, f"D_{name}", 1 + CLASSES)
-            for name, (frame, hop) in zip(names, self.windows)
+            spectrogram_network(num_samples // hop, frame // 2 + 1, 1, filters, f"D_stft_{frame}", 1 + CLASSES)
+            for frame, hop in self.windows
         ]
-        self.networks += [period_network(num_samples, period, filters, f"D_period_{period}") for period in periods]
+        self.networks += [period_network(num_samples, period, filters, f"D_period_{period}") for period in PERIODS]
 
     @property
     def trainable_variables(self):
         return [v for network in self.networks for v in network.trainable_variables]
 
     def views(self, waveform):
-        """waveform [n, num_samples] → list."""
-        return [log_spectrogram(waveform, *window, phase=False) for window in self.windows] + [LOUDNESS * waveform] * (len(self.networks) - len(self.windows))
+        """waveform [n, num_samples] → list of log magnitudes [n, frames, bins, 1] and waveforms [n, num_samples]."""
+        spectrograms = [log_spectrogram(waveform, *window, phase=False) for window in self.windows]
+        return spectrograms + [LOUDNESS * waveform] * len(PERIODS)
 
     def __call__(self, views):
         outputs = [network(view, training=True) for network, view in zip(self.networks, views)]
-        first = [output[0] for output in outputs]
-        spectral = len(self.windows)
-        logits = [x[:, :1] for x in first[:spectral]] + first[spectral:]
-        digits = ops.log_softmax(sum(x[:, 1:] for x in first[:spectral]))
-        return logits, digits, [a for output in outputs for a in output[1:]]
+        spectral = [output[0] for output in outputs[: len(self.windows)]]
+        folded = [output[0] for output in outputs[len(self.windows) :]]
+        digits = ops.log_softmax(sum(x[:, 1:] for x in spectral))
+        return Judgement([x[:, :1] for x in spectral] + folded, digits, [a for output in outputs for a in output[1:]])
+
+    def summary(self, of_real, of_fake):
+        """Each discriminator's mean logit for recordings and for samples, {name: value}."""
+        names = [network.name.removeprefix("D_") for network in self.networks]
+        real = {f"real_{name}": ops.mean(x) for name, x in zip(names, of_real.logits)}
+        return real | {f"fake_{name}": ops.mean(x) for name, x in zip(names, of_fake.logits)}

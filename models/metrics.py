@@ -12,7 +12,7 @@ DYNAMIC_RANGE_DB = 80.0  # of a spectrogram; what lies further below its maximum
 LARGEST_DB = 200.0  # in place of an infinite SNR
 PITCH_FRAME, PITCH_HOP = 1024, 256  # samples, of the frames in which harmonicity is measured
 PITCH_LAGS = (41, 272)  # samples: periods of 400 Hz down to 60 Hz
-VOICED_SHARE = 0.25  # of the loudest frame's energy, which a frame must hold to count
+LOUD_SHARE = 0.25  # of the loudest frame's energy, which a frame must hold to count
 
 
 def _flat(a):
@@ -70,22 +70,26 @@ def log_spectral_distance(original, reconstruction):
 
 
 def harmonicity(waveform):
-    """How periodic waveforms [n, num_samples] are → [n], 1 for a steady tone, about 0.2 for noise; a silent clip gives 0.
+    """How periodic waveforms [n, num_samples] are → [n]: 1 for a steady tone, some 0.2 for noise, 0 for a silent clip.
 
-    In each frame of 1,024 samples that holds at least a quarter of the loudest frame's energy, the largest autocorrelation at the periods of 60 to 400 Hz,
-    divided by that at lag 0 and by the share of the frame in which a lag overlaps, the mean removed first; the median over those frames.
+    In each frame of 1,024 samples (hop 256) that holds at least a quarter of the loudest frame's energy: the largest
+    autocorrelation at lags of 41 to 272 samples, the periods of 400 to 60 Hz, divided by that at lag 0 and by the share
+    of the frame in which it overlaps itself, the mean removed first. Of these frames the median.
     """
-    frames = np.lib.stride_tricks.sliding_window_view(_flat(waveform), PITCH_FRAME, axis=1)[:, ::PITCH_HOP]  # [n, frames, 1024]
     lags = np.arange(PITCH_LAGS[0], PITCH_LAGS[1] + 1)
-    result = np.zeros(len(frames))
-    for i, clip in enumerate(frames):
-        clip = clip - clip.mean(axis=1, keepdims=True)
-        energy = (clip**2).sum(axis=1)
-        loud = (energy >= VOICED_SHARE * energy.max()) & (energy > 0)
-        if loud.any():
-            power = np.abs(np.fft.rfft(clip[loud], 2 * PITCH_FRAME)) ** 2
-            correlation = np.fft.irfft(power)[:, lags] / (1 - lags / PITCH_FRAME)
-            result[i] = np.median(correlation.max(axis=1) / energy[loud])
+    windows = np.lib.stride_tricks.sliding_window_view
+    result = np.zeros(len(waveform))
+    for i, clip in enumerate(_flat(waveform)):
+        frames = windows(clip, PITCH_FRAME)[::PITCH_HOP]  # [frames, 1024]
+        energy = (frames**2).sum(axis=1)
+        loud = (energy >= LOUD_SHARE * energy.max()) & (energy > 0)
+        frames = frames[loud] - frames[loud].mean(axis=1, keepdims=True)
+        power = np.abs(np.fft.rfft(frames, 2 * PITCH_FRAME)) ** 2
+        correlation = np.fft.irfft(power)[:, : lags[-1] + 1]
+        overlap = 1 - lags / PITCH_FRAME
+        varying = correlation[:, 0] > 1e-12 * energy[loud]  # a constant frame is zero but for rounding
+        ratios = (correlation[varying][:, lags] / overlap).max(axis=1) / correlation[varying, 0]
+        result[i] = np.median(ratios) if len(ratios) else 0
     return result
 
 

@@ -40,9 +40,14 @@ def nearest_kernel(kernel, stride):
     neighbour = position // stride  # low-rate
     before, after = -neighbour.min(), neighbour.max()
     choice = neighbour[None] == np.arange(-before, after + 1)[:, None, None]  # [taps, kernel, stride]
-    choice = ops.convert_to_tensor(choice.transpose(0, 2, 1).reshape(-1, size).astype(np.float32))  # [taps * stride, kernel]
+    choice = ops.convert_to_tensor(
+        choice.transpose(0, 2, 1).reshape(-1, size).astype(np.float32)
+    )  # [taps * stride, kernel]
     phases = ops.reshape(choice @ ops.reshape(kernel, (size, -1)), (-1, stride, channels, filters))
-    return ops.reshape(ops.transpose(phases, (0, 2, 1, 3)), (before + after + 1, channels, stride * filters)), (before, after)
+    return ops.reshape(ops.transpose(phases, (0, 2, 1, 3)), (before + after + 1, channels, stride * filters)), (
+        before,
+        after,
+    )
 
 
 def subpixel_conv(x, kernel, padding, stride):
@@ -78,7 +83,11 @@ class _Strided(keras.layers.Layer):
 
     def get_config(self):
         own = {"filters": self.filters, "kernel_size": self.kernel_size, "stride": self.stride}
-        return {**super().get_config(), **own, "kernel_initializer": keras.initializers.serialize(self.kernel_initializer)}
+        return {
+            **super().get_config(),
+            **own,
+            "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
+        }
 
 
 @keras.saving.register_keras_serializable("latent_vector_recovery")
@@ -126,11 +135,17 @@ def blocked_kernel(kernel, block):
     for out in range(block):
         source = out + tap
         blocked[source // block + before, source % block, :, out] = kernel
-    return ops.convert_to_tensor(blocked.reshape(len(blocked), block * channels, block * filters)), (int(before), int(after))
+    return ops.convert_to_tensor(blocked.reshape(len(blocked), block * channels, block * filters)), (
+        int(before),
+        int(after),
+    )
 
 
 def decimating_kernel(kernel, block, factor):
-    """As `blocked_kernel`, for every `factor`-th sample of the convolution only: a kernel [neighbours, block * channels, block / factor * filters]."""
+    """As `blocked_kernel`, for every `factor`-th sample of the convolution only.
+
+    Returns a kernel [neighbours, block * channels, block / factor * filters] and its padding.
+    """
     blocked, padding = blocked_kernel(kernel, block)
     phases = ops.reshape(blocked, (*blocked.shape[:2], block, kernel.shape[2]))[:, :, ::factor]
     return ops.reshape(phases, (*blocked.shape[:2], -1)), padding

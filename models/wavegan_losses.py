@@ -2,8 +2,7 @@
 
 from keras import ops
 
-from models.discriminators import CLASSES
-
+CLASSES = 10
 UNLABELLED = -1  # in place of a digit
 
 
@@ -13,13 +12,15 @@ def sliced_distance(latent, prior, directions):
     return ops.mean((ops.sort(latent @ directions, axis=0) - ops.sort(prior @ directions, axis=0)) ** 2)
 
 
-def logistic_loss(logits, real):
-    """Mean over discriminators of softplus(∓ logits), a list of [n, places]; real: whether they ought to be found real."""
+def logistic_loss(logits, *, real):
+    """Mean over discriminators of softplus(∓ logits), a list of [n, places]; real: whether they ought to be found
+    real."""
     return sum(ops.mean(ops.softplus(-x if real else x)) for x in logits) / len(logits)
 
 
 def feature_distance(real, fake, chosen):
-    """Mean absolute difference of activations, two lists of [n, …], relative to the real ones' mean size (feature matching).
+    """Mean absolute difference of activations, two lists of [n, …], relative to the real ones' mean size (feature
+    matching).
 
     chosen: [n], 1 for pairs that are compared and 0 for others.
     """
@@ -27,7 +28,10 @@ def feature_distance(real, fake, chosen):
     for a, b in zip(real, fake):
         a = ops.stop_gradient(a)
         rest = tuple(range(1, len(a.shape)))
-        terms.append(ops.sum(chosen * ops.mean(ops.abs(a - b), axis=rest)) / ops.sum(chosen * ops.mean(ops.abs(a), axis=rest) + 1e-6))
+        terms.append(
+            ops.sum(chosen * ops.mean(ops.abs(a - b), axis=rest))
+            / ops.sum(chosen * ops.mean(ops.abs(a), axis=rest) + 1e-6)
+        )
     return sum(terms) / len(terms)
 
 

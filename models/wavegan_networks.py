@@ -1,7 +1,9 @@
-"""WaveGAN's generator, to the last variable name: a dense layer, five times nearest-neighbour upsampling and a convolution, tanh, a filter.
+"""WaveGAN's generator, to the last variable name: a dense layer, five times nearest-neighbour upsampling and a
+convolution, tanh, a filter.
 
-Donahue, McAuley, Puckette, "Adversarial Audio Synthesis", ICLR 2019, appendix D, with `--wavegan_genr_upsample nn`: of a WaveGAN's upsamplings
-listeners like this one best (Pons et al., arXiv 2010.14356). The convolutions run in sub-pixel form.
+Donahue, McAuley, Puckette, "Adversarial Audio Synthesis", ICLR 2019, appendix D, with `--wavegan_genr_upsample nn`: of
+a WaveGAN's upsamplings listeners like this one best (Pons et al., arXiv 2010.14356). The convolutions run in sub-pixel
+form.
 """
 
 import keras
@@ -17,7 +19,8 @@ FILTER_TAPS = 255  # of the post-processing filter
 
 
 def _wavelet_kernel(shape, dtype=None):
-    """Windowed cosines below 4 kHz, one a channel: the last layer starts as a bank of speech bands instead of as noise."""
+    """Windowed cosines below 4 kHz, one a channel: the last layer starts as a bank of speech bands instead of as
+    noise."""
     size, channels, filters = shape
     rng = np.random.default_rng(channels)
     time = (np.arange(size) - size // 2) / SAMPLE_RATE
@@ -28,12 +31,16 @@ def _wavelet_kernel(shape, dtype=None):
 
 
 def lowpass_taps(cutoff):
-    """WaveGAN's post-processing filter [taps, 1, 1], here fixed: upsampling leaves images where recordings of a lower rate hold nothing."""
-    return scipy.signal.firwin(FILTER_TAPS, cutoff, window=("kaiser", 6.0), fs=SAMPLE_RATE).astype(np.float32)[:, None, None]
+    """WaveGAN's post-processing filter [taps, 1, 1], here fixed: upsampling leaves images where recordings of a lower
+    rate hold nothing."""
+    return scipy.signal.firwin(FILTER_TAPS, cutoff, window=("kaiser", 6.0), fs=SAMPLE_RATE).astype(np.float32)[
+        :, None, None
+    ]
 
 
 def build_generator(width=24, latent_dim=100):
-    """WaveGAN's generator of 16,384 samples: z [n, latent_dim] uniform on [-1, 1] → [n, 16384, 1] in (-1, 1). Layers carry WaveGAN's names."""
+    """WaveGAN's generator of 16,384 samples: z [n, latent_dim] uniform on [-1, 1] → [n, 16384, 1] in (-1, 1). Layers
+    carry WaveGAN's names."""
     z = keras.Input((latent_dim,), name="z")
     x = layers.Dense(256 * width, name="z_project")(z)
     x = layers.ReLU()(layers.Reshape((16, 16 * width))(x))  # [n, 16, 16d]

@@ -1,7 +1,8 @@
-"""The compact state of a training run: all that is needed to go on, a few MB, so that it can be kept in version control.
+"""The compact state of a training run: all that is needed to go on, a few MB, so that it can be kept in version
+control.
 
-Weights as 16-bit floats, rounded by half a thousandth at most; without the optimizers' moments and without the moving average of the generator, both of
-which are found again within some thousand steps.
+Weights as 16-bit floats, rounded by half a thousandth at most; without the optimizers' moments and without the moving
+average of the generator, both of which are found again within some thousand steps.
 """
 
 import numpy as np
@@ -14,7 +15,8 @@ def _networks(model):
 
 
 def packed(model):
-    """A WaveGANTraining's compact state as {name: array}. Raises ValueError for weights that are not finite, or too large for 16 bits."""
+    """A WaveGANTraining's compact state as {name: array}. Raises ValueError for weights that are not finite, or too
+    large for 16 bits."""
     arrays = {STEP: np.int64(model.step), MARGINAL: np.asarray(model.marginal)}
     for network in _networks(model):
         for i, weight in enumerate(network.get_weights()):
