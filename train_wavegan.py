@@ -1,34 +1,42 @@
 """Trains a WaveGAN on a folder of recordings: datasets/ → checkpoint/ in WaveGAN's own format, logs/.
 
-Killed at any time and started again, it goes on after the last whole epoch, which is a minute or two. Of a data set with splits (SC09, Speech
-Commands, FSDD) only the training and validation parts are used; of any other folder, every recording in it.
+Killed at any time and started again, it goes on after the last whole epoch. Where that epoch's full state is not there
+(it is large, and stays on one machine), it goes on from the compact state beside the generator, progress.npz, with
+curve.csv, the losses and figures of all epochs so far. Of a data set with splits (SC09, Speech Commands, FSDD) only the
+training and validation parts are used; of any other folder, every recording in it.
 """
 
+# What it is trained on, and where the result goes
 datasets = "datasets/"  # folder of recordings
-checkpoint = "checkpoint/"  # folder for infer.meta, model.ckpt.* and clip.json, and training/, the run's own state
+checkpoint = "checkpoint/"  # folder for generator, compact state and curve, and training/, the run's full state
 logs = "logs/wavegan/"  # folder for TensorBoard: losses, sounds, spectrograms
-width = 16  # d: the last but one layer has d channels, the first 16 d; the published model has 64
-epochs = 200  # at most
-steps = 100  # an epoch, after each of which state and generator are written
-batch_size = 16  # clips a step, even; half of the samples are decoded from recordings, half from the prior
-generator_rate = 0.0003  # learning rate of generator and encoder
-discriminator_rate = 0.00015  # learning rate of the discriminators
-peak = 0.9  # level of every clip, its largest absolute sample
-shift = 800  # largest random displacement of a clip from the middle of the second, samples
-lowpass = 0.0  # Hz, cut-off of a filter behind the generator, for recordings of a lower rate: 4000 for those of 8 kHz; 0: none
-judged_every = 5  # epochs between two looks at the inception score of 1,000 samples, for TensorBoard; 0: none
-classifier_checkpoint = (
-    "classifier_checkpoint/"  # folder with the classifier that judges them; it has no part in the training
-)
-warm_start = (
-    False  # begin a new run from the generator in checkpoint/ and its companions.npz instead of from random weights
-)
-seed = 0  # of the order of the clips and their displacement
+fresh = False  # begin anew; the state of the run that was there moves to previous/
+
+# Generator
+width = 24  # d: the last but one layer has d channels, the first 16 d; the published model has 64 [1 to 256]
+lowpass = 0.0  # Hz, cut-off of a filter behind the generator: 4000 for recordings of 8 kHz; 0: none [0 to 8192]
+peak = 0.9  # level of every clip, its largest absolute sample [0.001 to 1]
+shift = 200  # largest random displacement of a clip from the middle of the second, samples [0 to 8192]
+
+# Training
+epochs = 500  # at most [1 to 1,000,000]
+steps = 200  # an epoch, after each of which state and generator are written [1 to 1,000,000]
+batch_size = 16  # clips a step, even; half are decoded recordings, half samples of the prior [2 to 65,536]
+generator_rate = 0.0003  # learning rate of generator and encoder at the beginning [0 to 10]
+discriminator_rate = 0.0003  # learning rate of the discriminators at the beginning [0 to 10]
+half_life = 40000  # steps in which both learning rates halve; 0: they stay [0 to 1e9]
+seed = 0  # of the order of the clips and their displacement [0 to 2,147,483,647]
+
+# Figures of samples on the way
+judged_every = 5  # epochs between two looks at the figures of 1,000 samples; 0: none [0 to 1,000,000]
+classifier_checkpoint = "classifier_checkpoint/"  # folder with the classifier that judges; it takes no part in training
 
 from common.settings import from_shell
 
 settings = from_shell(globals())
 
+import csv
+import time
 from pathlib import Path
 
 import common.networks  # noqa: F401
@@ -36,60 +44,129 @@ import common.networks  # noqa: F401
 import keras
 import numpy as np
 import tensorflow as tf
-from tqdm import tqdm
 
 from common.files import find_recordings, writable_folder
-from common.runs import backup, make_room
+from common.runs import STATE, Logs, backup, begin_run, epochs_done, make_room
 from common.script import ScriptError, one_line_errors
 from common.view import log_sounds
 from datasets.layouts import Recording, find_dataset
-from datasets.pipeline import decoded, displaced_batches
+from datasets.pipeline import displaced_batches
+from datasets.reading import read_clips
 from models.audio import Preparation
 from models.classifier import load_classifier
 from models.generator import generate, random_latent
-from models.metrics import inception_score
+from models.metrics import harmonicity, inception_score
 from models.saving import written_whole
 from models.tf1_export import EXPORTED, export_wavegan
-from models.tf1_graph import checkpoint_prefix, freeze
-from models.wavegan_training import UNLABELLED, WaveGANTraining
+from models.wavegan_losses import UNLABELLED
+from models.wavegan_state import packed, unpack
+from models.wavegan_training import WaveGANTraining
 
-COMPANIONS = "companions.npz"  # encoder and discriminators
+PROGRESS, CURVE = "progress.npz", "curve.csv"
+FULL_STATE = "latest.weights.h5"  # Keras's name
+SAMPLES = 16  # that TensorBoard plays and shows
+JUDGED_SAMPLES = 1000
+NOT_FINITE = "Tensor had"  # "… NaN values" or "… Inf values", TensorFlow's words
+FIGURES = ("inception_score", "harmonicity", "least_digit")
+
+
+class Rates(keras.callbacks.Callback):
+    """Before each epoch: the learning rates of its step."""
+
+    def on_epoch_begin(self, epoch, logs=None):
+        factor = 0.5 ** (int(self.model.step) / half_life) if half_life else 1.0
+        self.model.optimizer.learning_rate.assign(factor * generator_rate)
+        self.model.discriminator_optimizer.learning_rate.assign(factor * discriminator_rate)
+
+
+class Curve(keras.callbacks.Callback):
+    """After each epoch: its losses and, every few epochs, the figures of samples, as a row of curve.csv and for
+    TensorBoard.
+
+    rows: of the epochs before this run was started again, whose hours count. classifier: judges the samples; None: no
+    figures.
+    """
+
+    def __init__(self, rows, classifier):
+        super().__init__()
+        self.rows, self.classifier = rows, classifier
+        self.hours = float(rows[-1]["hours"]) if rows else 0.0
+        self.start = time.monotonic()
+        self.writer = tf.summary.create_file_writer(str(Path(logs) / "samples"))
+
+    def figures(self):
+        """Inception score, median harmonicity and the share of the rarest digit of samples, {name: value}."""
+        samples = generate(self.model, random_latent(self.model, JUDGED_SAMPLES, seed))[..., 0]
+        probabilities = self.classifier.predict(samples, 64, verbose=0)
+        score, _ = inception_score(probabilities)
+        digits = np.bincount(probabilities.argmax(axis=1), minlength=probabilities.shape[1])
+        return dict(zip(FIGURES, (score, float(np.median(harmonicity(samples))), digits.min() / len(samples))))
+
+    def on_epoch_end(self, epoch, logs=None):
+        step, due = int(self.model.step), judged_every and (epoch + 1) % judged_every == 0
+        figures = self.figures() if due and self.classifier else {}
+        hours = self.hours + (time.monotonic() - self.start) / 3600
+        values = {"step": step, "hours": hours, **dict.fromkeys(FIGURES, ""), **figures, **logs}
+        self.rows.append({name: f"{x:.6g}" if isinstance(x, float) else str(x) for name, x in values.items()})
+        with written_whole(Path(checkpoint) / CURVE, "w") as file:
+            table = csv.DictWriter(file, self.rows[0])
+            table.writeheader()
+            table.writerows(self.rows)
+        with self.writer.as_default(step=step):
+            for name, value in figures.items():
+                tf.summary.scalar(name, value)
+        if due:
+            z = random_latent(self.model, SAMPLES, seed)
+            log_sounds(self.writer, "samples", np.asarray(self.model(z))[..., 0], step)
 
 
 class Export(keras.callbacks.Callback):
-    """After each epoch: the averaged generator as a WaveGAN checkpoint, and samples of it for TensorBoard."""
+    """After each epoch: the averaged generator as a WaveGAN checkpoint, and the compact state.
 
-    def __init__(self, preparation, samples=16):
+    It comes before every other callback that writes: weights that are not finite raise ValueError, and nothing is
+    replaced.
+    """
+
+    def __init__(self, preparation):
         super().__init__()
-        self.preparation, self.samples = preparation, samples
-        self.writer = tf.summary.create_file_writer(str(Path(logs) / "samples"))
+        self.preparation = preparation
 
     def on_epoch_end(self, epoch, logs=None):
-        model = self.model
-        make_room(checkpoint, (*EXPORTED, "clip.json", COMPANIONS))
+        state = packed(self.model)
+        make_room(checkpoint, (*EXPORTED, "clip.json", PROGRESS, CURVE))
         self.preparation.write(Path(checkpoint) / "clip.json")
-        export_wavegan(checkpoint, model.exported(), int(model.step))
-        with written_whole(Path(checkpoint) / COMPANIONS) as file:
-            np.savez(file, **model.companions())
-        log_sounds(
-            self.writer, "samples", np.asarray(model(random_latent(model, self.samples, seed)))[..., 0], int(model.step)
-        )
+        export_wavegan(checkpoint, self.model.exported(), int(self.model.step))
+        with written_whole(Path(checkpoint) / PROGRESS) as file:
+            np.savez_compressed(file, **state)
 
 
-class Judged(keras.callbacks.Callback):
-    """Every few epochs the inception score of samples, for TensorBoard."""
+def read_curve(step):
+    """The rows of the curve up to a step."""
+    path = Path(checkpoint) / CURVE
+    if not step or not path.exists():
+        return []
+    with open(path, newline="") as file:
+        return [row for row in csv.DictReader(file) if int(row["step"]) <= step]
 
-    def __init__(self, classifier, writer, samples=1000):
-        super().__init__()
-        self.classifier, self.writer, self.samples = classifier, writer, samples
 
-    def on_epoch_end(self, epoch, logs=None):
-        if (epoch + 1) % judged_every:
-            return
-        z = random_latent(self.model, self.samples, seed)
-        mean, _ = inception_score(self.classifier.predict(generate(self.model, z)[..., 0], 64, verbose=0))
-        with self.writer.as_default(step=int(self.model.step)):
-            tf.summary.scalar("inception_score", mean)
+def epochs_behind(model):
+    """How many epochs the run has behind it, and sets the model to the compact state if that is all there is."""
+    progress = Path(checkpoint) / PROGRESS
+    if (Path(checkpoint) / STATE / FULL_STATE).exists() or not progress.exists():
+        return epochs_done(checkpoint)
+    unpack(model, np.load(progress))
+    (Path(checkpoint) / STATE / "exported").touch()  # the generator there is this run's own
+    print(f"Going on from {progress}, {int(model.step)} steps old")
+    return int(model.step) // steps
+
+
+def load_judging_classifier():
+    """The classifier that judges samples, or None, with a line that says why."""
+    try:
+        return load_classifier(classifier_checkpoint) if judged_every else None
+    except FileNotFoundError as error:
+        print(f"Samples are not judged: {error}")
+        return None
 
 
 def read_recordings(preparation):
@@ -101,56 +178,51 @@ def read_recordings(preparation):
     except FileNotFoundError:
         try:
             recordings = [Recording(path, UNLABELLED, "", "train") for path in find_recordings(datasets, below=True)]
-        except ScriptError as error:
+        except FileNotFoundError as error:
             raise ScriptError(f"{datasets}: no recordings there; datasets/README.md says how to get some") from error
         print(f"{datasets}: {len(recordings)} recordings")
-    with tqdm(total=len(recordings), unit="recording", disable=None) as bar:
-        clips, left, unreadable = decoded(
-            recordings, preparation=preparation, tell=lambda done, total: bar.update(done - bar.n)
-        )
-    for reason in unreadable:
-        print(f"left out: {reason}")
+    clips, left = read_clips(recordings, "recordings", preparation=preparation)
     return clips, len(left)
 
 
 def main():
-    if batch_size < 2 or batch_size % 2:
+    if batch_size % 2:
         raise ScriptError(f"batch_size is {batch_size}; an even number from 2 on")
-    for name in ("width", "epochs", "steps"):
-        if settings[name] < 1:
-            raise ScriptError(f"{name} is {settings[name]}; at least 1")
     preparation = Preparation(peak, "center", shift)
     writable_folder(checkpoint)
+    begin_run(checkpoint, settings, fresh=fresh)
     clips, count = read_recordings(preparation)
     model = WaveGANTraining(width, lowpass=lowpass)
     model.compile(generator_rate, discriminator_rate)
     model.build((None, model.latent_dim))
     state = backup(checkpoint)
-    if warm_start and not (Path(state.backup_dir) / "latest.weights.h5").exists():
-        _, variables = freeze(Path(checkpoint) / "infer.meta", prefix := checkpoint_prefix(checkpoint))
-        model.go_on_from(
-            variables, np.load(Path(checkpoint) / COMPANIONS), tf.train.load_variable(prefix, "global_step")
-        )
-        print(f"Going on from the generator in {checkpoint}, {int(model.step)} steps old")
-    callbacks = [state, export := Export(preparation), keras.callbacks.TensorBoard(logs, write_graph=False)]
-    if judged_every:
-        try:
-            callbacks.append(Judged(load_classifier(classifier_checkpoint), export.writer))
-        except FileNotFoundError as error:
-            print(f"Samples are not judged: {error}")
+    first = epochs_behind(model)
+    curve = Curve(read_curve(first * steps), load_judging_classifier())
     print(f"Training state is kept in {state.backup_dir}/; losses and sounds: tensorboard --logdir {logs}")
-    model.fit(
-        displaced_batches(clips, count, batch_size, shift, seed),
-        steps_per_epoch=steps,
-        epochs=epochs,
-        shuffle=False,  # the batches are shuffled already
-        callbacks=callbacks,
-    )
-    print(
-        f"{int(model.step)} steps done; the generator is in {checkpoint}/. More: a larger --epochs. Listen: python generate.py"
-    )
+    try:
+        model.fit(
+            displaced_batches(clips, count, batch_size, shift, seed + first),
+            initial_epoch=first,
+            steps_per_epoch=steps,
+            epochs=epochs,
+            shuffle=False,  # the batches are shuffled already
+            callbacks=[
+                Rates(),
+                Export(preparation),
+                curve,
+                state,
+                Logs(logs),
+            ],
+            verbose=2,  # a line an epoch, which is what a log of hours needs
+        )
+    except tf.errors.InvalidArgumentError as error:
+        if NOT_FINITE not in str(error):
+            raise
+        step = int(model.step)
+        raise ScriptError(f"a loss is no longer finite after step {step}; {checkpoint} holds the last epoch") from error
+    print(f"{int(model.step)} steps done; the generator is in {checkpoint}. More: a larger --epochs.")
 
 
 if __name__ == "__main__":
-    with one_line_errors(__file__, ValueError):
+    with one_line_errors(__file__, interrupted="stopped; started again, it goes on after the last whole epoch"):
         main()

@@ -1,4 +1,5 @@
-"""Draws one scalar of several training runs against time, from TensorBoard's own logs, and prints where each run ended."""
+"""Draws one scalar of several training runs against time, from TensorBoard's own logs, and prints where each run
+ended."""
 
 runs = "logs/inverse_mapping/"  # folders of logs, comma-separated; NAME=FOLDER to give one a name
 scalar = "epoch_latent"  # the scalar; Keras calls those of an epoch epoch_{name}

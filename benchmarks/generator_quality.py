@@ -1,8 +1,10 @@
-"""How good a generator is: what the classifier hears in its samples, how loud they are, and how well each latent coordinate is heard.
+"""How good a generator is: what the classifier hears in its samples, how loud they are, and how well each latent
+coordinate is heard.
 
-Prints the inception score, the share of each digit, the share of faint samples and the median condition number of the Jacobian, beside the inception
-score of real clips of the test split where there are any; how far samples and those clips are from the nearest training clip, in the classifier's
-last features, which tells copies; and draws samples beside real clips into waves/generator.png.
+Prints the inception score, the share of each digit, the share of faint samples and the median condition number of the
+Jacobian, beside the inception score of real clips of the test split where there are any; how far samples and those
+clips are from the nearest training clip, in the classifier's last features, which tells copies; and draws samples
+beside real clips into waves/generator.png.
 """
 
 num_samples = 1000  # samples that are judged
@@ -50,7 +52,8 @@ def heard(name, clips, classifier):
 
 
 def nearest(clips, known, classifier):
-    """Euclidean distance of each clip to the nearest of `known` in the features that the classifier's last layer sees → [n]."""
+    """Euclidean distance of each clip to the nearest of `known` in the features that the classifier's last layer sees →
+    [n]."""
     network = keras.Model(classifier.input, classifier.get_layer("average_pool").output)
     a, b = (network.predict(waveforms, 64, verbose=0) for waveforms in (clips, known))  # [n, features], [m, features]
     return np.sqrt(np.maximum((a**2).sum(1)[:, None] - 2 * a @ b.T + (b**2).sum(1), 0)).min(axis=1)

@@ -19,6 +19,7 @@ SETTINGS = "settings.json"  # in the state: what the run belongs to
 METADATA = "training_metadata.json"  # in the state: Keras's own, the epoch
 # settings that may differ between a run's start and its going on
 MAY_DIFFER = {"epochs", "patience", "devices", "xla", "fresh", "recipe", "datasets", "logs", "waves"}
+MAY_DIFFER |= {"judged_every"} | {f"{name}checkpoint" for name in ("", "classifier_", "inverse_mapping_", "judge_")}
 
 
 def _whole(weights, metadata):

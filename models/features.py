@@ -50,6 +50,11 @@ def _scaled(waveform, frame_length, hop_length):
     return scale * real, scale**2 * (real**2 + imaginary**2)
 
 
+def scaled_spectrogram(waveform, frame_length, hop_length):
+    """waveform [n, num_samples] → real part and power of its STFT [n, frames, bins], of order 1 for speech at any window length."""
+    return _scaled(waveform, frame_length, hop_length)
+
+
 def spectrogram_features(waveform, frame_length, hop_length):
     """waveform [n, num_samples, 1] → log magnitude and real part [n, frames, bins, 2], both of order 1."""
     real, power = _scaled(waveform[..., 0], frame_length, hop_length)
@@ -66,6 +71,18 @@ def spectral_loss(original, reconstruction):
     errors = []
     for frame, hop in ((256, 128), (1024, 256)):
         a, b = (ops.log(_scaled(waveform, frame, hop)[1] + 1e-7) for waveform in (original, reconstruction))
+        errors.append(0.25 * ops.mean(ops.abs(a - b), axis=(1, 2)))
+    return sum(errors) / len(errors)
+
+
+def multiscale_spectral_loss(original, reconstruction, windows, floor=1e-8):
+    """Mean absolute difference of log magnitudes of waveforms [n, num_samples] twice → [n], averaged over several windows; 1 is 17 dB.
+
+    windows: (frame, hop) in samples, each. floor: power that counts as silence; 1e-8 lies about 85 dB below a full-scale vowel.
+    """
+    errors = []
+    for frame, hop in windows:
+        a, b = (ops.log(_scaled(waveform, frame, hop)[1] + floor) for waveform in (original, reconstruction))
         errors.append(0.25 * ops.mean(ops.abs(a - b), axis=(1, 2)))
     return sum(errors) / len(errors)
 

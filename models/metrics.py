@@ -10,6 +10,9 @@ IDENTICAL_DB = 40.0  # SNR above which a reconstruction is identical to the ear
 IDENTIFIABLE = 1e4  # condition number of the Jacobian below which the waveform determines the latent vector
 DYNAMIC_RANGE_DB = 80.0  # of a spectrogram; what lies further below its maximum is silence
 LARGEST_DB = 200.0  # in place of an infinite SNR
+PITCH_FRAME, PITCH_HOP = 1024, 256  # samples, of the frames in which harmonicity is measured
+PITCH_LAGS = (41, 272)  # samples: periods of 400 Hz down to 60 Hz
+LOUD_SHARE = 0.25  # of the loudest frame's energy, which a frame must hold to count
 
 
 def _flat(a):
@@ -74,6 +77,30 @@ def log_spectral_distance(original, reconstruction):
     difference = 20 * np.log10(np.maximum(np.maximum(x, floor), tiny) / np.maximum(np.maximum(y, floor), tiny))  # [n, frames, bins]
     frames = np.sqrt((difference**2).mean(axis=2))
     return np.where(heard, frames, 0).sum(axis=1) / np.maximum(heard.sum(axis=1), 1)
+
+
+def harmonicity(waveform):
+    """How periodic waveforms [n, num_samples] are → [n]: 1 for a steady tone, some 0.2 for noise, 0 for a silent clip.
+
+    In each frame of 1,024 samples (hop 256) that holds at least a quarter of the loudest frame's energy: the largest
+    autocorrelation at lags of 41 to 272 samples, the periods of 400 to 60 Hz, divided by that at lag 0 and by the share
+    of the frame in which it overlaps itself, the mean removed first. Of these frames the median.
+    """
+    lags = np.arange(PITCH_LAGS[0], PITCH_LAGS[1] + 1)
+    windows = np.lib.stride_tricks.sliding_window_view
+    result = np.zeros(len(waveform))
+    for i, clip in enumerate(_flat(waveform)):
+        frames = windows(clip, PITCH_FRAME)[::PITCH_HOP]  # [frames, 1024]
+        energy = (frames**2).sum(axis=1)
+        loud = (energy >= LOUD_SHARE * energy.max()) & (energy > 0)
+        frames = frames[loud] - frames[loud].mean(axis=1, keepdims=True)
+        power = np.abs(np.fft.rfft(frames, 2 * PITCH_FRAME)) ** 2
+        correlation = np.fft.irfft(power)[:, : lags[-1] + 1]
+        overlap = 1 - lags / PITCH_FRAME
+        varying = correlation[:, 0] > 1e-12 * energy[loud]  # a constant frame is zero but for rounding
+        ratios = (correlation[varying][:, lags] / overlap).max(axis=1) / correlation[varying, 0]
+        result[i] = np.median(ratios) if len(ratios) else 0
+    return result
 
 
 def inception_score(probabilities, splits=2):

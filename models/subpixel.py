@@ -40,8 +40,10 @@ def nearest_kernel(kernel, stride):
     neighbour = position // stride  # low-rate
     before, after = -neighbour.min(), neighbour.max()
     choice = neighbour[None] == np.arange(-before, after + 1)[:, None, None]  # [taps, kernel, stride]
-    phases = ops.einsum("tkp,kio->tipo", ops.cast(choice, kernel.dtype), kernel)
-    return ops.reshape(phases, (before + after + 1, channels, stride * filters)), (before, after)
+    choice = ops.cast(choice.transpose(0, 2, 1).reshape(-1, size), kernel.dtype)  # [taps * stride, kernel]
+    phases = ops.reshape(choice @ ops.reshape(kernel, (size, -1)), (-1, stride, channels, filters))
+    phases = ops.reshape(ops.transpose(phases, (0, 2, 1, 3)), (before + after + 1, channels, stride * filters))
+    return phases, (before, after)
 
 
 def subpixel_conv(x, kernel, padding, stride):
@@ -77,7 +79,11 @@ class _Strided(keras.layers.Layer):
 
     def get_config(self):
         own = {"filters": self.filters, "kernel_size": self.kernel_size, "stride": self.stride}
-        return {**super().get_config(), **own, "kernel_initializer": keras.initializers.serialize(self.kernel_initializer)}
+        return {
+            **super().get_config(),
+            **own,
+            "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
+        }
 
 
 @keras.saving.register_keras_serializable("latent_vector_recovery")
@@ -89,6 +95,17 @@ class SubpixelConv1DTranspose(_Strided):
 
     def call(self, x):
         return subpixel_conv(x, *transposed_kernel(self.kernel, self.stride), self.stride) + self.bias
+
+
+@keras.saving.register_keras_serializable("latent_vector_recovery")
+class NearestConv1D(_Strided):
+    """WaveGAN's nearest-neighbour upsampling and convolution: [n, length, in] → [n, stride * length, filters]; kernel [kernel_size, in, filters]."""
+
+    def kernel_shape(self, channels):
+        return (self.kernel_size, channels, self.filters)
+
+    def call(self, x):
+        return subpixel_conv(x, *nearest_kernel(self.kernel, self.stride), self.stride) + self.bias
 
 
 @keras.saving.register_keras_serializable("latent_vector_recovery")
@@ -114,11 +131,27 @@ def blocked_kernel(kernel, block):
     for out in range(block):
         source = out + tap
         blocked[source // block + before, source % block, :, out] = kernel
-    return ops.convert_to_tensor(blocked.reshape(len(blocked), block * channels, block * filters)), (int(before), int(after))
+    return ops.convert_to_tensor(blocked.reshape(len(blocked), block * channels, block * filters)), (
+        int(before),
+        int(after),
+    )
+
+
+def decimating_kernel(kernel, block, factor):
+    """As `blocked_kernel`, for every `factor`-th sample of the convolution only.
+
+    Returns a kernel [neighbours, block * channels, block / factor * filters] and its padding.
+    """
+    blocked, padding = blocked_kernel(kernel, block)
+    phases = ops.reshape(blocked, (*blocked.shape[:2], block, kernel.shape[2]))[:, :, ::factor]
+    return ops.reshape(phases, (*blocked.shape[:2], -1)), padding
 
 
 def blocked_conv(x, kernel, padding, block):
-    """The convolution of `blocked_kernel`: x [n, length, channels] → [n, length, filters], block divides the length."""
+    """The convolution of `blocked_kernel` or `decimating_kernel` with one filter: x [n, length, channels] → [n, length or length / factor, 1].
+
+    block divides the length.
+    """
     length, channels = x.shape[1], x.shape[2]
-    filters = kernel.shape[2] // block
-    return ops.reshape(subpixel_conv(ops.reshape(x, (-1, length // block, block * channels)), kernel, padding, 1), (-1, length, filters))
+    out = subpixel_conv(ops.reshape(x, (-1, length // block, block * channels)), kernel, padding, 1)
+    return ops.reshape(out, (-1, length // block * kernel.shape[2], 1))

@@ -1,4 +1,5 @@
-"""Writes a generator as WaveGAN's own TensorFlow 1 checkpoint: infer.meta and model.ckpt.*, to the last tensor name (its `infer`).
+"""Writes a generator as WaveGAN's own TensorFlow 1 checkpoint: infer.meta and model.ckpt.*, to the last tensor name
+(its `infer`).
 
 What this writes is read by models/wavegan.py, and by every tool that reads the published SC09 model.
 """
@@ -15,7 +16,11 @@ from models.audio import NUM_SAMPLES
 v1 = tf.compat.v1
 STRIDE = 4
 FILTER = "G/pp_filt/conv1d/kernel"  # WaveGAN's post-processing filter, [taps, 1, 1]
-EXPORTED = ("model.ckpt.data-00000-of-00001", "model.ckpt.index", "infer.meta")  # in the order in which they are put in place
+EXPORTED = (
+    "model.ckpt.data-00000-of-00001",
+    "model.ckpt.index",
+    "infer.meta",
+)  # in the order in which they are put in place
 
 
 def wavegan_variables(generator):
@@ -24,27 +29,33 @@ def wavegan_variables(generator):
     variables = {"G/z_project/dense/kernel": kernel, "G/z_project/dense/bias": bias}
     for i in range(5):
         kernel, bias = generator.get_layer(f"upconv_{i}").get_weights()
-        variables |= {f"G/upconv_{i}/conv2d_transpose/kernel": kernel[None], f"G/upconv_{i}/conv2d_transpose/bias": bias}
+        variables |= {f"G/upconv_{i}/conv1d/kernel": kernel, f"G/upconv_{i}/conv1d/bias": bias}
     return variables
 
 
 def set_wavegan_variables(generator, variables):
-    """The other way: {WaveGAN's variable name: array} into a `build_generator` model of that width. Raises ValueError if the shapes differ."""
-    generator.get_layer("z_project").set_weights([variables["G/z_project/dense/kernel"], variables["G/z_project/dense/bias"]])
+    """The other way: {WaveGAN's variable name: array} into a `build_generator` model of that width. Raises ValueError
+    if the shapes differ."""
+    generator.get_layer("z_project").set_weights(
+        [variables["G/z_project/dense/kernel"], variables["G/z_project/dense/bias"]]
+    )
     for i in range(5):
-        scope = f"G/upconv_{i}/conv2d_transpose"
-        generator.get_layer(f"upconv_{i}").set_weights([variables[f"{scope}/kernel"][0], variables[f"{scope}/bias"]])
+        scope = f"G/upconv_{i}/conv1d"
+        generator.get_layer(f"upconv_{i}").set_weights([variables[f"{scope}/kernel"], variables[f"{scope}/bias"]])
 
 
 def _generator_graph(z, variables):
     """WaveGAN's generator in TensorFlow 1 operations, with reference variables of the given names and shapes."""
-    v = {name: v1.get_variable(name, value.shape, initializer=v1.zeros_initializer(), use_resource=False) for name, value in variables.items()}
+    v = {
+        name: v1.get_variable(name, value.shape, initializer=v1.zeros_initializer(), use_resource=False)
+        for name, value in variables.items()
+    }
     x = tf.matmul(z, v["G/z_project/dense/kernel"]) + v["G/z_project/dense/bias"]
     x = tf.nn.relu(tf.reshape(x, [-1, 16, int(x.shape[1]) // 16]))
     for i in range(5):
-        kernel, bias = v[f"G/upconv_{i}/conv2d_transpose/kernel"], v[f"G/upconv_{i}/conv2d_transpose/bias"]
-        shape = [tf.shape(x)[0], 1, int(x.shape[1]) * STRIDE, int(kernel.shape[2])]
-        x = tf.nn.conv2d_transpose(x[:, None], kernel, shape, [1, 1, STRIDE, 1], "SAME")[:, 0] + bias
+        kernel, bias = v[f"G/upconv_{i}/conv1d/kernel"], v[f"G/upconv_{i}/conv1d/bias"]
+        x = v1.image.resize_nearest_neighbor(x[:, None], (1, int(x.shape[1]) * STRIDE))[:, 0]
+        x = tf.nn.conv1d(x, kernel, 1, "SAME") + bias
         x = tf.nn.relu(x) if i < 4 else tf.nn.tanh(x)
     if FILTER in v:
         taps = int(v[FILTER].shape[0])
@@ -58,14 +69,20 @@ def _to_int16(x, name):
 
 
 def export_wavegan(folder, variables, step=0):
-    """Writes the variables of a 16,384-sample generator of kernel 25 into `folder` as infer.meta and model.ckpt.*; each file appears whole.
+    """Writes the variables of a 16,384-sample generator of kernel 25 into `folder` as infer.meta and model.ckpt.*; each
+    file appears whole.
 
-    variables: as `wavegan_variables` returns them, with or without FILTER. step: the number of training steps, kept as global_step.
+    variables: as `wavegan_variables` returns them, with or without FILTER. step: the number of training steps, kept as
+    global_step.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     latent_dim = variables["G/z_project/dense/kernel"].shape[0]
-    with tf.Graph().as_default(), v1.Session() as session, tempfile.TemporaryDirectory(dir=folder, prefix=".export-") as partial:
+    with (
+        tf.Graph().as_default(),
+        v1.Session() as session,
+        tempfile.TemporaryDirectory(dir=folder, prefix=".export-") as partial,
+    ):
         sample_count = v1.placeholder(tf.int32, [], name="samp_z_n")
         v1.random_uniform([sample_count, latent_dim], -1.0, 1.0, dtype=tf.float32, name="samp_z")
         z = v1.placeholder(tf.float32, [None, latent_dim], name="z")
@@ -77,7 +94,9 @@ def export_wavegan(folder, variables, step=0):
         _to_int16(flat, "G_z_flat_int16")
         global_step = v1.get_variable("global_step", initializer=np.int64(step), trainable=False, use_resource=False)
         saver = v1.train.Saver([*v.values(), global_step], write_version=v1.train.SaverDef.V2)
-        v1.train.export_meta_graph(os.path.join(partial, "infer.meta"), clear_devices=True, saver_def=saver.as_saver_def())
+        v1.train.export_meta_graph(
+            os.path.join(partial, "infer.meta"), clear_devices=True, saver_def=saver.as_saver_def()
+        )
         session.run(v1.global_variables_initializer())
         for name, value in variables.items():
             v[name].load(value, session)  # not as an initial value: the MetaGraph would hold it a second time

@@ -1,189 +1,229 @@
-"""Training a WaveGAN: generator, discriminators, losses (Donahue, McAuley, Puckette, "Adversarial Audio Synthesis", ICLR 2019).
+"""Training a WaveGAN: generator, discriminators, encoder, in one step (Donahue, McAuley, Puckette, "Adversarial Audio
+Synthesis", ICLR 2019).
 
-The generator is WaveGAN's to the last variable name, so that it can be written as WaveGAN's own checkpoint. Beyond the paper: the convolutions run
-in sub-pixel form, the loss is the non-saturating logistic one with an R1 penalty every few steps (Mescheder et al., arXiv 1801.04406) in place of
-a gradient penalty at each step, two small discriminators look at spectrograms, and what is exported is the moving average of the generator's weights.
+The generator is WaveGAN's to the last variable name, so that it can be written as WaveGAN's own checkpoint. Beyond the
+paper: several small discriminators (models/discriminators.py) see recordings and samples through the same random
+changes (models/diff_augmentation.py); the loss is the non-saturating logistic one, with an R1 penalty every few steps
+(Mescheder et al., arXiv 1801.04406) in place of a gradient penalty at each; generator and discriminators are updated at
+once, from one pass over the samples; and what is exported is the moving average of the generator's weights.
 
-An encoder keeps the samples diverse and every latent coordinate audible, which is what latent vector recovery needs: half of each batch is decoded
-from the encoder's view of a recording, and has to have that recording's spectrogram (VAE-GAN, arXiv 1512.09300); from the other half, sampled from
-the prior, the encoder has to find the latent vector again (InfoGAN, arXiv 1606.03657); and what it finds in recordings has to be distributed like the
-prior (sliced Wasserstein autoencoder, arXiv 1804.01947).
+An encoder keeps the samples diverse and every latent coordinate audible, which is what latent vector recovery needs:
+half of each batch is decoded from the encoder's view of a recording, and has to have that recording's spectrogram and
+its activations in the discriminators (VAE-GAN, arXiv 1512.09300); from the other half, drawn from the prior, the
+encoder has to find the latent vector again (InfoGAN, arXiv 1606.03657); and what it finds in recordings has to be
+distributed like the prior (sliced Wasserstein autoencoder, arXiv 1804.01947).
 
-Where it is known which digit a recording is, the spectrogram discriminators learn to tell the digits apart as well (on recordings only), and the
-generator is asked for samples in which they hear one digit clearly, decoded recordings their own, and each digit equally often (AC-GAN,
-arXiv 1610.09585, and CatGAN, arXiv 1511.06390: latent vectors carry no label). They are other networks than the classifier that judges the samples.
+Where it is known which digit a recording is, the spectrogram discriminators learn to tell the digits apart as well (on
+recordings only), and the generator is asked for samples whose digit they predict clearly, for decoded recordings with
+their own digit, and for each digit equally often (AC-GAN, arXiv 1610.09585, and CatGAN, arXiv 1511.06390: latent
+vectors carry no label). They are other networks than the classifier that judges the samples.
 """
 
 import keras
 import tensorflow as tf
 from keras import ops
 
-from models.features import spectral_loss, spectrogram_features
-from models.subpixel import blocked_conv, blocked_kernel
-from models.tf1_export import FILTER, set_wavegan_variables, wavegan_variables
-from models.wavegan_networks import build_generator, lowpass_taps, spectrogram_network, waveform_discriminator
+from models import diff_augmentation
+from models.audio import NUM_SAMPLES, SAMPLE_RATE
+from models.discriminators import Discriminators, log_spectrogram, spectrogram_network
+from models.features import multiscale_spectral_loss
+from models.fused_adam import FusedAdam
+from models.subpixel import blocked_conv, blocked_kernel, decimating_kernel
+from models.tf1_export import FILTER, wavegan_variables
+from models.wavegan_losses import (
+    CLASSES,
+    UNLABELLED,
+    ambiguity,
+    digit_loss,
+    feature_distance,
+    logistic_loss,
+    quiet_loss,
+    sliced_distance,
+)
+from models.wavegan_networks import build_generator, lowpass_taps
 
-CLASSES = 10
-UNLABELLED = -1  # in place of a digit
 FILTER_BLOCK = 64  # samples that the post-processing filter takes at once
+ENCODER_WINDOW = (1 / 16, 1 / 64)  # length and hop in seconds
+RECONSTRUCTION_WINDOWS = ((1 / 64, 1 / 256), (1 / 16, 1 / 64), (1 / 4, 1 / 32))
+MARGINAL_DECAY = 0.98  # per step, of the moving average of the digits predicted for samples
+LEAST_RMS = 0.04  # no recording is fainter after its preparation; adversarial gradients vanish in fainter samples
+WEIGHTS = {  # of the generator's and encoder's terms
+    "generator": 2.0,
+    "reconstruction": 4.0,
+    "matching": 2.0,
+    "latent": 1.0,
+    "prior": 3.0,
+    "own_digit": 0.5,
+    "ambiguity": 0.5,
+    "quiet": 1.0,
+}
 
 
-def sliced_distance(latent, prior, directions):
-    """Squared Wasserstein distance of two sets of vectors [n, k] along random directions [k, d], averaged."""
-    directions = directions / ops.sqrt(ops.sum(directions**2, axis=0))
-    return ops.mean((ops.sort(latent @ directions, axis=0) - ops.sort(prior @ directions, axis=0)) ** 2)
+def _in_samples(windows, rate):
+    return [(round(length * rate), round(hop * rate)) for length, hop in windows]
 
 
 @keras.saving.register_keras_serializable("latent_vector_recovery")
 class WaveGANTraining(keras.Model):
-    """Generator, its moving average, the encoder and the discriminators, trained by `fit` on waveforms [batch, 16384], batch even,
-    and their digits int32 [batch], UNLABELLED where they are not known.
+    """Generator, its moving average, the encoder and the discriminators, trained by `fit` on waveforms float32 [n,
+    16384], n even, and their digits int32 [n], UNLABELLED where they are not known. Called on z [n, latent_dim]: the
+    average's waveforms [n, 16384, 1].
 
-    r1: weight of the gradient penalty, applied every `r1_interval` steps. reconstruction, latent, prior: weights of the encoder's three terms.
-    classes: weight of what the generator is asked for about digits.
-    quiet_rms: no recording is fainter than this after its preparation, so fainter samples are pulled up (adversarial gradients vanish in silence).
-    average: decay of the moving average, per step. lowpass: cut-off of a fixed post-processing filter in Hz, 0 for none.
+    width: of the generator. filters: of the first layer of encoder and discriminators. weights: changes of WEIGHTS.
+    r1: weight of the gradient penalty, which is applied every `r1_interval` steps. average: decay of the moving
+    average, per step.
+    lowpass: cut-off of a fixed post-processing filter in Hz, 0 for none; from 4,096 Hz down, discriminators and encoder
+    run on every second sample, which loses nothing. A step raises tf.errors.InvalidArgumentError where a loss is not
+    finite.
     """
 
     def __init__(
-        self, width=16, latent_dim=100, r1=10.0, r1_interval=8, reconstruction=4.0, latent=1.0, prior=3.0, classes=0.5, quiet_rms=0.04,
-        average=0.995, lowpass=0.0,
-    ):  # fmt: skip
+        self, width=24, latent_dim=100, filters=16, weights=(), r1=2.0, r1_interval=16, average=0.999, lowpass=0.0
+    ):
         super().__init__(name="wavegan_training")
+        self.latent_dim, self.r1, self.r1_interval, self.average = latent_dim, r1, r1_interval, average
+        self.term_weights = WEIGHTS | dict(weights)
+        decimation = 2 if 0 < lowpass <= SAMPLE_RATE / 4 else 1
+        rate = SAMPLE_RATE // decimation
         self.taps = lowpass_taps(lowpass) if lowpass else None
         self.filter = blocked_kernel(self.taps, FILTER_BLOCK) if lowpass else None
-        self.latent_dim, self.r1, self.r1_interval, self.quiet_rms, self.average = latent_dim, r1, r1_interval, quiet_rms, average
-        self.reconstruction_weight, self.latent_weight, self.prior_weight, self.class_weight = reconstruction, latent, prior, classes
+        self.decimator = decimating_kernel(self.taps, FILTER_BLOCK, decimation) if lowpass else None
         self.generator = build_generator(width, latent_dim)
         self.averaged = build_generator(width, latent_dim)
         self.averaged.set_weights(self.generator.get_weights())
         self.averaged.trainable = False
-        self.encoder = spectrogram_network(128, 129, width, "encoder", latent_dim, "tanh")
-        filters = max(1, width // 2)  # few, or the spectrogram discriminators win
-        self.discriminators = [
-            waveform_discriminator(width),
-            spectrogram_network(128, 129, filters, "D_stft_256", 1 + CLASSES),
-            spectrogram_network(64, 513, filters, "D_stft_1024", 1 + CLASSES),
-        ]
+        (self.encoder_window,) = _in_samples([ENCODER_WINDOW], rate)
+        self.windows = _in_samples(RECONSTRUCTION_WINDOWS, rate)
+        frame, hop = self.encoder_window
+        frames = NUM_SAMPLES // decimation // hop
+        self.encoder = spectrogram_network(frames, frame // 2 + 1, 2, filters, "encoder", latent_dim, "tanh")
+        self.discriminators = Discriminators(filters, rate, NUM_SAMPLES // decimation)
+        self.networks = self.discriminators.networks  # where Keras finds them
         self.seeds = keras.random.SeedGenerator(1)
-        self.heard = self.add_weight(name="heard", shape=(CLASSES,), initializer=keras.initializers.Constant(1 / CLASSES), trainable=False)
-        self.step = self.add_weight(name="step", shape=(), dtype="int64", initializer="zeros", trainable=False)
+        self.marginal = self._counter("marginal", "float32", (CLASSES,), 1 / CLASSES)
+        self.average_start = self._counter("average_start", "int64")
+        self.step = self._counter("step", "int64")
 
-    def compile(self, generator_rate=3e-4, discriminator_rate=1.5e-4):
+    def _counter(self, name, dtype, shape=(), value=0):
+        initializer = keras.initializers.Constant(value)
+        return self.add_weight(name=name, shape=shape, dtype=dtype, initializer=initializer, trainable=False)
+
+    def compile(self, generator_rate=3e-4, discriminator_rate=3e-4):
         """The two learning rates of Adam; the encoder learns with the generator."""
-        super().compile(optimizer=keras.optimizers.Adam(generator_rate, 0.5, 0.9))
-        self.discriminator_optimizer = keras.optimizers.Adam(discriminator_rate, 0.5, 0.9)
+        super().compile(optimizer=FusedAdam(generator_rate, 0.5, 0.9))
+        self.discriminator_optimizer = FusedAdam(discriminator_rate, 0.5, 0.9)
         self.optimizer.build(self.generator_variables)
-        self.discriminator_optimizer.build(self.discriminator_variables)
+        self.discriminator_optimizer.build(self.discriminators.trainable_variables)
+
+    def start_from(self, step, marginal):
+        """After the networks were set from outside: the steps they have behind them; the moving average begins anew."""
+        self.step.assign(step)
+        self.average_start.assign(step)
+        self.marginal.assign(marginal)
+        self.averaged.set_weights(self.generator.get_weights())
+        self.seeds.state.assign(ops.convert_to_tensor([1, step], self.seeds.state.dtype))
 
     @property
     def generator_variables(self):
         return self.generator.trainable_variables + self.encoder.trainable_variables
 
-    @property
-    def discriminator_variables(self):
-        return [v for d in self.discriminators for v in d.trainable_variables]
-
-    def filtered(self, waveform):
-        """Through the post-processing filter, if there is one."""
-        return waveform if self.filter is None else blocked_conv(waveform, *self.filter, FILTER_BLOCK)
-
     def call(self, z):
-        return self.filtered(self.averaged(z))
+        waveform = self.averaged(z)
+        return waveform if self.filter is None else blocked_conv(waveform, *self.filter, FILTER_BLOCK)
 
     def exported(self):
         """The averaged generator as WaveGAN's variables, {name: array}."""
         return wavegan_variables(self.averaged) | ({} if self.taps is None else {FILTER: self.taps})
 
-    def companions(self):
-        """The networks that only training needs, as float16 {name: array}: with the exported generator, enough to go on from."""
-        networks = [self.encoder, *self.discriminators]
-        return {f"{network.name}/{i}": w.astype("float16") for network in networks for i, w in enumerate(network.get_weights())}
+    def heard(self, waveform):
+        """Waveforms [n, 16384, 1] as the discriminators hear them: filtered, at their rate → [n, samples]."""
+        return (waveform if self.decimator is None else blocked_conv(waveform, *self.decimator, FILTER_BLOCK))[..., 0]
 
-    def go_on_from(self, variables, companions, step):
-        """Sets generator and average to a checkpoint's variables, the other networks to what `companions` returned, and the step."""
-        for generator in (self.generator, self.averaged):
-            set_wavegan_variables(generator, variables)
-        for network in (self.encoder, *self.discriminators):
-            network.set_weights([companions[f"{network.name}/{i}"] for i in range(len(network.get_weights()))])
-        self.step.assign(step)
-
-    def views(self, waveform):
-        """What each discriminator looks at; the encoder looks at the second."""
-        return [waveform, spectrogram_features(waveform, 256, 128), spectrogram_features(waveform, 1024, 256)]
-
-    def judge(self, views):
-        """→ logits of being real [n, 3], one a discriminator, and log-probabilities of the digits [n, 10]."""
-        outputs = [d(x, training=True) for d, x in zip(self.discriminators, views)]
-        return ops.concatenate([x[:, :1] for x in outputs], axis=1), ops.log_softmax(outputs[1][:, 1:] + outputs[2][:, 1:])
-
-    def r1_penalty(self, views):
-        """Mean over clips of the squared gradient of each logit by what its discriminator saw, summed over the discriminators."""
-        with tf.GradientTape() as tape:
-            tape.watch(views)
-            total = ops.sum(self.judge(views)[0])
-        gradients = tape.gradient(total, views)
-        return sum(ops.mean(ops.sum(ops.reshape(g, (ops.shape(g)[0], -1)) ** 2, axis=1)) for g in gradients)
-
-    def discriminator_step(self, real, fake, digit):
-        """One update from the views of recordings and of samples → loss, logits [2 n, 3] and the share of digits told right."""
-        batch = ops.shape(real[0])[0]
-        with tf.GradientTape() as tape:
-            logits, digits = self.judge([ops.concatenate(pair) for pair in zip(real, fake)])
-            loss = ops.mean(ops.softplus(-logits[:batch])) + ops.mean(ops.softplus(logits[batch:]))
-            misheard = -ops.mean(ops.sum(ops.one_hot(digit, CLASSES) * digits[:batch], axis=1))
-            due = ops.equal(self.step % self.r1_interval, 0)
-            penalty = tf.cond(due, lambda: self.r1_penalty(real), lambda: 0.0)
-            total = loss + misheard + 0.5 * self.r1 * self.r1_interval / len(self.discriminators) * penalty
-        gradients = tape.gradient(total, self.discriminator_variables)
-        self.discriminator_optimizer.apply(gradients, self.discriminator_variables)
-        right = ops.mean(ops.cast(ops.equal(ops.argmax(digits[:batch], axis=1), ops.cast(digit, "int64")), "float32"))
-        return loss, logits, right
-
-    def indistinct(self, digits, digit):
-        """How unclear it is which digit the samples are, from log-probabilities [n, 10]: the first half are decoded recordings of `digit` [n / 2].
-
-        For the others, minus the mutual information of sample and digit; its marginal distribution is the moving average over past batches.
-        """
-        known = ops.cast(digit != UNLABELLED, "float32")
-        decoded, sampled = digits[: ops.shape(digit)[0]], digits[ops.shape(digit)[0] :]
-        own = -ops.sum(ops.one_hot(digit, CLASSES) * decoded, axis=1)
-        probability = ops.exp(sampled)
-        self.heard.assign(0.98 * self.heard + 0.02 * ops.mean(probability, axis=0))
-        ambiguous = ops.sum(probability * (ops.log(self.heard) - sampled), axis=1)
-        return ops.mean(own) + ops.mean(known) * ops.mean(ambiguous)
+    def encode(self, waveform):
+        """Waveforms [n, samples] → latent vectors [n, latent_dim]."""
+        return self.encoder(log_spectrogram(waveform, *self.encoder_window))[0]
 
     def train_step(self, data):
-        """One step of each; returns the losses, and the mean logits that tell who is winning."""
-        real, digit = data
-        real = self.views(ops.expand_dims(real, -1))
-        batch, half = ops.shape(real[0])[0], ops.shape(real[0])[0] // 2
-        prior = keras.random.uniform((batch, self.latent_dim), -1, 1, seed=self.seeds)
-        directions = keras.random.normal((self.latent_dim, self.latent_dim), seed=self.seeds)
-        with tf.GradientTape() as tape:
-            encoded = self.encoder(real[1])  # [batch, latent_dim]
-            z = ops.concatenate([encoded[:half], prior[half:]])
-            sample = self.filtered(self.generator(z, training=True))
-            fake = self.views(sample)
-            discriminator_loss, logits, right = self.discriminator_step(real, [ops.stop_gradient(view) for view in fake], digit)
-            again, digits = self.judge(fake)
-            adversarial = ops.mean(ops.softplus(-again))
-            indistinct = self.indistinct(digits, digit[:half])
-            reconstruction = ops.mean(spectral_loss(real[0][:half, :, 0], sample[:half, :, 0]))
-            latent = ops.mean((self.encoder(fake[1][half:]) - prior[half:]) ** 2)
-            distance = sliced_distance(encoded, prior, directions)
-            rms = ops.sqrt(ops.mean(sample**2, axis=(1, 2)) + 1e-8)
-            quiet = ops.mean(ops.relu(ops.log(self.quiet_rms / rms)))
-            encoder_terms = self.reconstruction_weight * reconstruction + self.latent_weight * latent + self.prior_weight * distance
-            loss = adversarial + encoder_terms + quiet + self.class_weight * indistinct
+        """One update of every network → the terms of the losses, and the mean logits that tell who is winning."""
+        waveform, digit = data
+        real = self.heard(waveform[..., None])
+        prior = keras.random.uniform((ops.shape(real)[0], self.latent_dim), -1, 1, seed=self.seeds)
+        changes = diff_augmentation.draw(ops.shape(real)[0], real.shape[1], self.seeds)
+        with tf.GradientTape(persistent=True) as tape:
+            encoded = self.encode(real)
+            half = ops.shape(real)[0] // 2
+            fake = self.heard(self.generator(ops.concatenate([encoded[:half], prior[half:]]), training=True))
+            views = [self.discriminators.views(diff_augmentation.augmented(x, changes)) for x in (real, fake)]
+            of_real, of_fake = (self.discriminators(view) for view in views)
+            judged = self.discriminator_terms(of_real, of_fake, digit)
+            terms = self.adversarial_terms(of_real, of_fake, digit) | self.encoder_terms(real, fake, encoded, prior)
+            discriminator_loss = tf.debugging.check_numerics(sum(judged.values()), "the discriminators' loss")
+            loss = sum(self.term_weights[name] * term for name, term in terms.items())
+            loss = tf.debugging.check_numerics(loss, "the generator's loss")
+        variables = self.discriminators.trainable_variables
+        gradients = tape.gradient(discriminator_loss, variables)
+        due = ops.equal(self.step % self.r1_interval, 0)
+        none = [tf.zeros_like(v) for v in variables]
+        penalty = tf.cond(due, lambda: self.r1_gradients(views[0]), lambda: none)
         self.optimizer.apply(tape.gradient(loss, self.generator_variables), self.generator_variables)
-        step = ops.cast(self.step, "float32")
-        decay = ops.minimum(self.average, (1.0 + step) / (10.0 + step))
+        self.discriminator_optimizer.apply([g + p for g, p in zip(gradients, penalty)], variables)
+        self.follow()
+        right = ops.mean(ops.cast(ops.cast(ops.argmax(of_real.digits, axis=1), "int32") == digit, "float32"))
+        rms = ops.mean(ops.sqrt(ops.mean(fake**2, axis=1)))
+        return terms | judged | {"right": right, "rms": rms} | self.discriminators.summary(of_real, of_fake)
+
+    def discriminator_terms(self, of_real, of_fake, digit):
+        """The terms of the discriminators' loss, from what they return of recordings of `digit` [n] and of samples."""
+        adversarial = logistic_loss(of_real.logits, real=True) + logistic_loss(of_fake.logits, real=False)
+        return {"discriminator": adversarial, "digit": digit_loss(of_real.digits, digit)}
+
+    def adversarial_terms(self, of_real, of_fake, digit):
+        """The generator's terms that the discriminators give; the first half of the samples are decoded recordings of
+        `digit`."""
+        n, half = ops.shape(digit)[0], ops.shape(digit)[0] // 2
+        decoded, sampled = of_fake.digits[:half], of_fake.digits[half:]
+        probabilities = ops.mean(ops.exp(sampled), axis=0)
+        self.marginal.assign(MARGINAL_DECAY * self.marginal + (1 - MARGINAL_DECAY) * probabilities)
+        known = ops.mean(ops.cast(digit[:half] != UNLABELLED, "float32"))
+        is_decoded = ops.cast(ops.arange(n) < half, "float32")
+        return {
+            "generator": logistic_loss(of_fake.logits, real=True),
+            "matching": feature_distance(of_real.activations, of_fake.activations, is_decoded),
+            "own_digit": digit_loss(decoded, digit[:half]),
+            "ambiguity": known * ambiguity(sampled, self.marginal),
+        }
+
+    def encoder_terms(self, real, fake, encoded, prior):
+        """The terms that tie waveforms and latent vectors: real, fake [n, samples]; encoded, prior [n, latent_dim]."""
+        half = ops.shape(real)[0] // 2
+        directions = keras.random.normal((self.latent_dim, self.latent_dim), seed=self.seeds)
+        rms = ops.sqrt(ops.mean(fake**2, axis=1) + 1e-8)
+        return {
+            "reconstruction": ops.mean(multiscale_spectral_loss(real[:half], fake[:half], self.windows)),
+            "latent": ops.mean((self.encode(fake[half:]) - prior[half:]) ** 2),
+            "prior": sliced_distance(encoded, prior, directions),
+            "quiet": quiet_loss(rms, LEAST_RMS),
+        }
+
+    def r1_gradients(self, views):
+        """Gradients, by the discriminators' weights, of the mean squared gradient of each logit by what its
+        discriminator saw."""
+        views = [tf.identity(view) for view in views]  # several are one and the same waveform
+        variables = self.discriminators.trainable_variables
+        with tf.GradientTape() as outer:
+            with tf.GradientTape() as inner:
+                inner.watch(views)
+                total = sum(ops.sum(ops.mean(logits, axis=1)) for logits in self.discriminators(views).logits)
+            gradients = inner.gradient(total, views)
+            squares = [ops.mean(ops.sum(ops.reshape(g, (ops.shape(g)[0], -1)) ** 2, axis=1)) for g in gradients]
+            penalty = 0.5 * self.r1 * self.r1_interval * sum(squares) / len(squares)
+        gradients = outer.gradient(penalty, variables)
+        return [tf.zeros_like(v) if g is None else g for g, v in zip(gradients, variables)]  # the last biases have none
+
+    def follow(self):
+        """Moves the average towards the generator, faster while it is young, and counts the step."""
+        age = ops.cast(self.step - self.average_start, "float32")
+        decay = ops.minimum(self.average, (1.0 + age) / (10.0 + age))
         for average, weight in zip(self.averaged.weights, self.generator.trainable_variables):
             average.assign(decay * average + (1 - decay) * weight)
         self.step.assign_add(1)
-        names = [view.name.removeprefix("D_") for view in self.discriminators]
-        judged = {f"real_{n}": ops.mean(logits[:batch, i]) for i, n in enumerate(names)}
-        judged |= {f"fake_{n}": ops.mean(logits[batch:, i]) for i, n in enumerate(names)}
-        losses = {"generator": adversarial, "discriminator": discriminator_loss, "reconstruction": reconstruction, "latent": latent}
-        return {**losses, "prior": distance, "quiet": quiet, "indistinct": indistinct, "digits": right, "rms": ops.mean(rms), **judged}

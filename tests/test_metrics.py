@@ -15,7 +15,7 @@ from models.audio import spectrogram
 from models.classifier import PerceptualLoss, build_classifier
 from models.evaluation import Evaluation
 from models.inverse_mapping import InverseMapping
-from models.metrics import inception_score, latent_mae, latent_mse, log_spectral_distance, snr_db, ssim, waveform_mse
+from models.metrics import harmonicity, inception_score, latent_mae, latent_mse, log_spectral_distance, snr_db, ssim, waveform_mse
 from models.saving import save_network
 from models.wavegan import load_wavegan
 
@@ -41,6 +41,31 @@ def stft(waveform):
     """An STFT by hand: 128 frames of 256 samples, 128 apart, periodic Hann window, zeros at the end."""
     window, padded = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(256) / 256), np.pad(waveform, (0, 128))
     return np.stack([np.fft.rfft(window * padded[128 * i : 128 * i + 256]) for i in range(128)])
+
+
+def harmonicity_by_hand(clip):
+    """The definition, one frame and one lag at a time."""
+    frames = [clip[start : start + 1024].astype(np.float64) for start in range(0, len(clip) - 1023, 256)]
+    loudest, values = max((frame**2).sum() for frame in frames), []
+    for frame in frames:
+        if (frame**2).sum() >= 0.25 * loudest:
+            frame = frame - frame.mean()
+            values.append(max((frame[lag:] * frame[:-lag]).sum() / (1 - lag / 1024) for lag in range(41, 273)) / (frame**2).sum())
+    return np.median(values)
+
+
+def test_harmonicity_is_high_for_a_voice_low_for_noise_and_nothing_for_silence():
+    rng = np.random.default_rng(0)
+    time = np.arange(16384) / 16384
+    pulses = (np.diff(np.floor(120 * time), prepend=0) > 0) * np.exp(-(((time - 0.5) / 0.1) ** 2))
+    voice = np.convolve(pulses, np.exp(-np.arange(200) / 30) * np.sin(np.arange(200) / 5))[:16384]
+    noise = rng.normal(size=16384)
+    clips = np.stack([voice, noise, voice + 0.1 * noise, 0 * time, 0.3 + 0 * time])
+    found = harmonicity(clips)
+    assert found[0] > 0.9 and found[1] < 0.3 and found[1] < found[2] < found[0]
+    assert found[3] == found[4] == 0  # a constant holds no period
+    assert np.allclose(found[:3], [harmonicity_by_hand(clip) for clip in clips[:3]], rtol=1e-9)
+    assert np.allclose(harmonicity(1e-3 * clips[:3, :, None]), found[:3])
 
 
 def test_waveform_and_latent_metrics(clips):

@@ -6,9 +6,12 @@ import pytest
 import tensorflow as tf
 
 from models.subpixel import (
+    NearestConv1D,
     StridedConv1D,
     SubpixelConv1DTranspose,
+    blocked_conv,
     blocked_kernel,
+    decimating_kernel,
     nearest_kernel,
     strided_conv,
     subpixel_conv,
@@ -38,7 +41,16 @@ def test_blocks_of_samples_are_the_same_filter(size, channels):
     assert np.abs(tf.reshape(found, (2, 256, 1)) - tf.nn.conv1d(x, kernel, 1, "SAME")).max() < 1e-3
 
 
-@pytest.mark.parametrize("layer, length", [(SubpixelConv1DTranspose(3), 64), (StridedConv1D(3), 4)])
+@pytest.mark.parametrize("size, factor", [(255, 2), (255, 1), (8, 4)])
+def test_a_decimating_kernel_gives_every_nth_sample_of_the_filtered_waveform(size, factor):
+    rng = np.random.default_rng(size)
+    x, kernel = rng.normal(size=(2, 256, 1)).astype(np.float32), rng.normal(size=(size, 1, 1)).astype(np.float32)
+    found = blocked_conv(tf.constant(x), *decimating_kernel(kernel, 64, factor), 64)
+    expected = np.array([np.convolve(row[:, 0], kernel[::-1, 0, 0])[size // 2 :][:256:factor] for row in x])
+    assert found.shape == (2, 256 // factor, 1) and np.abs(found[..., 0] - expected).max() < 1e-3
+
+
+@pytest.mark.parametrize("layer, length", [(NearestConv1D(3), 64), (SubpixelConv1DTranspose(3), 64), (StridedConv1D(3), 4)])
 def test_layers_survive_saving(tmp_path, layer, length):
     inputs = keras.Input((16, 2))
     model = keras.Model(inputs, layer(inputs))

@@ -1,84 +1,132 @@
 """train_wavegan.py: trained for a few steps on tiny recordings, killed, resumed, loaded, generated from."""
 
-import os
+import csv
+import re
 import shutil
-import signal
 import subprocess
 import sys
-import time
 
 import numpy as np
 import pytest
 import soundfile
+import tensorflow as tf
 from conftest import ROOT
 from run_script import run_script
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from models.wavegan import load_wavegan
 
+STEPS = 2  # an epoch
+
+
+@pytest.fixture(scope="module")
+def arguments(tmp_path_factory):
+    """A run on 20 recordings of rising tones."""
+    folder = tmp_path_factory.mktemp("wavegan")
+    (folder / "recordings").mkdir()
+    for i in range(20):
+        rising = 0.2 * np.sin(np.cumsum(np.linspace(0.1, 0.2 + i / 100, 4000)))
+        soundfile.write(folder / "recordings" / f"{i}.wav", rising, 8000)
+    return {
+        "datasets": folder / "recordings",
+        "checkpoint": folder / "checkpoint",
+        "logs": folder / "logs",
+        "width": 1,
+        "steps": STEPS,
+        "batch_size": 4,
+        "lowpass": 4000,
+        "judged_every": 0,
+    }
+
+
+def as_arguments(arguments, **changed):
+    return [f"--{name}={value}" for name, value in {**arguments, **changed}.items()]
+
+
+def steps_in(checkpoint):
+    """The step of the generator, and those of the rows of the curve."""
+    with open(checkpoint / "curve.csv", newline="") as file:
+        rows = [int(row["step"]) for row in csv.DictReader(file)]
+    return int(tf.train.load_variable(str(checkpoint / "model.ckpt"), "global_step")), rows
+
+
+def kill_after_epochs(number, arguments):
+    """Starts the script, and kills it as soon as it says that it begins the epoch after `number`."""
+    command = [sys.executable, "-u", "train_wavegan.py", *as_arguments(arguments, epochs=1000)]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as run:
+        printed = []
+        for line in run.stdout:
+            printed.append(line)
+            if line.startswith(f"Epoch {number + 1}/"):
+                break
+        run.kill()
+    assert printed[-1].startswith("Epoch"), "".join(printed)
+
+
+def test_killed_resumed_and_continued_from_the_compact_state(arguments, capsys):
+    checkpoint = arguments["checkpoint"]
+    checkpoint.mkdir()
+    (checkpoint / "infer.meta").write_text("another")
+    kill_after_epochs(2, arguments)
+    assert (checkpoint / "previous" / "infer.meta").read_text() == "another"
+    reached, rows = steps_in(checkpoint)
+    assert reached >= 2 * STEPS and rows[:2] == [STEPS, 2 * STEPS]
+    done = reached // STEPS
+    assert run_script("train_wavegan.py", *as_arguments(arguments, epochs=done + 1)) == 0
+    expected = [STEPS * (i + 1) for i in range(done + 1)]
+    assert steps_in(checkpoint) == (expected[-1], expected)
+    shutil.rmtree(checkpoint / "training")
+    capsys.readouterr()
+    changed = {"epochs": done + 2, "judged_every": done + 2}
+    assert run_script("train_wavegan.py", *as_arguments(arguments, **changed)) == 0
+    assert re.search(rf"Going on from .*, {expected[-1]} steps old", capsys.readouterr().out)
+    expected.append(expected[-1] + STEPS)
+    assert steps_in(checkpoint) == (expected[-1], expected)
+    with open(checkpoint / "curve.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["harmonicity"] != "" for row in rows] == [False] * (done + 1) + [True]
+    assert (np.diff([float(row["hours"]) for row in rows]) > 0).all()
+    log = EventAccumulator(str(arguments["logs"] / "samples"), {"tensors": 0})
+    log.Reload()
+    assert [event.step for event in log.Tensors("inception_score")] == [expected[-1]]
+
 
 @pytest.fixture
-def clips(tmp_path):
-    """50 recordings of rising tones."""
-    folder = tmp_path / "recordings" / "a"
-    folder.mkdir(parents=True)
-    for i in range(50):
-        soundfile.write(folder / f"{i}.wav", 0.2 * np.sin(np.cumsum(np.linspace(0.1, 0.2 + i / 100, 4000))), 8000)
-    return folder.parent
+def trained(arguments):
+    """A run of one epoch at least."""
+    if not (arguments["checkpoint"] / "curve.csv").exists():
+        assert run_script("train_wavegan.py", *as_arguments(arguments, epochs=1)) == 0
+    return arguments
 
 
-def test_killed_resumed_loaded_and_generated_from(tmp_path, clips, capsys):
-    checkpoint = tmp_path / "checkpoint"
-    checkpoint.mkdir()
-    (checkpoint / "infer.meta").write_text("shipped")
-    arguments = [
-        f"--datasets={clips}",
-        f"--checkpoint={checkpoint}",
-        f"--logs={tmp_path / 'logs'}",
-        "--width=1",
-        "--steps=2",
-        "--batch_size=4",
-        "--judged_every=0",
-    ]
-    run = subprocess.Popen([sys.executable, "train_wavegan.py", *arguments, "--epochs=1000"], cwd=ROOT, stdout=subprocess.DEVNULL)
-    metadata = checkpoint / "training" / "training_metadata.json"
-    try:
-        deadline = time.monotonic() + 240
-        while not ((checkpoint / "model.ckpt.index").exists() and metadata.exists()):
-            assert run.poll() is None and time.monotonic() < deadline, "it ended, or never wrote a checkpoint"
-            time.sleep(0.2)
-    finally:
-        os.kill(run.pid, signal.SIGKILL)
-        run.wait()
-    assert (checkpoint / "previous" / "infer.meta").read_text() == "shipped"
-    before = int(load_step(checkpoint))
-    assert before >= 2
-    done = int("".join(c for c in metadata.read_text().split("epoch")[1] if c.isdigit()))
-    assert run_script("train_wavegan.py", *arguments, f"--epochs={done + 3}") == 0
-    printed = capsys.readouterr().out
-    assert f"Epoch {done + 3}/{done + 3}" in printed and "Epoch 1/" not in printed
-    assert load_step(checkpoint) > before
-    reached = load_step(checkpoint)
-    shutil.rmtree(checkpoint / "training")
-    assert run_script("train_wavegan.py", *arguments, "--epochs=1", "--warm_start", "--judged_every=1") == 0
-    assert f"{reached} steps old" in capsys.readouterr().out and load_step(checkpoint) == reached + 2
-    assert run_script("generate.py", f"--checkpoint={checkpoint}", f"--output={tmp_path / 'waves'}", "--num_samples=2") == 0
-    generator = load_wavegan(checkpoint)
-    wave, rate = soundfile.read(tmp_path / "waves" / "1.wav", dtype="float32")
-    assert rate == 16384 and np.abs(wave - generator(np.load(tmp_path / "waves" / "1.npy")[None])[0, :, 0]).max() < 1e-6
-    assert generator.preparation.peak == 0.9 and generator.preparation.position == "center"
-    log = EventAccumulator(str(tmp_path / "logs/samples"), {"tensors": 0})
-    log.Reload()
-    assert [event.step for event in log.Tensors("inception_score")] == [reached + 2]
+def test_the_generator_is_loaded_and_generated_from(trained, tmp_path):
+    folder = ["--checkpoint", trained["checkpoint"]]
+    assert run_script("generate.py", "=".join(map(str, folder)), f"--output={tmp_path}", "--num_samples=2") == 0
+    generator = load_wavegan(trained["checkpoint"])
+    assert "nearest-neighbour upsampling" in generator.description
+    wave, rate = soundfile.read(tmp_path / "1.wav", dtype="float32")
+    z = np.load(tmp_path / "1.npy")[None]
+    assert rate == 16384 and np.abs(wave - generator(z)[0, :, 0]).max() < 1e-6
+    assert np.abs(load_wavegan(trained["checkpoint"], subpixel=False)(z)[0, :, 0] - wave).max() < 1e-5
+    assert (generator.preparation.peak, generator.preparation.position) == (0.9, "center")
+    spectrum = np.abs(np.fft.rfft(wave))
+    assert spectrum[4400:].max() < 1e-3 * spectrum.max()  # Hz, for a clip of one second
 
 
-def load_step(checkpoint):
-    import tensorflow as tf
-
-    return tf.train.load_variable(str(checkpoint / "model.ckpt"), "global_step")
+def test_losses_that_are_not_finite_end_it_and_keep_the_last_epoch(trained, capsys):
+    checkpoint = trained["checkpoint"]
+    files = sorted(path for path in checkpoint.iterdir() if path.is_file())
+    before = [path.read_bytes() for path in files]
+    epochs = steps_in(checkpoint)[1][-1] // STEPS + 3
+    changed = {"epochs": epochs, "generator_rate": 1e30}
+    assert run_script("train_wavegan.py", *as_arguments(trained, **changed)) == 1
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert "no longer finite" in error or "not finite" in error
+    assert [path.read_bytes() for path in files] == before
 
 
 def test_without_recordings_it_says_so(tmp_path, capsys):
     (tmp_path / "empty").mkdir()
-    assert run_script("train_wavegan.py", f"--datasets={tmp_path / 'empty'}", f"--checkpoint={tmp_path / 'c'}") == 1
+    arguments = [f"--datasets={tmp_path / 'empty'}", f"--checkpoint={tmp_path / 'c'}"]
+    assert run_script("train_wavegan.py", *arguments) == 1
     assert "empty: no recordings there" in capsys.readouterr().err

@@ -1,0 +1,37 @@
+"""The compact state of a training run: all that is needed to go on, a few MB, so that it can be kept in version
+control.
+
+Weights as 16-bit floats, rounded by half a thousandth at most; without the optimizers' moments and without the moving
+average of the generator, both of which are found again within some thousand steps.
+"""
+
+import numpy as np
+
+STEP, MARGINAL = "step", "marginal"
+
+
+def _networks(model):
+    return [model.generator, model.encoder, *model.discriminators.networks]
+
+
+def packed(model):
+    """A WaveGANTraining's compact state as {name: array}. Raises ValueError for weights that are not finite, or too
+    large for 16 bits."""
+    arrays = {STEP: np.int64(model.step), MARGINAL: np.asarray(model.marginal)}
+    for network in _networks(model):
+        for i, weight in enumerate(network.get_weights()):
+            with np.errstate(over="ignore"):
+                arrays[f"{network.name}/{i}"] = weight.astype(np.float16)
+    if bad := [name for name, array in arrays.items() if not np.isfinite(array).all()]:
+        raise ValueError(f"weights are not finite, or too large for 16 bits: {', '.join(bad)}")
+    return arrays
+
+
+def unpack(model, arrays):
+    """Sets a WaveGANTraining to a compact state. Raises ValueError, in one line, for the state of other networks."""
+    try:
+        for network in _networks(model):
+            network.set_weights([arrays[f"{network.name}/{i}"] for i in range(len(network.get_weights()))])
+    except (KeyError, ValueError) as error:
+        raise ValueError(f"not the state of these networks ({str(error).splitlines()[0]})") from error
+    model.start_from(int(arrays[STEP]), arrays[MARGINAL])

@@ -1,0 +1,191 @@
+"""The parts of WaveGAN training, each against an independent computation, and one small model that learns."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from keras import ops
+
+from models import diff_augmentation
+from models.discriminators import period_network
+from models.fused_adam import FusedAdam
+from models.wavegan_losses import (
+    UNLABELLED,
+    ambiguity,
+    digit_loss,
+    feature_distance,
+    logistic_loss,
+    quiet_loss,
+    sliced_distance,
+)
+from models.wavegan_state import packed, unpack
+from models.wavegan_training import WaveGANTraining
+
+EPSILON = np.finfo(np.float32).eps
+
+
+@pytest.fixture(scope="module")
+def model():
+    """A tiny model after three steps on one batch of rising tones, and the batch."""
+    keras.utils.set_random_seed(0)
+    model = WaveGANTraining(width=1, filters=1, lowpass=4000.0)
+    model.compile(3e-3, 3e-3)
+    model.build((None, model.latent_dim))
+    time = np.arange(16384) / 16384
+    envelope = np.where(np.abs(time - 0.5) < 0.2, 0.5, 0)
+    clips = np.stack([envelope * np.sin(2 * np.pi * (200 + 100 * i) * time) for i in range(4)]).astype(np.float32)
+    batch = tf.constant(clips), tf.constant([0, 1, 2, UNLABELLED])
+    model.step_once = tf.function(model.train_step)
+    for _ in range(3):
+        model.step_once(batch)
+    return model, batch
+
+
+def test_fused_adam_is_adam_to_rounding():
+    rng = np.random.default_rng(0)
+    start, gradients = rng.normal(size=(5, 7)).astype(np.float32), rng.normal(size=(10, 5, 7)).astype(np.float32)
+    found = []
+    for optimizer in (FusedAdam(0.01, 0.5, 0.9), keras.optimizers.Adam(0.01, 0.5, 0.9)):
+        variable = keras.Variable(start)
+        optimizer.build([variable])
+        for gradient in gradients:
+            optimizer.apply([tf.constant(gradient)], [variable])
+        found.append(variable.numpy())
+    steps = len(gradients)
+    assert np.abs(found[0] - found[1]).max() <= 32 * steps * EPSILON * max(1, np.abs(start).max())
+    assert np.abs(found[0] - start).max() > 0.01  # and it did move
+
+
+def test_augmentation_changes_a_share_of_the_clips_alike_and_keeps_the_gradient():
+    waveform = tf.constant(np.random.default_rng(0).normal(size=(256, 512)).astype(np.float32))
+    changes = diff_augmentation.draw(256, 512, keras.random.SeedGenerator(0))
+    with tf.GradientTape() as tape:
+        tape.watch(waveform)
+        changed = diff_augmentation.augmented(waveform, changes)
+        total = tf.reduce_sum(changed**2)
+    assert np.array_equal(changed, diff_augmentation.augmented(waveform, changes))
+    same = np.abs(changed - waveform).max(axis=1) < 1e-4
+    # Gain, polarity, shift, band and span each leave half of the clips alone: one in 32 is left alone by all five.
+    assert 0 < same.mean() < 0.15
+    energy = (changed.numpy() ** 2).sum(axis=1) / (waveform.numpy() ** 2).sum(axis=1)
+    assert energy.max() <= 10 ** (2 * diff_augmentation.GAIN_DB / 20) * 1.001 and energy.min() > 0.2
+    gradient = tape.gradient(total, waveform).numpy()
+    assert np.isfinite(gradient).all() and (np.abs(gradient).max(axis=1) > 0).all()
+
+
+def test_a_neutral_augmentation_is_the_identity():
+    waveform = np.random.default_rng(1).normal(size=(3, 512)).astype(np.float32)
+    ones = np.ones((3, 257), np.float32)
+    found = diff_augmentation.augmented(waveform, (ones, 0 * ones, np.ones((3, 512), np.float32)))
+    assert np.abs(found - waveform).max() < 100 * EPSILON * np.abs(waveform).max()
+
+
+@pytest.mark.parametrize("period", [1, 3, 7])
+def test_a_period_discriminator_sees_samples_that_lie_a_period_apart_together(period):
+    network = period_network(8192, period, 2, "D")
+    waveform = np.random.default_rng(0).normal(size=(1, 8192)).astype(np.float32)
+    changed = waveform.copy()
+    changed[0, 100 * period] += 1  # in the first of the rows
+    before, after = (network(x)[0].numpy().reshape(period, -1) for x in (waveform, changed))
+    assert np.array_equal(before[1:], after[1:]) and not np.array_equal(before[0], after[0])
+
+
+def test_losses_against_their_definitions():
+    rng = np.random.default_rng(0)
+    logits = [rng.normal(size=(4, places)).astype(np.float32) for places in (1, 9)]
+    expected = np.mean([np.log1p(np.exp(-x)).mean() for x in logits])
+    assert float(logistic_loss(logits, real=True)) == pytest.approx(expected, rel=1e-5)
+    expected = np.mean([np.log1p(np.exp(x)).mean() for x in logits])
+    assert float(logistic_loss(logits, real=False)) == pytest.approx(expected, rel=1e-5)
+    uniform, certain = np.full((10, 10), np.log(0.1), np.float32), np.log(np.eye(10, dtype=np.float32) + 1e-8)
+    marginal = np.full(10, 0.1, np.float32)
+    assert float(ambiguity(uniform, marginal)) == pytest.approx(0, abs=1e-5)
+    assert float(ambiguity(certain, marginal)) == pytest.approx(-np.log(10), rel=1e-3)
+    digits = np.arange(10)
+    assert float(digit_loss(uniform, digits)) == pytest.approx(np.log(10), rel=1e-5)
+    assert float(digit_loss(uniform, np.full(10, UNLABELLED))) == 0
+    assert float(quiet_loss(ops.array([0.04, 1.0]), 0.04)) == 0
+    assert float(quiet_loss(ops.array([0.02]), 0.04)) == pytest.approx(np.log(2), rel=1e-5)
+
+
+def test_feature_distance_compares_chosen_pairs_only():
+    rng = np.random.default_rng(0)
+    real, fake = ([rng.normal(size=(4, *shape)).astype(np.float32) for shape in ((5, 3), (2, 2, 6))] for _ in range(2))
+    chosen = np.array([1, 1, 0, 0], np.float32)
+    expected = np.mean([np.abs(a - b)[:2].mean() / np.abs(a)[:2].mean() for a, b in zip(real, fake)])
+    assert float(feature_distance(real, fake, chosen)) == pytest.approx(expected, rel=1e-4)
+    assert float(feature_distance(real, real, chosen)) == 0
+
+
+def test_the_sliced_distance_is_the_distance_of_distributions():
+    rng = np.random.default_rng(0)
+    prior, directions = rng.uniform(-1, 1, (64, 5)).astype(np.float32), rng.normal(size=(5, 20)).astype(np.float32)
+    assert float(sliced_distance(prior, prior[::-1], directions)) == pytest.approx(0, abs=1e-10)
+    one = np.array([[1.0], [0], [0], [0], [0]], np.float32)
+    assert float(sliced_distance(prior + one.T, prior, one)) == pytest.approx(1, rel=1e-4)
+
+
+def test_the_compact_state_brings_the_networks_back(model):
+    model, _ = model
+    state = packed(model)
+    fresh = WaveGANTraining(width=1, filters=1, lowpass=4000.0)
+    unpack(fresh, state)
+    assert int(fresh.step) == int(model.step) == 3
+    pairs = [(model.generator, fresh.generator), (model.generator, fresh.averaged), (model.encoder, fresh.encoder)]
+    for old, new in [*pairs, *zip(model.networks, fresh.networks)]:
+        for a, b in zip(old.get_weights(), new.get_weights()):
+            assert np.abs(a - b).max() <= 2**-11 * np.abs(a).max() + 2**-25  # the rounding of 16 bits
+    wider = WaveGANTraining(width=2, filters=1, lowpass=4000.0)
+    with pytest.raises(ValueError, match="not the state of these networks"):
+        unpack(wider, state)
+
+
+def test_weights_that_are_not_finite_are_no_state(model):
+    model, _ = model
+    weight = model.encoder.weights[0]
+    before = weight.numpy()
+    weight.assign(np.full(before.shape, np.nan))
+    with pytest.raises(ValueError, match="encoder/0"):
+        packed(model)
+    weight.assign(before)
+
+
+def test_the_r1_gradients_are_those_of_the_penalty(model):
+    """Against a difference quotient of the penalty along the gradient itself."""
+    model, (clips, _) = model
+    views = model.discriminators.views(model.heard(clips[..., None]))
+    variables = model.discriminators.trainable_variables
+
+    def penalty():
+        squares = []
+        for network, view in zip(model.networks, views):
+            with tf.GradientTape() as tape:
+                tape.watch(view)
+                total = tf.reduce_sum(
+                    tf.reduce_mean(network(view)[0][:, : 1 if "stft" in network.name else None], axis=1)
+                )
+            squares.append(tf.reduce_mean(tf.reduce_sum(tf.reshape(tape.gradient(total, view), (4, -1)) ** 2, axis=1)))
+        return 0.5 * model.r1 * model.r1_interval * float(tf.reduce_mean(squares))
+
+    gradients = model.r1_gradients(views)
+    slope = float(sum(tf.reduce_sum(g**2) for g in gradients))
+    reach = 1e-3 * penalty() / slope  # changes the penalty by a thousandth to either side
+    values = []
+    for sign in (1, -1):
+        for variable, gradient in zip(variables, gradients):
+            variable.assign_add(sign * reach * gradient)
+        values.append(penalty())
+        for variable, gradient in zip(variables, gradients):
+            variable.assign_sub(sign * reach * gradient)
+    assert (values[0] - values[1]) / (2 * reach) == pytest.approx(slope, rel=0.05)
+
+
+def test_it_learns_to_reconstruct(model):
+    model, batch = model
+    first = float(model.step_once(batch)["reconstruction"])
+    for _ in range(40):
+        terms = model.step_once(batch)
+    assert float(terms["reconstruction"]) < 0.8 * first
+    assert all(np.isfinite(float(value)) for value in terms.values())
+    distance = max(np.abs(a - b).max() for a, b in zip(model.averaged.get_weights(), model.generator.get_weights()))
+    assert 0 < distance < 1  # the average follows, at a distance
