@@ -5,9 +5,11 @@ that are left.
 """
 
 # What is judged
+recipe = "ours"  # "published": every setting below that is not given as in the paper ["ours", "published"]
 synth = False  # clips from the generator, whose latent vectors are known; False: recordings from the test split
 num_clips = 100  # at most, the same for every method [1 to 100,000]
 datasets = "datasets/"  # folder of SC09, Speech Commands or FSDD recordings (datasets/README.md)
+split = "test"  # of the recordings, for real clips ["test", "valid"]
 seed = 0  # of the latent vectors, the choice of recordings and the random starts [0 to 4,294,967,295]
 splits = 2  # of the inception score, whose standard deviation is over them [1 to 100]
 
@@ -22,6 +24,7 @@ max_iter = 200  # levenberg_marquardt, l_bfgs_b: iterations at most, a start [1 
 restarts = 3  # levenberg_marquardt: further starts at most, where an exact answer seems to be missed [0 to 1000]
 spectral = 0.5  # levenberg_marquardt: weight of the STFT magnitudes against the waveform [0 to 1]
 perceptual_weight = 1.0  # l_bfgs_b: weight of the perceptual loss [0 to 1e6]
+taps = "blocks"  # of the perceptual loss (models/classifier.py); "stage2": the published solver's ["blocks", "stage2"]
 batch_size = 0  # clips worked on side by side; 0: 64 for predictions, 32 with the gradient [0 to 4096]
 
 # Weights, and where the figures go
@@ -34,9 +37,18 @@ cards = (
     ""  # Markdown files, comma-separated, to write the table into: whole ("metrics") or its main columns ("results")
 )
 
+PUBLISHED = {
+    "split": "valid",
+    "num_clips": 501,
+    "solver": "l_bfgs_b",
+    "max_iter": 200,
+    "perceptual_weight": 0.002,
+    "taps": "stage2",
+}  # the authors' script
+
 from common.settings import from_shell
 
-settings = from_shell(globals())
+settings = from_shell(globals(), recipes={"published": PUBLISHED})
 
 import json
 import time
@@ -56,13 +68,15 @@ from models.classifier import PerceptualLoss, load_classifier
 from models.evaluation import Evaluation
 from models.generator import generate, random_latent
 from models.judge import load_judge
-from models.metrics import condition_number
-from models.saving import written_whole
+from models.metrics import condition_number, latent_mae
+from models.writing import written_whole
 
 SILENCE, RANDOM = "silence", "random latent vector"
 PREDICTED, GRADIENT, HYBRID = "inverse mapping", "gradient", "hybrid"
 LAYER = "hybrid, first layer free"  # beyond the generator's range
-SOLVER_SETTINGS = (*("solver", "spectral_weight", "max_iter", "restarts", "spectral", "perceptual_weight", "seed"),)
+SOLVER_SETTINGS = (
+    *("solver", "spectral_weight", "max_iter", "restarts", "spectral", "perceptual_weight", "taps", "seed"),
+)
 
 
 class Clips:
@@ -78,7 +92,7 @@ class Clips:
             self.waveforms = generate(generator, self.true)[..., 0]
             self.conditions = condition_number(generator, self.true)
         else:
-            self.waveforms, self.digits, words = held_out_clips(datasets, generator.preparation, num_clips, seed)
+            self.waveforms, self.digits, words = held_out_clips(datasets, generator.preparation, num_clips, seed, split)
             print(words)
 
 
@@ -93,14 +107,15 @@ class Measurement:
         classifier, judge = load_classifier(classifier_checkpoint), load_judge(judge_checkpoint)
         self.hashes = {"classifier": network_hash(classifier), "judge": network_hash(judge)}
         self.evaluation = Evaluation(judge, classifier, PerceptualLoss(classifier), splits)
+        self.perceptual_loss = PerceptualLoss(classifier, taps)
 
     def recovered(self, method, clips, waveforms):
         """Latent vectors, iterations and seconds of a method that recovers."""
         with_gradient = method != PREDICTED
         mapping = None if method == GRADIENT else self.mapping
-        perceptual_loss = self.evaluation.perceptual_loss if with_gradient else None
-        how = {name: settings[name] for name in SOLVER_SETTINGS}
-        depends_on = [how, self.generator.sha256, self.prediction if mapping else ""]
+        perceptual_loss = self.perceptual_loss if with_gradient else None
+        how = {name: settings[name] for name in SOLVER_SETTINGS if name != "taps"}
+        depends_on = [how, taps, self.generator.sha256, self.prediction if mapping else ""]
         depends_on += [self.hashes["classifier"] if perceptual_loss else "", method == LAYER]
         name = f"{method} {'synthesized' if clips.synthesized else 'real'}"
         how = how | {"inverse_mapping": mapping, "gradient": with_gradient, "perceptual_loss": perceptual_loss}
@@ -111,6 +126,7 @@ class Measurement:
     def row(self, method, clips):
         """The figures of a method."""
         waveforms = clips.waveforms
+        before = {}  # the optimisation
         begin, iterations = time.perf_counter(), np.zeros(len(waveforms))
         if method in (SILENCE, RANDOM):
             z = random_latent(self.generator, len(waveforms), [seed, 1])
@@ -119,6 +135,8 @@ class Measurement:
         else:
             found = self.recovered(method, clips, waveforms)
             z, iterations, seconds = found["z"], found["iterations"], found["seconds"]
+            if clips.synthesized and method in (GRADIENT, HYBRID) and "start" in found:
+                before["latent_mae_before"] = float(latent_mae(clips.true, found["start"]).mean())
             waves = waveforms_of(found, self.generator)[..., 0]
         truth = {}
         if clips.synthesized and method not in (SILENCE, LAYER):
@@ -127,7 +145,7 @@ class Measurement:
         if method in (GRADIENT, HYBRID, LAYER):
             row |= {"solver": solver, "iterations": float(np.median(iterations))}
         row |= self.evaluation.row(waveforms, waves, clips.digits, **truth)
-        return row | {"seconds_per_clip": float(seconds.mean())}
+        return row | before | {"seconds_per_clip": float(seconds.mean())}
 
 
 def wanted_rows():

@@ -1,6 +1,7 @@
 """Recordings → latent vectors: for each recording, the latent vector whose sound is closest to it, and that sound."""
 
 # What is recovered, and where it goes
+recipe = "ours"  # "published": every setting below that is not given as in the paper ["ours", "published"]
 files = "Audio_Examples/real/"  # a folder of recordings, or one recording; WAV, FLAC, OGG, … at any rate
 output = "waves/"  # folder for {name}_reconstruction.wav, {name}.npy (float32, [100]) and recovery.csv
 report = False  # write index.html into output as well, a page to listen to and look at
@@ -16,6 +17,7 @@ max_iter = 200  # levenberg_marquardt, l_bfgs_b: iterations at most, a start [1 
 restarts = 3  # levenberg_marquardt: further starts at most, where an exact answer seems to be missed [0 to 1000]
 spectral = 0.5  # levenberg_marquardt: weight of the STFT magnitudes against the waveform [0 to 1]
 perceptual_weight = 1.0  # l_bfgs_b: weight of the perceptual loss [0 to 1e6]
+taps = "blocks"  # of the perceptual loss (models/classifier.py); "stage2": the published solver's ["blocks", "stage2"]
 seed = 0  # of the random starts [0 to 4,294,967,295]
 batch_size = 0  # recordings worked on side by side; 0: 64 for predictions, 32 with the gradient [0 to 4096]
 
@@ -25,9 +27,16 @@ inverse_mapping_checkpoint = "inverse_mapping_checkpoint/"  # folder with the ne
 classifier_checkpoint = "classifier_checkpoint/"  # folder with the classifier, for the perceptual loss
 judge_checkpoint = "judge_checkpoint/"  # folder with the judge, which says which digit a reconstruction is
 
+PUBLISHED = {
+    "solver": "l_bfgs_b",
+    "max_iter": 200,
+    "perceptual_weight": 1.0,
+    "taps": "stage2",
+}  # the authors' script
+
 from common.settings import from_shell
 
-settings = from_shell(globals())
+settings = from_shell(globals(), recipes={"published": PUBLISHED})
 
 from pathlib import Path
 
@@ -186,7 +195,7 @@ def main():
     folder = writable_folder(output)
     generator = open_generator(checkpoint)
     mapping, prediction = open_inverse_mapping(inverse_mapping_checkpoint, generator) if inverse_mapping else (None, "")
-    perceptual_loss, classifier = open_perceptual_loss(classifier_checkpoint, generator)
+    perceptual_loss, classifier = open_perceptual_loss(classifier_checkpoint, generator, taps)
     networks = {"generator": generator.sha256, "prediction": prediction, "classifier": classifier if gradient else ""}
     closeness = Closeness(perceptual_loss, open_judge(judge_checkpoint, generator))
     table = RecoveryTable(folder, settings | networks, overwrite)

@@ -71,7 +71,8 @@ from datasets.pipeline import evaluation_batches, training_batches
 from datasets.reading import read_clips
 from models.audio import SAMPLE_RATE, write_wav
 from models.classifier import CLASSIFIER_FILE, CLASSIFIER_FILES, build_classifier, load_classifier
-from models.saving import save_network, written_whole
+from models.saving import save_network
+from models.writing import written_whole
 
 MOST_MISTAKES = 50  # written to listen to
 

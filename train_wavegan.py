@@ -56,11 +56,11 @@ from models.audio import Preparation
 from models.classifier import load_classifier
 from models.generator import generate, random_latent
 from models.metrics import harmonicity, inception_score
-from models.saving import written_whole
 from models.tf1_export import EXPORTED, export_wavegan
 from models.wavegan_losses import UNLABELLED
 from models.wavegan_state import packed, unpack
 from models.wavegan_training import WaveGANTraining
+from models.writing import written_whole
 
 PROGRESS, CURVE = "progress.npz", "curve.csv"
 FULL_STATE = "latest.weights.h5"  # Keras's name

@@ -26,7 +26,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tensorboard.util.tensor_util import make_ndarray
 
 from common.script import ScriptError, one_line_errors
-from models.saving import written_whole
+from models.writing import written_whole
 
 
 def read(folder):

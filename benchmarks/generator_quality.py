@@ -39,8 +39,8 @@ from models.classifier import load_classifier
 from models.errors import CheckpointError
 from models.generator import generate, random_latent
 from models.metrics import condition_number, inception_score
-from models.saving import written_whole
 from models.wavegan import load_wavegan
+from models.writing import written_whole
 
 
 def heard(name, clips, classifier):

@@ -43,7 +43,7 @@ from models.judge import load_judge, probabilities
 from models.layer_space import recover_layer
 from models.metrics import log_spectral_distance
 from models.recovery import recover
-from models.saving import written_whole
+from models.writing import written_whole
 
 METHODS = ("prediction", "hybrid", "gradient", "layer")
 HEADING = (

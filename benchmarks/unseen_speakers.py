@@ -34,7 +34,7 @@ from datasets.augmentation import Augmentation
 from datasets.layouts import find_dataset
 from datasets.pipeline import decoded, evaluation_batches, training_batches
 from models.classifier import build_classifier
-from models.saving import written_whole
+from models.writing import written_whole
 
 
 def measure(network, initial, clips, speaker, augment):

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from models.audio import AUDIO_EXTENSIONS, write_wav
-from models.saving import written_whole
+from models.writing import written_whole
 
 LONGEST_NAME = 200  # bytes of a result's name, so that what is added to it still fits a file name of 255
 

@@ -17,7 +17,7 @@ import numpy as np
 import soundfile
 
 from models.audio import spectrogram
-from models.saving import written_whole
+from models.writing import written_whole
 
 matplotlib.use("Agg")  # pictures go to files, never to a screen
 from matplotlib import pyplot as plt

@@ -16,7 +16,7 @@ from common.files import content_hash, printable, result_names
 from models.generator import generate
 from models.layer_space import generate_from_layer
 from models.recovery import recover
-from models.saving import written_whole
+from models.writing import written_whole
 
 COLUMNS = (
     *("file", "name", "method", "solver", "iterations", "objective", "snr_db", "log_spectral_distance"),
@@ -72,8 +72,8 @@ def _kept(path):
 
 
 def recover_all(clips, name, folder, depends_on, batch_size, **how):
-    """Recovers clips [n, num_samples, num_channels] → {"z": [n, latent_dim], "iterations": [n], "seconds": [n], and
-    with space "layer" "layer": [n, 16, 16 d]}.
+    """Recovers clips [n, num_samples, num_channels] → {"z": [n, latent_dim], "iterations": [n], "seconds": [n], with
+    space "layer" "layer": [n, 16, 16 d], and "start": [n, latent_dim] where there was a prediction or a random start}.
 
     name: of the method, for the progress bar and the file. folder: for what is done so far, {name}_{key}.npz, where
     the key is a hash of `depends_on` (anything JSON can hold) and of the clips: another run with the same goes on from
@@ -91,8 +91,7 @@ def recover_all(clips, name, folder, depends_on, batch_size, **how):
         left, lambda i: clips[i], batch_size, description=name, done=count, **how
     ):
         new = {"z": found.z, "iterations": found.iterations, "seconds": np.full(len(batch), seconds)}
-        if found.layer is not None:
-            new["layer"] = found.layer
+        new |= {key: value for key in ("layer", "start") if (value := getattr(found, key)) is not None}
         done = {key: np.concatenate([done[key], new[key]]) if done else new[key] for key in new}
         with written_whole(path) as file:
             np.savez(file, **done)

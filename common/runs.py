@@ -11,7 +11,7 @@ import h5py
 import keras
 import tensorflow as tf
 
-from models.saving import written_whole
+from models.writing import written_whole
 
 STATE = "training"  # folder of the run's own state, below that of the exported weights
 PREVIOUS = "previous"  # folder of the weights that a run found there

@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from models.audio import HOP_LENGTH, SAMPLE_RATE, spectrogram, write_wav
-from models.saving import written_whole
+from models.writing import written_whole
 
 matplotlib.use("Agg")  # pictures go to files, never to a screen
 from matplotlib import pyplot as plt
@@ -30,6 +30,7 @@ COLUMNS = {  # name: (words, format, only where latent vectors are known)
     "perceptual_loss": ("perceptual loss", ".3f", False),
     "identical": ("identical", ".0%", True),
     "latent_mse": ("latent MSE", ".2g", True),
+    "latent_mae_before": ("latent MAE before optimisation", ".2g", True),
     "latent_mae": ("latent MAE", ".2g", True),
     "exact": ("exact", ".0%", True),
     "iterations": ("iterations, median", ".0f", False),

@@ -25,10 +25,9 @@ from common.settings import from_shell
 
 from_shell(globals())
 
-from common.script import ScriptError, complain, one_line_errors
-
 from tqdm import tqdm
 
+from common.script import ScriptError, complain, one_line_errors
 from datasets.download import DownloadError, download
 from datasets.layouts import counts, find_dataset
 from datasets.placing import is_placed, place, remember

@@ -6,7 +6,7 @@ import os
 import shutil
 from pathlib import Path
 
-from models.saving import written_whole
+from models.writing import written_whole
 
 PREVIOUS = "previous"  # below the checkpoint folder: what was there before
 # a graph or network, its variables, how its clips were prepared, the networks that it was trained with

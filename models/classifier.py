@@ -13,7 +13,7 @@ NUM_DIGITS = 10
 CLASSIFIER_FILE = "classifier.keras"  # what `models.saving.save_network` writes
 AUTHORS_PREFIX = "model.ckpt"  # of the authors' download
 CLASSIFIER_FILES = (CLASSIFIER_FILE, f"{AUTHORS_PREFIX}.index", f"{AUTHORS_PREFIX}.data-00000-of-00001")
-TAPS = ("blocks", "published")
+TAPS = ("blocks", "published", "stage2")
 
 
 def build_classifier(*, depth=18, width=64, features="log"):
@@ -47,10 +47,10 @@ def load_classifier(folder):
 def tapped(classifier, taps="blocks"):
     """A Keras model, waveforms [n, 16384] → the list of the classifier's activations at its taps, in one forward pass.
 
-    taps: "blocks", after each residual block, [n, 32, 33, f] … [n, 4, 5, 8f], eight for ResNet-18 (the paper's
-    words, section 3.3); "published", as the authors' code: spectrogram, first convolution, its batch
-    normalisation, pooling, stages 1 and 2, without the ReLU after that batch normalisation. Raises ValueError for
-    other taps.
+    The paper's words and the authors' code differ. taps: "blocks", the paper's words (section 3.3): after each residual
+    block, [n, 32, 33, f] … [n, 4, 5, 8f], eight for ResNet-18. "published", the authors' training: spectrogram, first
+    convolution, its batch normalisation, pooling, stages 1 and 2, without the ReLU after that batch normalisation.
+    "stage2", the authors' recovery and metrics: the last of these alone. Raises ValueError for other taps.
     """
     if taps not in TAPS:
         raise ValueError(f"taps are one of {', '.join(TAPS)}, not {taps!r}")
@@ -65,15 +65,15 @@ def tapped(classifier, taps="blocks"):
         for block in blocks:
             x = block(x) if block.name.startswith(f"layer{stage}_") else x
         outputs.append(x)
-    return keras.Model(classifier.input, outputs, name="taps_published")
+    return keras.Model(classifier.input, outputs if taps == "published" else outputs[-1:], name=f"taps_{taps}")
 
 
 class PerceptualLoss:
     """The distance of two clips in a classifier's activations (paper section 3.3), differentiable by either waveform.
 
-    With taps "blocks" the mean absolute error between the activations after each residual block, averaged over
-    the blocks; with "published" the mean of the six mean squared errors of the authors' code. The classifier is
-    frozen: it runs with its moving statistics.
+    With taps "blocks" and "stage2" the mean absolute error between the activations at the taps, averaged over them; with
+    "published" the mean of the six mean squared errors of the authors' code. The classifier is frozen: it runs with its
+    moving statistics.
 
         perceptual_loss = PerceptualLoss(load_classifier("classifier_checkpoint/"))
         loss = perceptual_loss(original, reconstruction)  # [n]
@@ -83,7 +83,7 @@ class PerceptualLoss:
 
     def __init__(self, classifier, taps="blocks"):
         self.network = tapped(classifier, taps)
-        self.distance = ops.absolute if taps == "blocks" else ops.square
+        self.distance = ops.square if taps == "published" else ops.absolute
 
     def activations(self, waveform):
         """waveform: [n, 16384] → list of activations, each [n, …], to be given in place of an original any number

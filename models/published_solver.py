@@ -20,28 +20,29 @@ class PublishedObjective:
         return spectrogram(tf.transpose(waveform[0]))[0]  # [num_channels, frames, bins]
 
     @tf.function
-    def _objective_and_gradient(self, z, target, target_real, heard):
+    def _objective_and_gradient(self, z, target, target_real, activations):
         with tf.GradientTape() as tape:
             tape.watch(z)
             waveform = self.generator(z)
-            objective = tf.reduce_mean(tf.abs(waveform - target)) + tf.reduce_mean(
-                tf.abs(self._real_part(waveform) - target_real)
-            )
+            objective = tf.reduce_mean(tf.abs(waveform - target))
+            objective += tf.reduce_mean(tf.abs(self._real_part(waveform) - target_real))
             if self.perceptual_loss:
-                objective += self.perceptual_weight * tf.reduce_mean(self.perceptual_loss(heard, waveform[..., 0]))
+                objective += self.perceptual_weight * tf.reduce_mean(
+                    self.perceptual_loss(activations, waveform[..., 0])
+                )
         return objective, tape.gradient(objective, z)
 
     def of(self, target):
         """A target [1, num_samples, num_channels] → function z [latent_dim] → (objective, gradient [latent_dim]), as
         SciPy wants it."""
         target = tf.constant(target)
-        real, heard = (
-            self._real_part(target),
-            self.perceptual_loss.activations(target[..., 0]) if self.perceptual_loss else [],
-        )
+        real = self._real_part(target)
+        activations = self.perceptual_loss.activations(target[..., 0]) if self.perceptual_loss else []
 
         def function(z):
-            objective, gradient = self._objective_and_gradient(tf.constant(z[None], tf.float32), target, real, heard)
+            objective, gradient = self._objective_and_gradient(
+                tf.constant(z[None], tf.float32), target, real, activations
+            )
             return float(objective), gradient[0].numpy().astype(np.float64)
 
         return function

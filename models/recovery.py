@@ -30,7 +30,8 @@ class Recovery:
     objective [n] is the solver's own, for a prediction levenberg_marquardt's. iterations [n] counts Jacobians where
     levenberg_marquardt answered, steps of Adam where descent did, iterations of l_bfgs_b, each over all starts; 0 for
     a prediction. snr_db [n] is that of the waveforms. layer [n, 16, 16 d]: what the waveforms were made from where the
-    first layer's output was optimised too; they are no latent vector's sounds then.
+    first layer's output was optimised too; they are no latent vector's sounds then. start [n, latent_dim]: the
+    prediction, or the random latent vectors that l_bfgs_b began from, if there was either.
     """
 
     z: np.ndarray
@@ -39,6 +40,7 @@ class Recovery:
     iterations: np.ndarray
     snr_db: np.ndarray = field(default=None)
     layer: np.ndarray | None = None
+    start: np.ndarray | None = None
 
 
 def predict(targets, inverse_mapping):
@@ -110,7 +112,7 @@ def recover(
     if space == "layer":
         beyond = recover_layer(targets, generator, z, perceptual_loss=perceptual_loss)
         waveforms, layer, objective = beyond.waveforms, beyond.layer, beyond.objective
-    return Recovery(z, waveforms, objective, iterations, snr_db(targets, waveforms), layer)
+    return Recovery(z, waveforms, objective, iterations, snr_db(targets, waveforms), layer, start)
 
 
 def random_starts(targets, latent_dim, seed):

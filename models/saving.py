@@ -1,4 +1,4 @@
-"""Files written whole; and small `.keras` files, their kernels as 16-bit floats on disk, 32-bit again once loaded.
+"""Small `.keras` files: the kernels as 16-bit floats on disk, 32-bit again once loaded.
 
 A Keras file is a zip of a configuration and an HDF5 file of arrays, and loading casts every array to the type that its
 variable has. So halving the arrays halves the file and nothing else has to know. Vectors (biases, batch statistics,
@@ -6,40 +6,17 @@ whose range 16 bits may not hold) stay as they are.
 """
 
 import io
-import os
 import tempfile
 import zipfile
-from contextlib import contextmanager
 from pathlib import Path
 
 import h5py
 import keras
 import numpy as np
 
+from models.writing import written_whole
+
 ARRAYS = "model.weights.h5"  # the member of a .keras file that holds the arrays
-
-
-@contextmanager
-def written_whole(path, mode="wb"):
-    """An open file that becomes `path` when the block ends without an error, and leaves no trace when it does not."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, partial = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".partial")
-    try:
-        with os.fdopen(handle, mode) as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(partial, 0o644)
-        os.replace(partial, path)
-    except OSError as error:
-        Path(partial).unlink(missing_ok=True)
-        if error.filename in (None, partial):  # a full disk names no file
-            raise type(error)(error.errno, error.strerror or str(error), str(path)) from error
-        raise
-    except BaseException:
-        Path(partial).unlink(missing_ok=True)
-        raise
 
 
 def _halved(content):

@@ -5,7 +5,17 @@ import pytest
 import soundfile
 import tensorflow as tf
 
-from models.audio import NUM_SAMPLES, SAMPLE_RATE, AudioError, Preparation, is_prepared, prepare, read_clip, spectrogram, write_wav
+from models.audio import (
+    NUM_SAMPLES,
+    SAMPLE_RATE,
+    AudioError,
+    Preparation,
+    is_prepared,
+    prepare,
+    read_clip,
+    spectrogram,
+    write_wav,
+)
 
 TONE = np.sin(2 * np.pi * 440 * np.arange(8000) / 8000) * np.hanning(8000) * 0.5  # one second at 8 kHz
 

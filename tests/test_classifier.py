@@ -98,7 +98,7 @@ def test_unknown_choices_name_the_known_ones(classifier):
         build_classifier(features="mel")
     with pytest.raises(ValueError, match="18, 34, 50, 101, 152"):
         build_classifier(depth=20)
-    with pytest.raises(ValueError, match="blocks, published"):
+    with pytest.raises(ValueError, match="blocks, published, stage2"):
         tapped(classifier, "all")
 
 

@@ -15,7 +15,16 @@ from models.audio import spectrogram
 from models.classifier import PerceptualLoss, build_classifier
 from models.evaluation import Evaluation
 from models.inverse_mapping import InverseMapping
-from models.metrics import harmonicity, inception_score, latent_mae, latent_mse, log_spectral_distance, snr_db, ssim, waveform_mse
+from models.metrics import (
+    harmonicity,
+    inception_score,
+    latent_mae,
+    latent_mse,
+    log_spectral_distance,
+    snr_db,
+    ssim,
+    waveform_mse,
+)
 from models.saving import save_network
 from models.wavegan import load_wavegan
 
