@@ -105,12 +105,12 @@ def test_batches_that_are_done_are_kept_and_damage_is_set_aside(output, monkeypa
 
     monkeypatch.setattr("common.recovering.recover", recover)
     clips = np.random.default_rng(0).normal(size=(5, 16)).astype(np.float32)
-    z, iterations, _ = recover_all(clips, "gradient real", output, {"a": 1}, 2)
+    z = recover_all(clips, "gradient real", output, {"a": 1}, 2)["z"]
     assert np.array_equal(z, clips[:, :3]) and calls == [2, 2, 1]
-    assert np.array_equal(recover_all(clips, "gradient real", output, {"a": 1}, 2)[0], z) and calls == [2, 2, 1]
+    assert np.array_equal(recover_all(clips, "gradient real", output, {"a": 1}, 2)["z"], z) and calls == [2, 2, 1]
     (path,) = output.glob("*.npz")
     path.write_bytes(path.read_bytes()[:-30])
-    assert np.array_equal(recover_all(clips, "gradient real", output, {"a": 1}, 2)[0], z) and len(calls) == 6
+    assert np.array_equal(recover_all(clips, "gradient real", output, {"a": 1}, 2)["z"], z) and len(calls) == 6
     assert "damaged" in capsys.readouterr().out
 
 

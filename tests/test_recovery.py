@@ -145,7 +145,7 @@ def test_the_script_end_to_end(tmp_path, folder, generator, capsys):
         assert (info.samplerate, info.frames, info.subtype) == (16384, 16384, "FLOAT")
     rows = list(csv.DictReader(open(output / "recovery.csv")))
     assert list(rows[0]) == list(COLUMNS) and len(rows) == 6
-    assert {row["method"] for row in rows} == {"gradient"} and {row["solver"] for row in rows} == {"levenberg_marquardt"}
+    assert {row["method"] for row in rows} == {"gradient"} and {row["solver"] for row in rows} == {"perceptual"}
     assert not list(output.glob(".*"))
 
     (output / "cut.npy").unlink()
