@@ -141,7 +141,7 @@ def check_sizes(graph, source, latent_dim):
             outputs = outputs if outputs is not None else _imported(node, graph.versions, tensors, source)
             from_z = node.name == "z" or any(_tensor_name(name)[0] in varying for name in node.input)
             varying |= {node.name} if from_z else set()
-            for index, tensor in enumerate(outputs):
+            for index, tensor in enumerate(outputs[:1] if node.op in BATCH_NORMALISATION else outputs):  # its others are of no use here
                 if not tensor.shape.is_fully_defined():
                     raise CheckpointError(f"{source}: the size of {node.name} ({node.op}) is not known before it is run")
                 size = _size(tensor.shape, tensor.dtype)

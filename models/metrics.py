@@ -45,11 +45,16 @@ def latent_mae(true, recovered):
 
 
 def condition_number(generator, z):
-    """Condition number [n] of the generator's Jacobian at z [n, latent_dim]; below 1e4 the latent vector is identifiable from the waveform."""
+    """Condition number [n] of the generator's Jacobian at z [n, latent_dim]; below 1e4 the latent vector is identifiable from the waveform.
+
+    A Jacobian that float64 cannot tell from a singular one has 1e16. Raises ValueError for one that is zero or not finite, which has none.
+    """
     conditions = []
-    for one in np.asarray(z, np.float32):
-        _, tangents = generator.jacobian(one[None], np.zeros(1, np.float32))
-        values = np.linalg.svd(np.asarray(tangents[0], np.float64), compute_uv=False)
+    for i, one in enumerate(np.asarray(z, np.float32)):
+        tangents = np.asarray(generator.jacobian(one[None], np.zeros(1, np.float32))[1][0], np.float64)
+        if not np.isfinite(tangents).all() or not tangents.any():
+            raise ValueError(f"there is no condition number at latent vector {i}: the generator's derivative there is zero or not finite")
+        values = np.linalg.svd(tangents, compute_uv=False)
         conditions.append(values[0] / max(values[-1], values[0] * 1e-16))
     return np.array(conditions)
 

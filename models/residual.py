@@ -9,7 +9,7 @@ whose waveform has come close goes on with the waveform alone.
 import numpy as np
 import tensorflow as tf
 
-from models.audio import spectrogram
+from models.audio import HOP_LENGTH, spectrogram
 
 EXPONENT = 0.5  # of the STFT magnitudes: loudness grows roughly like this
 FLOOR = 1e-3  # magnitude below which nothing is heard and the compression turns linear; a full-scale sine reaches 64
@@ -18,9 +18,9 @@ CLOSE = 0.01  # relative squared error of a waveform, 20 dB, below which an exac
 JACOBIANS_AT_ONCE = 4  # clips, to bound the memory
 
 
-def compressed(real, imaginary, variance=0.0):
-    """STFT parts → compressed magnitude and what it is multiplied by to differentiate it. variance: of the complex values, by noise around them."""
-    power = real**2 + imaginary**2 + variance + FLOOR**2
+def compressed(real, imaginary):
+    """STFT parts → compressed magnitude and what it is multiplied by to differentiate it."""
+    power = real**2 + imaginary**2 + FLOOR**2
     magnitude = power ** (EXPONENT / 2)
     return magnitude, EXPONENT * magnitude / power
 
@@ -37,10 +37,9 @@ class Residual:
         self.generator = generator
         self.targets = tf.reshape(tf.convert_to_tensor(targets, tf.float32), (len(targets), -1))  # [n, num_samples * num_channels]
         self._energy = tf.maximum(tf.reduce_sum(self.targets**2, axis=1), SILENCE)
+        spectral = spectral if generator.num_samples >= HOP_LENGTH else 0.0  # less has no spectrum
         if spectral:
             self._magnitudes = compressed(*self._stft(self.targets))[0]  # [n, channels * frames * bins]
-            if not self._magnitudes.shape[1]:
-                raise ValueError(f"clips of {generator.num_samples} samples are too short for a spectrogram; the spectral weight has to be 0")
             self._spectral_energy = tf.reduce_sum(self._magnitudes**2, axis=1)
         self.weights = np.full(len(targets), spectral, np.float32)  # of the spectral part, [n]
 
@@ -70,8 +69,7 @@ class Residual:
             scale = tf.sqrt(weights / tf.gather(self._spectral_energy, index))[:, None]
             real, imaginary = self._stft(waveform)
             tangent_real, tangent_imaginary = self._stft(tangents)
-            variance = smoothing[:, None] ** 2 * tf.reduce_sum(tangent_real**2 + tangent_imaginary**2, axis=1)
-            magnitude, slope = compressed(real, imaginary, variance)
+            magnitude, slope = compressed(real, imaginary)
             residuals.append(scale * (magnitude - tf.gather(self._magnitudes, index)))
             jacobians.append((scale * slope)[:, None] * (real[:, None] * tangent_real + imaginary[:, None] * tangent_imaginary))
         gradient, normal = 0.0, 0.0

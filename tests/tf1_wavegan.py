@@ -61,10 +61,11 @@ def generator(z, *, width, length, latent_dim, channels, kernel, batch_norm, ups
 
 def write(
     folder, *, width=2, length=16384, latent_dim=100, channels=1, kernel=25, batch_norm=False, upsample="zeros", filter_taps=0,
-    unrelated=False, training_run=False, resource=False, seed=0, trials=3,
+    unrelated=False, training_run=False, resource=False, seed=0, trials=3, bias=None,
 ):  # fmt: skip
     """Writes infer.meta and model.ckpt.* into `folder` → z [trials, latent_dim] and the session's G_z, both arrays.
 
+    bias: value of the last layer's bias, in place of a random one.
     unrelated: other nodes and variables in the MetaGraph. training_run: model.ckpt-7 with a discriminator and slots, the MetaGraph in infer/.
     """
     rng = np.random.default_rng(seed)
@@ -89,6 +90,9 @@ def write(
             v1.get_variable("D/downconv_0/conv1d/kernel", initializer=np.zeros((25, 1, width), np.float32))
             v1.get_variable("G/z_project/dense/bias/Adam", initializer=np.zeros(3, np.float32))
         session.run(v1.global_variables_initializer())
+        if bias is not None:
+            last = [v for v in v1.global_variables("G/upconv_4") if v.op.name.endswith("bias")][0]
+            last.load(np.full(last.shape, bias), session)
         v1.train.Saver(v1.global_variables()).save(session, str(folder / ("model.ckpt-7" if training_run else "model.ckpt")), write_meta_graph=False)
         values = rng.uniform(-1, 1, (trials, latent_dim)).astype(np.float32)
         return values, session.run(out, {z: values})
