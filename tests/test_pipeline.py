@@ -154,4 +154,4 @@ def test_bands_are_cut_off_above_and_below_but_never_in_the_middle():
     assert np.abs(lost[:, 1000:1500]).max() < 1  # dB
     above, below = lost[:, 6000:7000].mean(axis=1), lost[:, 60:70].mean(axis=1)
     for part in (above, below):
-        assert (part < -30).any() and (part > -1).any()
+        assert (part < -30).any() and (part > -3).any()  # 60 Hz above the lowest cut-off 2 dB are still lost
