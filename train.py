@@ -28,6 +28,9 @@ perceptual_synthesized = False  # whether synthesized clips have the perceptual 
 spectral_weight = 0.5  # of the difference of log magnitudes, recordings [0 to 1e6]
 taps = "blocks"  # of the perceptual loss: the paper's words, or the authors' code ["blocks", "published"]
 
+# Augmentation
+augmented = False  # recordings vary in pace, pitch, microphone, room and noise, as those from elsewhere do
+
 # Training
 epochs = 20  # at most [1 to 1,000,000]
 steps = 50  # an epoch; 0: one pass over the recordings [0 to 1,000,000]
@@ -71,6 +74,7 @@ from common.files import writable_folder
 from common.runs import Logs, StopAtNaN, backup, begin_run, epochs_done, make_room, training_strategy
 from common.script import ScriptError, one_line_errors
 from common.view import Pairs
+from datasets.augmentation import ELSEWHERE
 from datasets.layouts import find_dataset
 from datasets.pipeline import displaced_batches, evaluation_batches
 from datasets.reading import read_clips
@@ -126,7 +130,8 @@ def training_data(recordings, generator):
     if not recordings:
         return latent
     clips, left = recordings["train"]
-    real = displaced_batches(clips, len(left), real_batch_size, generator.preparation.shift, seed)
+    how = ELSEWHERE if augmented else None
+    real = displaced_batches(clips, len(left), real_batch_size, generator.preparation.shift, seed, how)
     return tf.data.Dataset.zip(real.map(lambda waveform, digit: waveform), latent)
 
 

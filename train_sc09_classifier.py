@@ -23,9 +23,13 @@ speed = 0.2  # largest change of speed and pitch, as a fraction [0 to 1]
 gain = 20.0  # largest gain and attenuation, dB [0 to 100]
 equalizer = 4.0  # standard deviation of a random frequency response, dB [0 to 100]
 noise = 8.0  # the least signal-to-noise ratio, dB (the greatest is 50); 0 for no noise [0 to 50]
+pace = 0.0  # largest change of speed at the same pitch, as a fraction: other speakers [0 to 1]
+room = 0.0  # longest reverberation time of half the clips, seconds: other rooms [0 to 10]
+band = False  # cut half the clips off above or below a random frequency: other microphones
 masks = 0.06  # longest silenced stretch, seconds, and widest silenced band, in units of 10 kHz [0 to 0.5]
 
 # Training
+warm_start = False  # begin with the weights in classifier_checkpoint/ instead of random ones
 epochs = 60  # at most [1 to 1,000,000]
 patience = 0  # stop after so many epochs without a better one; 0: never [0 to 1,000,000]
 batch_size = 64  # clips a step, over all devices together [1 to 65,536]
@@ -43,6 +47,9 @@ PUBLISHED = {
     "gain": 0.0,
     "equalizer": 0.0,
     "noise": 0.0,
+    "pace": 0.0,
+    "room": 0.0,
+    "band": False,
     "masks": 0.0,
     "schedule": "constant",
 }  # paper section 3.3 and the authors' script
@@ -100,11 +107,13 @@ def read_splits(folder, recordings):
 def train(clips, strategy):
     """Trains, resuming where an earlier run ended; the best epoch is in classifier_checkpoint."""
     keras.utils.set_random_seed(seed)
-    augmentation = Augmentation(shift, speed, gain, equalizer, noise, masks)
+    augmentation = Augmentation(shift, speed, gain, equalizer, noise, masks, pace, room, band)
     waveforms, recordings = clips["train"]
     batches = training_batches(waveforms, len(recordings), batch_size, seed, augmentation)
     with strategy.scope():
         network = build_classifier(depth=depth, width=width, features=features)
+        if warm_start:
+            network.set_weights(load_classifier(classifier_checkpoint).get_weights())
         optimizer = keras.optimizers.Adam(rate(epochs * max(1, len(recordings) // batch_size)))
         loss = "sparse_categorical_crossentropy"
         network.compile(optimizer, loss, metrics=["accuracy"], jit_compile="auto" if xla else False)

@@ -43,6 +43,12 @@ class Augmentation:
     band: bool = False
 
 
+# Recordings from elsewhere, for networks to which a clip comes at one level and in the middle of the second
+ELSEWHERE = Augmentation(
+    position=False, speed=0.15, gain_db=0.0, equalizer_db=4.0, noise_db=15.0, masks=0.0, pace=0.25, room=0.4, band=True
+)
+
+
 def _audible_part(waveform):
     """waveform [n, samples] → first and one-past-last audible sample of each clip, float32 [n, 1] each."""
     n, samples = tf.shape(waveform)[0], waveform.shape[1]

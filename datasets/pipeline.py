@@ -75,9 +75,9 @@ def training_batches(dataset, count, batch_size, seed, how=None):
     return _in_memory(tf.data.Dataset.zip(batches, seeds).map(changed, tf.data.AUTOTUNE).prefetch(2))
 
 
-def displaced_batches(dataset, count, batch_size, shift, seed):
+def displaced_batches(dataset, count, batch_size, shift, seed, how=None):
     """Endless batches (waveform float32 [batch, 16384], digit int32 [batch]) of clips moved, around the end, by up to
-    `shift` samples either way.
+    `shift` samples either way. how: an Augmentation of the clips before that, or None; each keeps its peak.
 
     The same seed gives the same batches, so that skipping those of an earlier run goes on where it ended.
     """
@@ -88,9 +88,18 @@ def displaced_batches(dataset, count, batch_size, shift, seed):
         waveform, digit = _as_float32(*clip)
         return tf.roll(waveform, tf.random.stateless_uniform((), fresh, -shift, shift + 1, tf.int32), axis=0), digit
 
-    return _in_memory(
-        tf.data.Dataset.zip(clips, seeds).map(displaced).batch(batch_size, drop_remainder=True).prefetch(4)
-    )
+    moved = tf.data.Dataset.zip(clips, seeds).map(displaced).batch(batch_size, drop_remainder=True)
+    if how is None:
+        return _in_memory(moved.prefetch(4))
+
+    def changed(clips, fresh):
+        waveform, digit = clips
+        other = augment(waveform, fresh, how)
+        peak, found = (tf.reduce_max(tf.abs(a), axis=1, keepdims=True) for a in (waveform, other))
+        return other * peak / tf.maximum(found, 1e-6), digit
+
+    more = tf.data.Dataset.random(seed + 1).batch(2)
+    return _in_memory(tf.data.Dataset.zip(moved, more).map(changed, tf.data.AUTOTUNE).prefetch(4))
 
 
 def _as_float32(waveform, digit):

@@ -28,7 +28,7 @@ def generator(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def perceptual_loss():
-    return PerceptualLoss(build_classifier(base_filters=2))
+    return PerceptualLoss(build_classifier(width=2))
 
 
 def speech(n=3):

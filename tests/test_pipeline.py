@@ -8,7 +8,7 @@ import soundfile
 import tensorflow as tf
 
 from datasets import pipeline
-from datasets.augmentation import Augmentation, augment
+from datasets.augmentation import ELSEWHERE, Augmentation, augment
 from datasets.layouts import find_dataset
 from models.audio import read_clip
 
@@ -154,4 +154,15 @@ def test_bands_are_cut_off_above_and_below_but_never_in_the_middle():
     assert np.abs(lost[:, 1000:1500]).max() < 1  # dB
     above, below = lost[:, 6000:7000].mean(axis=1), lost[:, 60:70].mean(axis=1)
     for part in (above, below):
-        assert (part < -30).any() and (part > -1).any()
+        assert (part < -30).any() and (part > -3).any()  # 60 Hz above the lowest cut-off 2 dB are still lost
+
+
+def test_displaced_batches_are_augmented_at_the_level_that_the_generator_knows(recordings):
+    clips, used, _ = pipeline.decoded(recordings)
+    plain, other, again = (
+        next(pipeline.displaced_batches(clips, len(used), 4, 0, 3, how).as_numpy_iterator())[0]
+        for how in (None, ELSEWHERE, ELSEWHERE)
+    )
+    np.testing.assert_array_equal(other, again)
+    np.testing.assert_allclose(np.abs(other).max(axis=1), np.abs(plain).max(axis=1), rtol=1e-5)
+    assert (np.abs(other - plain).max(axis=1) > 0.01 * np.abs(plain).max(axis=1)).all()
