@@ -39,6 +39,7 @@ from common.script import ScriptError, one_line_errors
 from datasets.layouts import find_dataset
 from models.adaptation import adapt, adaptable
 from models.audio import read_clip
+from models.generator import fingerprint
 from models.inverse_mapping import WEIGHTS, InverseMapping
 from models.saving import save_network
 from models.tf1_export import export_wavegan
@@ -89,7 +90,7 @@ def main():
             keeping_weight=keeping_weight, steps=steps, seed=seed, report=tell,
         )  # fmt: skip
     export_wavegan(folder / "checkpoint", tuned)
-    generator.preparation.write(folder / "checkpoint" / "clip.json")
+    generator.preparation.write(folder / "checkpoint" / "clip.json", fingerprint(tuned))
     adapted = load_wavegan(folder / "checkpoint")
     settings = mapping.get_config() | {"generator_sha256": adapted.sha256}
     same = InverseMapping.from_config(settings)  # where other samples keep their sound, its predictions hold

@@ -54,7 +54,7 @@ from datasets.pipeline import displaced_batches
 from datasets.reading import read_clips
 from models.audio import Preparation
 from models.classifier import load_classifier
-from models.generator import generate, random_latent
+from models.generator import fingerprint, generate, random_latent
 from models.metrics import harmonicity, inception_score
 from models.tf1_export import EXPORTED, export_wavegan
 from models.wavegan_losses import UNLABELLED
@@ -134,8 +134,9 @@ class Export(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         state = packed(self.model)
         make_room(checkpoint, (*EXPORTED, "clip.json", PROGRESS, CURVE))
-        self.preparation.write(Path(checkpoint) / "clip.json")
-        export_wavegan(checkpoint, self.model.exported(), int(self.model.step))
+        variables = self.model.exported()
+        self.preparation.write(Path(checkpoint) / "clip.json", fingerprint(variables))
+        export_wavegan(checkpoint, variables, int(self.model.step))
         with written_whole(Path(checkpoint) / PROGRESS) as file:
             np.savez_compressed(file, **state)
 

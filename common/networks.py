@@ -55,6 +55,8 @@ def open_generator(folder):
     """The generator in `folder`, with a line that describes it. Raises models.errors.CheckpointError, in one line."""
     generator = load_wavegan(folder)
     print(f"Generator: {generator.description}, from {folder}")
+    for warning in generator.warnings:
+        print(f"warning: {warning}", file=sys.stderr)
     return generator
 
 

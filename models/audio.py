@@ -13,6 +13,8 @@ import numpy as np
 import soundfile
 from keras import ops
 
+from models.writing import written_whole
+
 SAMPLE_RATE = 16384  # Hz
 NUM_SAMPLES = 16384  # one second
 FRAME_LENGTH = 256  # STFT window, samples
@@ -48,19 +50,25 @@ class Preparation:
         if self.peak is not None and not 0 < self.peak <= 1:
             raise ValueError(f"peak is in (0, 1] or null, not {self.peak!r}")
 
-    def write(self, path):
-        """Writes `clip.json`."""
-        Path(path).write_text(json.dumps(asdict(self), indent=2) + "\n")
+    def write(self, path, generator=""):
+        """Writes `clip.json`, whole. generator: SHA-256 of the generator that it belongs to, "" for whichever lies there."""
+        with written_whole(path, "w") as file:
+            file.write(json.dumps(asdict(self) | ({"generator": generator} if generator else {}), indent=2) + "\n")
 
     @classmethod
     def read(cls, path):
-        """Reads `clip.json`; without such a file, the published behaviour. Raises ValueError if it is not understood."""
+        """Reads `clip.json` → the Preparation and the SHA-256 of the generator that it belongs to, "" where it names none.
+
+        Without such a file the published behaviour. Raises ValueError, in one line, if it is not understood.
+        """
         path = Path(path)
         if not path.exists():
-            return cls()
+            return cls(), ""
         try:
-            return cls(**json.loads(path.read_text()))
-        except (TypeError, ValueError) as error:
+            values = json.loads(path.read_text())
+            generator = str(values.pop("generator", ""))
+            return cls(**values), generator
+        except (TypeError, ValueError, AttributeError) as error:
             raise ValueError(f"{path}: not a description of how clips were prepared ({error})") from error
 
 

@@ -22,6 +22,7 @@ class Generator:
     latent_dim, num_samples, num_channels: the shapes of its input and output.
     preparation: how its training clips were prepared (`clip.json`).
     description: what it is, for people. sha256: of its variables, whatever form it runs in.
+    warnings: what a user should know about how it was loaded, each a phrase.
     smooths: whether its Jacobian can be averaged over latent noise; if not, `jacobian` returns the plain one.
 
     function: z [n, latent_dim] → waveforms [n, samples], [n, samples, channels] or [n, channels, samples], or axes of length 1 more; a
@@ -33,6 +34,7 @@ class Generator:
     def __init__(self, function, latent_dim, description, sha256, preparation=PUBLISHED):
         self.function, self.latent_dim, self.preparation = function, latent_dim, preparation
         self.description, self.sha256 = description, sha256
+        self.warnings = ()
         concrete = as_concrete(function, latent_dim)
         one_at_a_time = concrete.inputs[0].shape[0] == 1
         try:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from models.audio import Preparation
+from models.audio import PUBLISHED, Preparation
 from models.errors import CheckpointError
 from models.generator import Generator, fingerprint
 from models.graph_walk import GraphWalk
@@ -134,17 +134,22 @@ def load_wavegan(folder, *, subpixel=True):
         raise CheckpointError(f"{folder}: several generators there ({', '.join(p.name for p in found)})")
     path = found[0]
     try:
-        preparation = Preparation.read(folder / "clip.json")
+        preparation, belongs_to = Preparation.read(folder / "clip.json")
     except ValueError as error:
         raise CheckpointError(str(error)) from error
     try:
         if path.suffix == ".keras":
-            return load_keras(path, preparation)
-        return _load_graph(path, checkpoint_prefix(folder) if metas else None, subpixel, preparation)
+            generator = load_keras(path, preparation)
+        else:
+            generator = _load_graph(path, checkpoint_prefix(folder) if metas else None, subpixel, preparation)
     except CheckpointError as error:
         raise CheckpointError(str(error) if str(folder) in str(error) else f"{path}: {error}") from error
     except DAMAGE as error:
         raise CheckpointError(f"{path}: damaged, what it describes cannot be run ({first_line(error)})") from error
+    if belongs_to and belongs_to != generator.sha256:
+        generator.preparation = PUBLISHED
+        generator.warnings = (f"{folder / 'clip.json'} belongs to another generator and is ignored; clips are prepared as published",)
+    return generator
 
 
 def _load_graph(path, prefix, subpixel, preparation):

@@ -121,9 +121,10 @@ def test_what_can_be_used_all_the_same_has_a_warning(tmp_path):
 
 
 def test_clip_json_travels(tmp_path):
-    assert Preparation.read(tmp_path / "clip.json") == Preparation(None, "start")
-    Preparation(0.9, "center", 800).write(tmp_path / "clip.json")
-    assert Preparation.read(tmp_path / "clip.json") == Preparation(0.9, "center", 800)
+    assert Preparation.read(tmp_path / "clip.json") == (Preparation(None, "start"), "")
+    for generator in ("", "0123abcd"):
+        Preparation(0.9, "center", 800).write(tmp_path / "clip.json", generator)
+        assert Preparation.read(tmp_path / "clip.json") == (Preparation(0.9, "center", 800), generator)
     (tmp_path / "clip.json").write_text('{"peak": 7}')
     with pytest.raises(ValueError, match="clip.json"):
         Preparation.read(tmp_path / "clip.json")
