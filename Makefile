@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 DATASETS ?= datasets/
 
-.PHONY: demo test lint install refresh fetch
+.PHONY: demo test lint install refresh fetch published
 
 demo: install  ## recover the latent vectors of ten recordings, and of four synthesized clips whose latent vectors are known
 	$(BIN)/python generate.py --num_samples=4 --seed=2026 --output=waves/demo/generated/
@@ -11,6 +11,9 @@ demo: install  ## recover the latent vectors of ten recordings, and of four synt
 	$(BIN)/python latent_vector_recovery.py --files=Audio_Examples/real/ --output=waves/demo/predicted/ --overwrite
 	$(BIN)/python latent_vector_recovery.py --files=Audio_Examples/real/ --gradient --output=waves/demo/real/ --report --overwrite
 	@echo "Listen: waves/demo/real/index.html, waves/demo/real/*_reconstruction.wav beside Audio_Examples/real/*.wav, and Audio_Examples/index.html"
+
+published: install  ## the paper from end to end: classifier, inverse mapping, recovery, tables, beside ours (hours; DATASETS=folder)
+	PYTHON=$(BIN)/python recipes/published.sh $(DATASETS)
 
 refresh: install  ## after a change of the generator: train what depends on it, write every table and example anew (hours)
 	PYTHON=$(BIN)/python recipes/inverse_mapping.sh --datasets=$(DATASETS)
