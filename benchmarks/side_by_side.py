@@ -1,4 +1,4 @@
-"""Puts the tables of several runs of calculate_metrics.py side by side: a row for each method and run, on the same clips.
+"""Puts the tables of several runs of calculate_metrics.py side by side: a row for each method and run, same clips.
 
 The runs judge the same clips where their data set, split, seed and number of clips are the same, which is checked.
 """

@@ -89,7 +89,8 @@ class PerceptualLoss:
         """waveform: [n, 16384] → list of activations, each [n, …], to be given in place of an original any number
         of times.
         """
-        return list(self.network(waveform, training=False))
+        found = self.network(waveform, training=False)
+        return list(found) if isinstance(found, (list, tuple)) else [found]
 
     def __call__(self, original, reconstruction):
         """original: [n, 16384], or its activations. reconstruction: [n, 16384]. Returns [n], 0 or more, one value
