@@ -40,7 +40,7 @@ from datasets.layouts import find_dataset
 from models.adaptation import adapt, adaptable
 from models.audio import read_clip
 from models.generator import fingerprint
-from models.inverse_mapping import WEIGHTS, InverseMapping
+from models.inverse_mapping import INVERSE_MAPPING_FILE, InverseMapping
 from models.saving import save_network
 from models.tf1_export import export_wavegan
 from models.tf1_graph import checkpoint_prefix, freeze
@@ -96,7 +96,7 @@ def main():
     same = InverseMapping.from_config(settings)  # where other samples keep their sound, its predictions hold
     same.set_weights(mapping.get_weights())
     (folder / "inverse_mapping_checkpoint").mkdir(exist_ok=True)
-    save_network(same, folder / "inverse_mapping_checkpoint" / WEIGHTS)
+    save_network(same, folder / "inverse_mapping_checkpoint" / INVERSE_MAPPING_FILE)
     print(f"Tuned to {len(clips)} recordings; {folder}/ has a generator and an inverse mapping for the other scripts")
 
 
