@@ -41,7 +41,7 @@ class ForwardMode:
     """The derivative of a tf.ConcreteFunction z [n, latent_dim] → [n, …]. Raises UnknownOperation if one of its operations has no rule here."""
 
     def __init__(self, function):
-        self.walk = GraphWalk(function)
+        self.walk = GraphWalk(function, fast=True)
         self._active, self._varying, self._valued = {self.walk.input.name}, {self.walk.input.name}, set()
         for op in self.walk.operations:
             self._classify(op)

@@ -109,7 +109,7 @@ def freeze(meta_path, prefix, output="G_z"):
 
 
 def read_graph_def(path):
-    """A plain frozen `.pb` GraphDef, reduced to what G_z needs → (GraphDef, {name of a constant: array} of those with more than one number).
+    """A plain frozen `.pb` GraphDef, reduced to what G_z needs → (GraphDef, {name of a constant: array}, those of one axis or more).
 
     Raises CheckpointError if it is none, is not frozen, or does what a generator may not.
     """
@@ -129,7 +129,7 @@ def read_graph_def(path):
                 raise CheckpointError(f"{path}: damaged, the constant {node.name} cannot be read") from error
             if not np.isfinite(array.astype(np.float32)).all():
                 raise CheckpointError(f"{path}: the constant {node.name} is not finite")
-            if array.size > 1:
+            if array.ndim:
                 constants[node.name] = array
     return graph, constants
 

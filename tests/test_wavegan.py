@@ -84,6 +84,22 @@ def test_a_graph_that_is_no_wavegan_runs_as_the_graph(tmp_path, monkeypatch):
     assert not isinstance(generator.function, SubpixelWaveGAN) and np.abs(generator(z) - expected).max() < rounding(tmp_path, z, expected)
 
 
+@pytest.mark.parametrize("variant", [{}, {"batch_norm": True, "upsample": "nn"}, {"filter_taps": 512, "resource": True}])
+def test_a_frozen_wavegan_is_the_same_generator(tmp_path, variant):
+    """As the authors' train.py leaves it once it is frozen: constants with the variables' names. It is as fast, and has the same fingerprint."""
+    (tmp_path / "meta").mkdir()
+    (tmp_path / "pb").mkdir()
+    z, expected = tf1_wavegan.write(tmp_path / "meta", **variant)
+    v1 = tf.compat.v1
+    with tf.Graph().as_default(), v1.Session() as session:
+        v1.train.import_meta_graph(str(tmp_path / "meta" / "infer.meta")).restore(session, str(tmp_path / "meta" / "model.ckpt"))
+        frozen = v1.graph_util.convert_variables_to_constants(session, session.graph_def, ["G_z"])
+    (tmp_path / "pb" / "gan.pb").write_bytes(frozen.SerializeToString())
+    meta, pb = load_wavegan(tmp_path / "meta"), load_wavegan(tmp_path / "pb")
+    assert isinstance(pb.function, SubpixelWaveGAN) and pb.description == meta.description
+    assert pb.sha256 == meta.sha256 and np.array_equal(pb(z), meta(z))
+
+
 @pytest.mark.parametrize("lowpass", [0, 4000])
 def test_our_export_reads_as_wavegans(tmp_path, lowpass):
     model = WaveGANTraining(2, lowpass=lowpass)

@@ -1,0 +1,183 @@
+"""Recovers latent vectors of many kinds of generators, from zero, and prints how many it finds: every option of WaveGAN, and builds that are none.
+
+The generators have random weights, so each is a new one and nothing was trained for any of them. Exact means a latent MSE below 1e-4. Results are kept
+in `results`, so that a run that was stopped goes on. Prints Markdown tables.
+"""
+
+widths = "16,32,64"  # of WaveGAN's generator
+options = ""  # names of rows, comma-separated; by default all
+num_clips = 4  # latent vectors a WaveGAN
+num_others = 20  # latent vectors a generator that is no WaveGAN
+max_iter = 200  # iterations of Levenberg-Marquardt at most, a start
+restarts = 3  # further random starts at most
+seed = 0  # of the weights; that of the latent vectors is the next
+results = "logs/generators.json"  # what has been measured already
+
+import json
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+import common.startup  # noqa: F401
+
+from common.settings import from_shell
+
+from_shell(globals())
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras import layers
+
+from common.files import written_whole
+from common.script import one_line_errors
+from models.errors import CheckpointError
+from models.generator import random_latent
+from models.metrics import EXACT, condition_number, latent_mse
+from models.recovery import recover
+from models.wavegan import load_wavegan
+from tests import tf1_wavegan
+
+LATENT = 100
+WAVEGANS = {  # WaveGAN's own options, as its training script names them
+    "as published": {},
+    "batch normalisation": {"batch_norm": True},
+    "filter of 512 taps": {"filter_taps": 512},
+    "nearest-neighbour": {"upsample": "nn"},
+    "nearest-neighbour and batch normalisation": {"upsample": "nn", "batch_norm": True},
+    "nearest-neighbour and filter": {"upsample": "nn", "filter_taps": 512},
+    "kernel of 24, 50 dimensions": {"kernel": 24, "latent_dim": 50},
+    "2 channels": {"channels": 2},
+    "32,768 samples": {"length": 32768},
+    "65,536 samples": {"length": 65536},
+}
+
+
+def deep_convolutional():
+    """A DCGAN-like Keras model of its own making: transposed convolutions, batch normalisation with statistics of its own, ReLU."""
+    inputs = keras.Input((LATENT,))
+    x = layers.Reshape((16, 128))(layers.Dense(16 * 128, use_bias=False, kernel_initializer="he_normal")(inputs))
+    for filters in (128, 64, 32, 16):
+        statistics = {
+            "moving_mean_initializer": keras.initializers.RandomNormal(0, 0.3, seed=filters),
+            "moving_variance_initializer": keras.initializers.RandomUniform(0.5, 1.5, seed=filters),
+        }
+        x = layers.ReLU()(layers.BatchNormalization(**statistics)(x))
+        x = layers.Conv1DTranspose(filters, 25, 4, "same", use_bias=False, kernel_initializer=_scaled(4))(x)
+    x = layers.Conv1DTranspose(1, 25, 4, "same", activation="tanh", kernel_initializer=_scaled(4))(layers.ReLU()(x))
+    return keras.Model(inputs, x)
+
+
+def resized():
+    """A Keras model of linear resizing, plain convolutions and leaky ReLU."""
+    inputs = keras.Input((LATENT,))
+    x = layers.Reshape((1, 64, 64))(layers.Dense(64 * 64, kernel_initializer="he_normal")(inputs))
+    for filters in (64, 32, 16, 8):
+        x = layers.UpSampling2D((1, 4), interpolation="bilinear")(layers.LeakyReLU(0.2)(x))
+        x = layers.Conv2D(filters, (1, 9), padding="same", kernel_initializer="he_normal")(x)
+    x = layers.Conv2D(1, (1, 9), padding="same", activation="tanh", kernel_initializer="he_normal")(layers.LeakyReLU(0.2)(x))
+    return keras.Model(inputs, layers.Reshape((16384, 1))(x))
+
+
+def _scaled(stride):
+    """He's initial values for a transposed convolution, of whose taps one in `stride` meets an input."""
+    return keras.initializers.VarianceScaling(2.0 * stride, "fan_out")
+
+
+def _kernel(rng, *shape, taps):
+    return tf.constant(rng.normal(0, np.sqrt(2 / taps), shape).astype(np.float32))
+
+
+def frozen_graph():
+    """A GraphDef of nobody's names: fused batch normalisation, a leaky ReLU written as a maximum, transposed convolutions, [n, 1, samples]."""
+    rng = np.random.default_rng(seed)
+    with tf.Graph().as_default() as graph:
+        x = tf.compat.v1.placeholder(tf.float32, [None, LATENT], "z") @ _kernel(rng, LATENT, 16 * 128, taps=LATENT)
+        x, channels = tf.reshape(x, [-1, 1, 16, 128]), 128
+        for filters in (64, 64, 32, 16, 1):
+            scale, variance = (tf.constant(rng.uniform(0.5, 1.5, channels).astype(np.float32)) for _ in range(2))
+            offset, mean = (tf.constant(rng.normal(0, 0.3, channels).astype(np.float32)) for _ in range(2))
+            x = tf.compat.v1.nn.fused_batch_norm(x, scale, offset, mean, variance, is_training=False)[0]
+            x = tf.maximum(x, 0.2 * x)
+            shape = [tf.shape(x)[0], 1, 4 * int(x.shape[2]), filters]
+            x = tf.nn.conv2d_transpose(x, _kernel(rng, 1, 25, filters, channels, taps=25 * channels / 4), shape, [1, 1, 4, 1])
+            channels = filters
+        tf.identity(tf.tanh(x)[..., 0], name="G_z")
+    return graph.as_graph_def()
+
+
+OTHERS = {
+    "`.keras`: transposed convolutions, batch normalisation": deep_convolutional,
+    "`.keras`: linear resizing, leaky ReLU": resized,
+    "`.pb`: fused batch normalisation, leaky ReLU": frozen_graph,
+}
+
+
+def generator_of(name, width):
+    """The generator of a row, written to a folder as its makers would and loaded from there."""
+    with tempfile.TemporaryDirectory() as folder:
+        folder = Path(folder)
+        if name in WAVEGANS:
+            tf1_wavegan.write(folder, width=width, seed=seed, trials=1, **WAVEGANS[name])
+        else:
+            keras.utils.set_random_seed(seed)
+            made = OTHERS[name]()
+            if isinstance(made, keras.Model):
+                made.save(folder / "generator.keras")
+            else:
+                (folder / "generator.pb").write_bytes(made.SerializeToString())
+        return load_wavegan(folder)
+
+
+def measure(name, width, count):
+    """One row: how many of `count` latent vectors were found, and what it took."""
+    generator = generator_of(name, width)
+    true = random_latent(generator, count, seed + 1)
+    clips, begin = generator(true), time.perf_counter()
+    found = recover(clips, generator, max_iter=max_iter, restarts=restarts, seed=seed + 2)
+    seconds = (time.perf_counter() - begin) / count
+    return {
+        "form": generator.description,
+        "condition": float(np.median(condition_number(generator, true[:2]))),
+        "exact": int((latent_mse(true, found.z) < EXACT).sum()),
+        "clips": count,
+        "iterations": float(np.median(found.iterations)),
+        "snr_db": float(found.snr_db.min()),
+        "seconds": seconds,
+    }
+
+
+def table(title, rows):
+    lines = [f"| {title} | condition | exact | iterations, median | lowest SNR in dB | seconds a clip |", "|---|---|---|---|---|---|"]
+    for name, row in rows:
+        cells = [f"{row['condition']:.0f}", f"{row['exact']} of {row['clips']}", f"{row['iterations']:.0f}", f"{row['snr_db']:.0f}", f"{row['seconds']:.1f}"]
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def main():
+    path = Path(results)
+    done = json.loads(path.read_text()) if path.exists() else {}
+    wanted = options.split(",") if options else [*WAVEGANS, *OTHERS]
+    jobs = [(name, width, num_clips) for width in (int(w) for w in widths.split(",")) for name in WAVEGANS if name in wanted]
+    jobs += [(name, 0, num_others) for name in OTHERS if name in wanted]
+    rows = {}
+    for name, width, count in jobs:
+        label = f"{name}, width {width}" if width else name
+        key = f"{label}, {count} clips, {max_iter} iterations, {restarts} restarts, seed {seed}"
+        if key not in done:
+            done[key] = measure(name, width, count)
+            with written_whole(path, "w") as file:
+                json.dump(done, file, indent=1)
+        rows[label] = done[key]
+        print(f"{label}: {done[key]['exact']} of {count} exact, {done[key]['seconds']:.1f} s a clip ({done[key]['form']})", flush=True)
+    for title, names in (("WaveGAN", [row for row in rows if row not in OTHERS]), ("other generators", [row for row in rows if row in OTHERS])):
+        if names:
+            print("\n" + table(title, [(name, rows[name]) for name in names]))
+
+
+if __name__ == "__main__":
+    with one_line_errors(__file__, CheckpointError, ValueError):
+        main()
