@@ -1,11 +1,11 @@
 """Recovers latent vectors of many kinds of generators, from zero, and prints how many it finds: every option of WaveGAN, and builds that are none.
 
-The generators have random weights, so each is a new one and nothing was trained for any of them. Exact means a latent MSE below 1e-4. Results are kept
-in `results`, so that a run that was stopped goes on. Prints Markdown tables.
+The generators have random weights, so each is a new one and nothing was trained for any of them. Exact means a latent MSE below 1e-4. Results are
+kept in `results`, so that a run that was stopped goes on. Prints Markdown tables.
 """
 
 widths = "16,32,64"  # of WaveGAN's generator
-options = ""  # names of rows, comma-separated; by default all
+options = ""  # names of rows, separated by semicolons; by default all
 num_clips = 4  # latent vectors a WaveGAN
 num_others = 20  # latent vectors a generator that is no WaveGAN
 max_iter = 200  # iterations of Levenberg-Marquardt at most, a start
@@ -152,7 +152,8 @@ def measure(name, width, count):
 def table(title, rows):
     lines = [f"| {title} | condition | exact | iterations, median | lowest SNR in dB | seconds a clip |", "|---|---|---|---|---|---|"]
     for name, row in rows:
-        cells = [f"{row['condition']:.0f}", f"{row['exact']} of {row['clips']}", f"{row['iterations']:.0f}", f"{row['snr_db']:.0f}", f"{row['seconds']:.1f}"]
+        cells = [f"{row['condition']:.0f}", f"{row['exact']} of {row['clips']}"]
+        cells += [f"{row['iterations']:.0f}", f"{row['snr_db']:.0f}", f"{row['seconds']:.1f}"]
         lines.append(f"| {name} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
@@ -160,8 +161,8 @@ def table(title, rows):
 def main():
     path = Path(results)
     done = json.loads(path.read_text()) if path.exists() else {}
-    wanted = options.split(",") if options else [*WAVEGANS, *OTHERS]
-    jobs = [(name, width, num_clips) for width in (int(w) for w in widths.split(",")) for name in WAVEGANS if name in wanted]
+    wanted = options.split(";") if options else [*WAVEGANS, *OTHERS]
+    jobs = [(name, width, num_clips) for width in (int(w) for w in widths.split(",") if w) for name in WAVEGANS if name in wanted]
     jobs += [(name, 0, num_others) for name in OTHERS if name in wanted]
     rows = {}
     for name, width, count in jobs:
