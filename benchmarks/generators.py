@@ -136,7 +136,7 @@ def measure(name, width, count):
     generator = generator_of(name, width)
     true = random_latent(generator, count, seed + 1)
     clips, begin = generator(true), time.perf_counter()
-    found = recover(clips, generator, max_iter=max_iter, restarts=restarts, seed=seed + 2)
+    found = recover(clips, generator, solver="levenberg_marquardt", max_iter=max_iter, restarts=restarts, seed=seed + 2)
     seconds = (time.perf_counter() - begin) / count
     return {
         "form": generator.description,

@@ -4,6 +4,7 @@ names of their variables.
 
 from pathlib import Path
 
+import numpy as np
 import tensorflow as tf
 
 from models.resnet import BLOCKS, block_names
@@ -47,7 +48,7 @@ def load_published_weights(network, prefix, depth=18):
     prefix: path without .index and .data-…, for example classifier_checkpoint/model.ckpt. depth: of the network,
     18 as published. What else is in the checkpoint (save counter, optimizer slots) is ignored. Raises
     FileNotFoundError if its index or data file is not there, ValueError naming every missing or misshapen
-    variable and for files that are no such checkpoint; then `network` is as it was.
+    variable, for one that is not finite and for files that are no such checkpoint; then `network` is as it was.
     """
     if depth not in BLOCKS:
         raise ValueError(f"a ResNet has {', '.join(map(str, BLOCKS))} layers, not {depth!r}")
@@ -61,23 +62,22 @@ def load_published_weights(network, prefix, depth=18):
     try:
         checkpoint = tf.train.load_checkpoint(str(prefix))
         shapes = checkpoint.get_variable_to_shape_map()
-        found = {name: checkpoint.get_tensor(name + SUFFIX) for name in wanted if name + SUFFIX in shapes}
-    except (
-        tf.errors.OpError,
-        RuntimeError,
-        ValueError,
-        IndexError,
-    ) as error:  # IndexError: the data file ends too early
-        raise ValueError(
-            f"{prefix}: not a readable checkpoint ({str(error).splitlines()[0]}); fetch its files again"
-        ) from error
+        found = {name: shapes[name + SUFFIX] for name in wanted if name + SUFFIX in shapes}
+    except (tf.errors.OpError, RuntimeError, ValueError, IndexError, KeyError) as error:
+        raise ValueError(f"{prefix}: not a readable checkpoint ({str(error).splitlines()[0]})") from error
     wrong = [f"{name} is missing" for name in wanted if name not in found]
     wrong += [
-        f"{name} is {list(array.shape)} where the network has {list(wanted[name].shape)}"
-        for name, array in found.items()
-        if tuple(array.shape) != tuple(wanted[name].shape)
+        f"{name} is {list(shape)} where the network has {list(wanted[name].shape)}"
+        for name, shape in found.items()
+        if tuple(shape) != tuple(wanted[name].shape)
     ]
     if wrong:
         raise ValueError(f"{prefix}: not the weights of this ResNet-{depth}: {'; '.join(wrong)}")
-    for name, array in found.items():
+    try:
+        arrays = {name: checkpoint.get_tensor(name + SUFFIX) for name in found}  # no larger than the network's own
+    except (tf.errors.OpError, RuntimeError, ValueError, IndexError) as error:  # IndexError: the data file ends early
+        raise ValueError(f"{prefix}: not a readable checkpoint ({str(error).splitlines()[0]})") from error
+    if unfit := [name for name, array in arrays.items() if not np.isfinite(array).all()]:
+        raise ValueError(f"{prefix}: {unfit[0]} is not finite")
+    for name, array in arrays.items():
         wanted[name].assign(array)

@@ -90,7 +90,7 @@ def test_each_is_recovered_exactly(tmp_path, build):
     true = random_latent(generator, 3, 2)
     conditions = condition_number(generator, true)
     assert np.isfinite(conditions).all()
-    found = recover(generator(true), generator, max_iter=60, restarts=3)
+    found = recover(generator(true), generator, solver="levenberg_marquardt", max_iter=60, restarts=3)
     assert (latent_mse(true, found.z)[conditions < 100] < EXACT).all()
 
 
@@ -186,7 +186,7 @@ def test_a_keras_model_with_resizing_and_normalisation(tmp_path, interpolation):
     assert generator.smooths and generator.num_samples == 128
     true = random_latent(generator, 3, 2)
     conditions = condition_number(generator, true)
-    found = recover(generator(true), generator, max_iter=60, restarts=3, spectral=0.0)
+    found = recover(generator(true), generator, solver="levenberg_marquardt", max_iter=60, restarts=3, spectral=0.0)
     assert (latent_mse(true, found.z)[conditions < 100] < EXACT).all()
 
 
