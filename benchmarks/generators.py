@@ -1,7 +1,8 @@
-"""Recovers latent vectors of many kinds of generators, from zero, and prints how many it finds: every option of WaveGAN, and builds that are none.
+"""Recovers latent vectors of many kinds of generators, from zero, and prints how many it finds: every option of
+WaveGAN, and builds that are none.
 
-The generators have random weights, so each is a new one and nothing was trained for any of them. Exact means a latent MSE below 1e-4. Results are
-kept in `results`, so that a run that was stopped goes on. Prints Markdown tables.
+The generators have random weights, so each is a new one and nothing was trained for any of them. Exact means a latent
+MSE below 1e-4. Results are kept in `results`, so that a run that was stopped goes on. Prints Markdown tables.
 """
 
 widths = "16,32,64"  # of WaveGAN's generator
@@ -20,7 +21,7 @@ import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-import common.startup  # noqa: F401
+import common.networks  # noqa: F401
 
 from common.settings import from_shell
 
@@ -31,13 +32,13 @@ import numpy as np
 import tensorflow as tf
 from keras import layers
 
-from common.files import written_whole
 from common.script import one_line_errors
 from models.errors import CheckpointError
 from models.generator import random_latent
 from models.metrics import EXACT, condition_number, latent_mse
 from models.recovery import recover
 from models.wavegan import load_wavegan
+from models.writing import written_whole
 from tests import tf1_wavegan
 
 LATENT = 100
@@ -56,7 +57,9 @@ WAVEGANS = {  # WaveGAN's own options, as its training script names them
 
 
 def deep_convolutional():
-    """A DCGAN-like Keras model of its own making: transposed convolutions, batch normalisation with statistics of its own, ReLU."""
+    """A DCGAN-like Keras model of its own making: transposed convolutions, batch normalisation with statistics of its
+    own, ReLU.
+    """
     inputs = keras.Input((LATENT,))
     x = layers.Reshape((16, 128))(layers.Dense(16 * 128, use_bias=False, kernel_initializer="he_normal")(inputs))
     for filters in (128, 64, 32, 16):
@@ -77,7 +80,9 @@ def resized():
     for filters in (64, 32, 16, 8):
         x = layers.UpSampling2D((1, 4), interpolation="bilinear")(layers.LeakyReLU(0.2)(x))
         x = layers.Conv2D(filters, (1, 9), padding="same", kernel_initializer="he_normal")(x)
-    x = layers.Conv2D(1, (1, 9), padding="same", activation="tanh", kernel_initializer="he_normal")(layers.LeakyReLU(0.2)(x))
+    x = layers.Conv2D(1, (1, 9), padding="same", activation="tanh", kernel_initializer="he_normal")(
+        layers.LeakyReLU(0.2)(x)
+    )
     return keras.Model(inputs, layers.Reshape((16384, 1))(x))
 
 
@@ -91,7 +96,9 @@ def _kernel(rng, *shape, taps):
 
 
 def frozen_graph():
-    """A GraphDef of nobody's names: fused batch normalisation, a leaky ReLU written as a maximum, transposed convolutions, [n, 1, samples]."""
+    """A GraphDef of nobody's names: fused batch normalisation, a leaky ReLU written as a maximum, transposed
+    convolutions, [n, 1, samples].
+    """
     rng = np.random.default_rng(seed)
     with tf.Graph().as_default() as graph:
         x = tf.compat.v1.placeholder(tf.float32, [None, LATENT], "z") @ _kernel(rng, LATENT, 16 * 128, taps=LATENT)
@@ -102,7 +109,9 @@ def frozen_graph():
             x = tf.compat.v1.nn.fused_batch_norm(x, scale, offset, mean, variance, is_training=False)[0]
             x = tf.maximum(x, 0.2 * x)
             shape = [tf.shape(x)[0], 1, 4 * int(x.shape[2]), filters]
-            x = tf.nn.conv2d_transpose(x, _kernel(rng, 1, 25, filters, channels, taps=25 * channels / 4), shape, [1, 1, 4, 1])
+            x = tf.nn.conv2d_transpose(
+                x, _kernel(rng, 1, 25, filters, channels, taps=25 * channels / 4), shape, [1, 1, 4, 1]
+            )
             channels = filters
         tf.identity(tf.tanh(x)[..., 0], name="G_z")
     return graph.as_graph_def()
@@ -150,7 +159,10 @@ def measure(name, width, count):
 
 
 def table(title, rows):
-    lines = [f"| {title} | condition | exact | iterations, median | lowest SNR in dB | seconds a clip |", "|---|---|---|---|---|---|"]
+    lines = [
+        f"| {title} | condition | exact | iterations, median | lowest SNR in dB | seconds a clip |",
+        "|---|---|---|---|---|---|",
+    ]
     for name, row in rows:
         cells = [f"{row['condition']:.0f}", f"{row['exact']} of {row['clips']}"]
         cells += [f"{row['iterations']:.0f}", f"{row['snr_db']:.0f}", f"{row['seconds']:.1f}"]
@@ -162,7 +174,12 @@ def main():
     path = Path(results)
     done = json.loads(path.read_text()) if path.exists() else {}
     wanted = options.split(";") if options else [*WAVEGANS, *OTHERS]
-    jobs = [(name, width, num_clips) for width in (int(w) for w in widths.split(",") if w) for name in WAVEGANS if name in wanted]
+    jobs = [
+        (name, width, num_clips)
+        for width in (int(w) for w in widths.split(",") if w)
+        for name in WAVEGANS
+        if name in wanted
+    ]
     jobs += [(name, 0, num_others) for name in OTHERS if name in wanted]
     rows = {}
     for name, width, count in jobs:
@@ -173,8 +190,14 @@ def main():
             with written_whole(path, "w") as file:
                 json.dump(done, file, indent=1)
         rows[label] = done[key]
-        print(f"{label}: {done[key]['exact']} of {count} exact, {done[key]['seconds']:.1f} s a clip ({done[key]['form']})", flush=True)
-    for title, names in (("WaveGAN", [row for row in rows if row not in OTHERS]), ("other generators", [row for row in rows if row in OTHERS])):
+        print(
+            f"{label}: {done[key]['exact']} of {count} exact, {done[key]['seconds']:.1f} s each ({done[key]['form']})",
+            flush=True,
+        )
+    for title, names in (
+        ("WaveGAN", [row for row in rows if row not in OTHERS]),
+        ("other generators", [row for row in rows if row in OTHERS]),
+    ):
         if names:
             print("\n" + table(title, [(name, rows[name]) for name in names]))
 

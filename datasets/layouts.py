@@ -3,7 +3,8 @@
 - SC09:            {train,valid,test}/{Zero…Nine}_{…}.wav
 - Speech Commands: one folder a word (zero/ … nine/ are taken), validation_list.txt and testing_list.txt beside
                    them, or, as Kaggle packs it, beside the folder audio/ that they are in
-- FSDD:            {digit}_{speaker}_{take}.wav, takes 0–4 test, from 5 on train; every ninth training take is the validation part
+- FSDD:            {digit}_{speaker}_{take}.wav, takes 0–4 test, from 5 on train; every ninth training take is the
+validation part
 """
 
 import re
@@ -19,7 +20,9 @@ FSDD_VALID_TAKES = range(5, 10_000, 9)
 
 @dataclass(frozen=True)
 class Recording:
-    """One labelled recording: its path, the digit spoken (0 to 9), the speaker ("" where the layout does not say) and the split."""
+    """One labelled recording: its path, the digit spoken (0 to 9), the speaker ("" where the layout does not say) and
+    the split.
+    """
 
     path: Path
     digit: int
@@ -58,9 +61,15 @@ LAYOUTS = {"SC09": _sc09, "Speech Commands": _speech_commands, "FSDD": _fsdd}
 
 
 def _folders(folder):
-    """`folder`, the folders right below it, and those below them: archives often unpack one level deeper than expected."""
+    """`folder`, the folders right below it, and those below them: archives often unpack one level deeper than
+    expected.
+    """
     yield folder
-    below = sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith(("_", "."))) if folder.is_dir() else []
+    below = (
+        sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith(("_", ".")))
+        if folder.is_dir()
+        else []
+    )
     yield from below
     for child in below:
         yield from sorted(p for p in child.iterdir() if p.is_dir())
@@ -75,7 +84,9 @@ def find_dataset(folder):
         for layout, find in LAYOUTS.items():
             if recordings := list(find(candidate)):
                 return layout, candidate, recordings
-    raise FileNotFoundError(f"{folder}: no SC09, Speech Commands or FSDD recordings there; datasets/README.md says how to get some")
+    raise FileNotFoundError(
+        f"{folder}: no SC09, Speech Commands or FSDD recordings there; datasets/README.md says how to get some"
+    )
 
 
 def counts(recordings):

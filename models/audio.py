@@ -1,6 +1,7 @@
 """The clip: 16,384 samples at 16,384 Hz. Reading, writing, and the spectrogram.
 
-Every recording, whatever its format, becomes a clip here and nowhere else, so that training, recovery and metrics hear the same thing.
+Every recording, whatever its format, becomes a clip here and nowhere else, so that training, recovery and metrics hear
+the same thing.
 """
 
 import io
@@ -33,11 +34,12 @@ class AudioError(ValueError):
 class Preparation:
     """How recordings were prepared for a generator: the contents of `clip.json` beside its weights.
 
-    A generator only knows the levels and positions it was trained on, so both are repeated on every recording that it shall imitate.
+    A generator only knows the levels and positions it was trained on, so both are repeated on every recording that it
+    shall imitate.
 
     peak: the largest absolute sample after preparation, in (0, 1]; None multiplies by 1.414 instead, as published.
-    position: "start" keeps the recording where it is; "center" moves the middle of its audible part to the middle of the clip.
-    shift: the largest random displacement during training, in samples; reading ignores it.
+    position: "start" keeps the recording where it is; "center" moves the middle of its audible part to the middle of
+    the clip. shift: the largest random displacement during training, in samples; reading ignores it.
     """
 
     peak: float | None = None
@@ -51,13 +53,16 @@ class Preparation:
             raise ValueError(f"peak is in (0, 1] or null, not {self.peak!r}")
 
     def write(self, path, generator=""):
-        """Writes `clip.json`, whole. generator: SHA-256 of the generator that it belongs to, "" for whichever lies there."""
+        """Writes `clip.json`, whole. generator: SHA-256 of the generator that it belongs to, "" for whichever lies
+        there.
+        """
         with written_whole(path, "w") as file:
             file.write(json.dumps(asdict(self) | ({"generator": generator} if generator else {}), indent=2) + "\n")
 
     @classmethod
     def read(cls, path):
-        """Reads `clip.json` → the Preparation and the SHA-256 of the generator that it belongs to, "" where it names none.
+        """Reads `clip.json` → the Preparation and the SHA-256 of the generator that it belongs to, "" where it names
+        none.
 
         Without such a file the published behaviour. Raises ValueError, in one line, if it is not understood.
         """
@@ -96,7 +101,9 @@ class Clip:
 
 
 def _place(samples, offset):
-    """Moves samples [n, ...] by `offset`, keeping the length: zeros come in at one end, what leaves at the other is cut."""
+    """Moves samples [n, ...] by `offset`, keeping the length: zeros come in at one end, what leaves at the other is
+    cut.
+    """
     moved = np.zeros_like(samples)
     if offset >= 0:
         moved[offset:] = samples[: len(samples) - offset]
@@ -122,7 +129,9 @@ def _decode(path, seconds):
         with soundfile.SoundFile(path) as file:
             rate, subtype = file.samplerate, file.subtype
             duration = file.frames / rate  # seconds
-            samples = file.read(int(np.ceil((seconds + FILTER_MARGIN) * rate)), dtype="float32", always_2d=True)  # [n, channels]
+            samples = file.read(
+                int(np.ceil((seconds + FILTER_MARGIN) * rate)), dtype="float32", always_2d=True
+            )  # [n, channels]
     except (soundfile.LibsndfileError, RuntimeError) as error:
         cause = str(error).split(": ")[-1].strip().rstrip(".")
         raise AudioError(f"{path}: not a readable recording ({cause})") from error
@@ -140,7 +149,9 @@ def _decode(path, seconds):
 
 
 def _is_cut(path):
-    """True for a RIFF WAV whose data chunk promises more bytes than the file holds (libsndfile reads such a file in silence)."""
+    """True for a RIFF WAV whose data chunk promises more bytes than the file holds (libsndfile reads such a file in
+    silence).
+    """
     size = path.stat().st_size
     with open(path, "rb") as file:
         if file.read(4) != b"RIFF" or file.seek(4, 1) < 0 or file.read(4) != b"WAVE":
@@ -154,7 +165,9 @@ def _is_cut(path):
 
 
 def is_prepared(path):
-    """True if a recording is a clip already, level and position too: a generator made it, and its latent vector lies beside it as {name}.npy."""
+    """True if a recording is a clip already, level and position too: a generator made it, and its latent vector lies
+    beside it as {name}.npy.
+    """
     beside = Path(path).with_suffix(".npy")
     if not beside.is_file():
         return False
@@ -168,10 +181,10 @@ def is_prepared(path):
 def prepare(path, *, num_samples=NUM_SAMPLES, num_channels=1, preparation=PUBLISHED, prepared=None):
     """Reads a recording and prepares it as the generator's training clips were.
 
-    Any format that soundfile reads, any rate; only the first `num_samples` / 16,384 seconds are ever read. As published: 16-bit samples
-    times 1/32767, times 1.414, resampled to 16,384 Hz, cut or zero-padded at the end. With several channels the recording is mixed down, or
-    repeated, to `num_channels`.
-    prepared: True takes a clip as it is, resampled, cut and padded only, for what a generator made; by default that is so where `is_prepared`.
+    Any format that soundfile reads, any rate; only the first `num_samples` / 16,384 seconds are ever read. As
+    published: 16-bit samples times 1/32767, times 1.414, resampled to 16,384 Hz, cut or zero-padded at the end. With
+    several channels the recording is mixed down, or repeated, to `num_channels`. prepared: True takes a clip as it is,
+    resampled, cut and padded only, for what a generator made; by default that is so where `is_prepared`.
 
     Returns a Clip. Raises AudioError, one line with file and cause, for what cannot be read.
     """
@@ -207,13 +220,16 @@ def prepare(path, *, num_samples=NUM_SAMPLES, num_channels=1, preparation=PUBLIS
 
 def read_clip(path, *, num_samples=NUM_SAMPLES, num_channels=1, preparation=PUBLISHED, prepared=None):
     """Reads a recording → float32 [num_samples] ([num_samples, num_channels] for several channels); see `prepare`."""
-    return prepare(path, num_samples=num_samples, num_channels=num_channels, preparation=preparation, prepared=prepared).samples
+    return prepare(
+        path, num_samples=num_samples, num_channels=num_channels, preparation=preparation, prepared=prepared
+    ).samples
 
 
 def write_wav(file, samples):
     """Writes samples [n] or [n, channels] as 32-bit float WAV at 16,384 Hz, so that nothing is clipped or rounded.
 
-    file: a path, or an open binary file. Encoded in memory first: soundfile swallows the errors of a file object, a full disk among them.
+    file: a path, or an open binary file. Encoded in memory first: soundfile swallows the errors of a file object, a
+    full disk among them.
     """
     encoded = io.BytesIO()
     soundfile.write(encoded, np.asarray(samples, np.float32), SAMPLE_RATE, subtype="FLOAT", format="WAV")
@@ -226,7 +242,8 @@ def write_wav(file, samples):
 def spectrogram(waveform, frame_length=FRAME_LENGTH, hop_length=HOP_LENGTH):
     """STFT with a periodic Hann window, padded at the end (paper section 3.1).
 
-    waveform: [n, num_samples]. Returns the real and the imaginary part, each [n, num_samples / hop, frame / 2 + 1]: [n, 128, 129] for a clip.
+    waveform: [n, num_samples]. Returns the real and the imaginary part, each [n, num_samples / hop, frame / 2 + 1]: [n,
+    128, 129] for a clip.
     """
     waveform = ops.pad(waveform, [[0, 0], [0, frame_length - hop_length]])
     return ops.stft(waveform, frame_length, hop_length, frame_length, window="hann", center=False)

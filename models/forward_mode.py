@@ -1,44 +1,40 @@
 """Forward-mode differentiation of a generator, exact or averaged over latent noise, by one rule for each operation.
 
-TensorFlow's own forward mode is silently zero in some operations (batch normalisation, bilinear resizing) and knows no averaging, so here each
-operation between the latent vector and the waveform has its rule. Most are linear, and are applied to the tangents as they are to the values.
+TensorFlow's own forward mode is silently zero in some operations (batch normalisation, bilinear resizing) and knows no
+averaging, so here each operation between the latent vector and the waveform has its rule. Most are linear, and are
+applied to the tangents as they are to the values.
 
-A ReLU network is a plane in each of countless small cells, and its derivative holds in one cell only. For steps that cross many cells the best
-plane is that through the mean of the waveform over z + smoothing * noise, with the mean derivative (statistical linearisation; Stein's lemma makes
-it the least-squares fit). To first order a unit's input is then normal, with the deviation smoothing * |its tangents|: a ReLU is on with the
-probability that this input is positive, and its mean output follows in closed form; smooth functions are averaged by Gauss-Hermite quadrature.
+A ReLU network is a plane in each of countless small cells, and its derivative holds in one cell only. For steps that
+cross many cells the best plane is that through the mean of the waveform over z + smoothing * noise, with the mean
+derivative (statistical linearisation; Stein's lemma makes it the least-squares fit). To first order a unit's input is
+then normal, with the deviation smoothing * |its tangents|: a ReLU is on with the probability that this input is
+positive, and its mean output follows in closed form; smooth functions are averaged by Gauss-Hermite quadrature.
 """
 
 import numpy as np
 import tensorflow as tf
 
+from models.forward_rules import (
+    AVERAGED,
+    BILINEAR,
+    COMPARISONS,
+    ELEMENTWISE,
+    JOINTLY_LINEAR,
+    KINKED,
+    LINEAR,
+    PARTIAL,
+    SHAPES,
+)
 from models.graph_walk import BATCH_NORMALISATION, GraphWalk, UnknownOperation, normalisation_factor, parameters
 
-# Linear in the inputs at these positions; the others are shapes, axes and weights.
-LINEAR = {
-    **dict.fromkeys(("Identity", "Reshape", "Transpose", "Squeeze", "ExpandDims", "StridedSlice", "Slice", "Pad", "MirrorPad"), (0,)),
-    **dict.fromkeys(("Conv2D", "Conv3D", "DepthwiseConv2dNative", "AvgPool", "Sum", "Mean", "Neg", "Cast", "Tile", "BroadcastTo"), (0,)),
-    **dict.fromkeys(("ResizeNearestNeighbor", "ResizeBilinear", "ResizeBicubic", "ResizeArea", "SpaceToDepth", "DepthToSpace"), (0,)),
-    **dict.fromkeys(("SpaceToBatchND", "BatchToSpaceND", "GatherV2", "Gather", "Cumsum", "ReverseV2", "Roll", "SplitV", "Unpack"), (0,)),
-    **dict.fromkeys(("Snapshot", "PreventGradient", "EnsureShape", "CheckNumerics", "MatrixDiag"), (0,)),
-    **dict.fromkeys(("Conv2DBackpropInput", "Conv3DBackpropInputV2", "DepthwiseConv2dNativeBackpropInput"), (2,)),
-    "Split": (1,),
-}
-JOINTLY_LINEAR = ("Add", "AddV2", "Sub", "BiasAdd", "AddN", "ConcatV2", "Pack")  # in all inputs of theirs that are no axis
-BILINEAR = ("MatMul", "BatchMatMul", "BatchMatMulV2", "BatchMatMulV3", "Einsum")
-AVERAGED = ("Tanh", "Sigmoid", "Softplus", "Softsign", "Elu", "Selu", "Sin", "Cos", "Erf")  # functions of one number, defined for every number
-ELEMENTWISE = (
-    *AVERAGED,
-    *("Exp", "Expm1", "Log", "Log1p", "Sqrt", "Rsqrt", "Square", "Reciprocal", "Inv", "Sinh", "Cosh", "Atan", "Sign", "Erfc"),
-)
-SHAPES = ("Shape", "ShapeN", "Size", "Rank", "ZerosLike", "OnesLike")  # depend on how many clips there are, not on what is in them
-COMPARISONS = ("Greater", "GreaterEqual", "Less", "LessEqual")  # without a derivative, for Select
 NODES, WEIGHTS = np.polynomial.hermite_e.hermegauss(7)  # of the normal distribution
 WEIGHTS = WEIGHTS / WEIGHTS.sum()
 
 
 class ForwardMode:
-    """The derivative of a tf.ConcreteFunction z [n, latent_dim] → [n, …]. Raises UnknownOperation if one of its operations has no rule here."""
+    """The derivative of a tf.ConcreteFunction z [n, latent_dim] → [n, …]. Raises UnknownOperation if one of its
+    operations has no rule here.
+    """
 
     def __init__(self, function):
         self.walk = GraphWalk(function, fast=True)
@@ -47,7 +43,9 @@ class ForwardMode:
             self._classify(op)
 
     def _classify(self, op):
-        """Sorts an operation's outputs: active, with a derivative by z; varying, dependent on z or on n; valued, on z but without derivative."""
+        """Sorts an operation's outputs: active, with a derivative by z; varying, dependent on z or on n; valued, on z
+        but without derivative.
+        """
         names, inputs = {tensor.name for tensor in op.outputs}, {tensor.name for tensor in op.inputs}
         if not inputs & self._varying:
             return
@@ -90,12 +88,16 @@ class ForwardMode:
         return self._partial if op.type in PARTIAL else None
 
     def compiled(self):
-        """A tf.function of z [n, latent_dim], smoothing [n] and directions [k, latent_dim] → the output [n, …] and its derivatives [n k, …].
+        """A tf.function of z [n, latent_dim], smoothing [n] and directions [k, latent_dim] → the output [n, …] and its
+        derivatives [n k, …].
 
-        The derivatives are those along k directions of z, clip after clip. smoothing: the standard deviation of the latent noise over which both,
-        the output and the derivatives, are averaged; 0 averages nothing.
+        The derivatives are those along k directions of z, clip after clip. smoothing: the standard deviation of the
+        latent noise over which both, the output and the derivatives, are averaged; 0 averages nothing.
         """
-        specs = [tf.TensorSpec(shape, tf.float32) for shape in ([None, self.walk.input.shape[1]], [None], [None, self.walk.input.shape[1]])]
+        specs = [
+            tf.TensorSpec(shape, tf.float32)
+            for shape in ([None, self.walk.input.shape[1]], [None], [None, self.walk.input.shape[1]])
+        ]
 
         def run(z, smoothing, directions):
             return _Pass(self, z, smoothing, directions).result()
@@ -114,7 +116,11 @@ class ForwardMode:
 
     def _jointly_linear(self, op, at):
         active = [tensor for tensor in op.inputs if tensor.name in self._active]
-        if op.type in ("Add", "AddV2", "Sub", "BiasAdd") and len(active) == 1 and self.walk.sizes(active[0]) == self.walk.sizes(op.outputs[0]):
+        if (
+            op.type in ("Add", "AddV2", "Sub", "BiasAdd")
+            and len(active) == 1
+            and self.walk.sizes(active[0]) == self.walk.sizes(op.outputs[0])
+        ):
             t = at.tangents[active[0].name]
             return [-t if op.type == "Sub" and active[0] is op.inputs[1] else t]
         inputs = []
@@ -136,7 +142,9 @@ class ForwardMode:
         y, slope = _with_slope(op, x)
         if op.type in AVERAGED:
             deviation = at.deviation(x, t)
-            there = [_with_slope(op, x + node * deviation) for node in NODES]  # differences, so that without noise nothing is rounded
+            there = [
+                _with_slope(op, x + node * deviation) for node in NODES
+            ]  # differences, so that without noise nothing is rounded
             y += tf.add_n([weight * (value - y) for weight, (value, _) in zip(WEIGHTS, there)])
             slope += tf.add_n([weight * (other - slope) for weight, (_, other) in zip(WEIGHTS, there)])
         at.means[op.outputs[0].name] = y
@@ -161,12 +169,17 @@ class ForwardMode:
         return [self._weighted(op, slopes, at)]
 
     def _kinked(self, op, at):
-        values, tangents = [at.means[tensor.name] for tensor in op.inputs], [at.tangents.get(tensor.name) for tensor in op.inputs]
+        values, tangents = (
+            [at.means[tensor.name] for tensor in op.inputs],
+            [at.tangents.get(tensor.name) for tensor in op.inputs],
+        )
         at.means[op.outputs[0].name], slopes = KINKED[op.type](op, at, values, tangents)
         return [self._weighted(op, slopes, at)]
 
     def _weighted(self, op, slopes, at):
-        return tf.add_n([at.onto(at.tangents[t.name], slope) for t, slope in zip(op.inputs, slopes) if t.name in at.tangents])
+        return tf.add_n(
+            [at.onto(at.tangents[t.name], slope) for t, slope in zip(op.inputs, slopes) if t.name in at.tangents]
+        )
 
 
 def _with_slope(op, x):
@@ -216,7 +229,11 @@ class _Pass:
     def repeated(self, tensor):
         """A tensor's value for n k clips."""
         value = self.means[tensor.name]
-        return tf.repeat(value, self.k, axis=0) if tensor.name in self.mode._active | self.mode._valued else self.structure(tensor)
+        return (
+            tf.repeat(value, self.k, axis=0)
+            if tensor.name in self.mode._active | self.mode._valued
+            else self.structure(tensor)
+        )
 
     def _by_clip(self, tensor, k):
         """[n k m, …] → [n, k, m, …]; an operation may have laid m parts of a clip along the first axis."""
@@ -243,55 +260,3 @@ class _Pass:
         mean = x * probability + deviation * tf.exp(-0.5 * score**2) / np.sqrt(2 * np.pi)
         noisy = deviation > 0
         return tf.where(noisy, mean, tf.nn.relu(x)), tf.where(noisy, probability, tf.cast(x > 0, tf.float32))
-
-
-def _larger(at, values, tangents):
-    """Of two operands, one or both with tangents: E max(a - b, 0), and the probability of a > b."""
-    t = [tangent if tangent is None or sign > 0 else -tangent for tangent, sign in zip(tangents, (1, -1))]
-    difference = values[0] - values[1]
-    total = sum(tangent for tangent in t if tangent is not None)
-    return at.positive_part(difference, tf.broadcast_to(total, [tf.shape(total)[0], *difference.shape[1:]]))
-
-
-def _maximum(op, at, values, tangents):
-    excess, first = _larger(at, values, tangents)
-    return values[1] + excess, (first, 1 - first)
-
-
-def _minimum(op, at, values, tangents):
-    excess, first = _larger(at, values, tangents)
-    return values[0] - excess, (1 - first, first)
-
-
-def _leaky(slope):
-    """max(x, 0) - slope * max(-x, 0), as slope * x + (1 - slope) * max(x, 0)."""
-
-    def rule(op, at, values, tangents):
-        s = slope(op)
-        mean, share = at.positive_part(values[0], tangents[0])
-        return s * values[0] + (1 - s) * mean, (s + (1 - s) * share,)
-
-    return rule
-
-
-def _relu6(op, at, values, tangents):
-    (low, above), (high, beyond) = (at.positive_part(values[0] - edge, tangents[0]) for edge in (0.0, 6.0))
-    return low - high, (above - beyond,)
-
-
-PARTIAL = {
-    "Mul": lambda a, b: (b, a),
-    "RealDiv": lambda a, b: (1 / b, -a / b**2),
-    "Div": lambda a, b: (1 / b, -a / b**2),
-    "SquaredDifference": lambda a, b: (2 * (a - b), 2 * (b - a)),
-    "Pow": lambda a, b: (b * a ** (b - 1), a**b * tf.math.log(tf.maximum(a, 1e-30))),
-}
-# Piecewise linear: the slope is averaged over the noise.
-KINKED = {
-    "Relu": _leaky(lambda op: 0.0),
-    "LeakyRelu": _leaky(lambda op: op.get_attr("alpha")),
-    "Abs": _leaky(lambda op: -1.0),
-    "Relu6": _relu6,
-    "Maximum": _maximum,
-    "Minimum": _minimum,
-}

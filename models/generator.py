@@ -12,7 +12,9 @@ from models.graph_walk import UnknownOperation, as_concrete
 
 BATCH = 64  # waveforms generated, or latent vectors predicted, at once
 MOST_CHANNELS = 8  # what has more of them along its shorter axis is a picture and no waveform
-ALLOWANCE = float(np.sqrt(np.finfo(np.float32).eps))  # half the digits: far above rounding, far below what a wrong derivative differs by
+ALLOWANCE = float(
+    np.sqrt(np.finfo(np.float32).eps)
+)  # half the digits: far above rounding, far below what a wrong derivative differs by
 TRIALS, DIRECTIONS = 2, 3  # latent vectors, and directions at each, in which a derivative is checked
 
 
@@ -25,10 +27,10 @@ class Generator:
     warnings: what a user should know about how it was loaded, each a phrase.
     smooths: whether its Jacobian can be averaged over latent noise; if not, `jacobian` returns the plain one.
 
-    function: z [n, latent_dim] → waveforms [n, samples], [n, samples, channels] or [n, channels, samples], or axes of length 1 more; a
-    tf.ConcreteFunction, which may be for n = 1 only, or anything that tf.function takes.
-    Called on z [n, latent_dim], the generator returns waveforms [n, num_samples, num_channels].
-    Raises CheckpointError, in one line, if the function's output is no waveform or not finite, or has no derivative that can be relied on.
+    function: z [n, latent_dim] → waveforms [n, samples], [n, samples, channels] or [n, channels, samples], or axes of
+    length 1 more; a tf.ConcreteFunction, which may be for n = 1 only, or anything that tf.function takes. Called on z
+    [n, latent_dim], the generator returns waveforms [n, num_samples, num_channels]. Raises CheckpointError, in one
+    line, if the function's output is no waveform or not finite, or has no derivative that can be relied on.
     """
 
     def __init__(self, function, latent_dim, description, sha256, preparation=PUBLISHED):
@@ -41,7 +43,9 @@ class Generator:
             forward = ForwardMode(concrete)
         except UnknownOperation as error:
             if one_at_a_time:
-                raise CheckpointError(f"it takes one latent vector at a time, and cannot be extended to several: {error}") from error
+                raise CheckpointError(
+                    f"it takes one latent vector at a time, and cannot be extended to several: {error}"
+                ) from error
             forward = None
         self.smooths = forward is not None
         rewritten = one_at_a_time or bool(forward and forward.walk.subpixel)
@@ -77,24 +81,34 @@ class Generator:
         return tf.reshape(output, (-1, self.num_samples, self.num_channels))
 
     def jacobian(self, z, smoothing):
-        """z [n, latent_dim] → waveforms [n, num_samples * num_channels] and the derivative [n, latent_dim, num_samples * num_channels].
+        """z [n, latent_dim] → waveforms [n, num_samples * num_channels] and the derivative [n, latent_dim, num_samples
+        * num_channels].
 
-        smoothing: [n], the standard deviation of the latent noise over which both are averaged (models/forward_mode.py); 0 averages nothing.
+        smoothing: [n], the standard deviation of the latent noise over which both are averaged
+        (models/forward_mode.py); 0 averages nothing.
         """
         z, smoothing = tf.convert_to_tensor(z, tf.float32), tf.cast(smoothing, tf.float32)
         output, tangents = self._differentiated(z, smoothing, tf.eye(self.latent_dim))
         size = self.num_samples * self.num_channels
-        return tf.reshape(self._as_waveform(output), (-1, size)), tf.reshape(self._as_waveform(tangents), (-1, self.latent_dim, size))
+        return tf.reshape(self._as_waveform(output), (-1, size)), tf.reshape(
+            self._as_waveform(tangents), (-1, self.latent_dim, size)
+        )
 
     def _by_tensorflow(self, z, smoothing, directions):
-        """As `ForwardMode.compiled`, by TensorFlow's own forward mode and without smoothing, for operations that have no rule there."""
+        """As `ForwardMode.compiled`, by TensorFlow's own forward mode and without smoothing, for operations that have
+        no rule there.
+        """
         repeated = tf.repeat(z, tf.shape(directions)[0], axis=0)  # [n k, latent_dim]
         with tf.autodiff.ForwardAccumulator(repeated, tf.tile(directions, [tf.shape(z)[0], 1])) as forward:
             output = self._function(repeated)
-        return output[:: tf.shape(directions)[0]], forward.jvp(output, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+        return output[:: tf.shape(directions)[0]], forward.jvp(
+            output, unconnected_gradients=tf.UnconnectedGradients.ZERO
+        )
 
     def _check_derivative(self, z):
-        """Compares forward with reverse mode: both are exact, so where they differ one of them is wrong about an operation."""
+        """Compares forward with reverse mode: both are exact, so where they differ one of them is wrong about an
+        operation.
+        """
         rng = np.random.default_rng(1)
         directions = rng.normal(size=(DIRECTIONS, self.latent_dim)).astype(np.float32)
         weights = rng.normal(size=(TRIALS, 1, self.num_samples, self.num_channels))
@@ -107,8 +121,12 @@ class Generator:
         except LookupError as error:
             raise CheckpointError(f"one of its operations has no derivative ({str(error).splitlines()[0]})") from error
         if gradient is None:
-            raise CheckpointError("its output does not depend on the latent vector in any way that can be differentiated")
-        tangents = np.asarray(self._as_waveform(tangents), np.float64).reshape(TRIALS, DIRECTIONS, self.num_samples, self.num_channels)
+            raise CheckpointError(
+                "its output does not depend on the latent vector in any way that can be differentiated"
+            )
+        tangents = np.asarray(self._as_waveform(tangents), np.float64).reshape(
+            TRIALS, DIRECTIONS, self.num_samples, self.num_channels
+        )
         terms = (tangents * weights).reshape(TRIALS, DIRECTIONS, -1)
         forward, reverse = terms.sum(axis=2), np.asarray(gradient, np.float64) @ directions.T.astype(np.float64)
         if not np.isfinite(forward).all() or not np.isfinite(reverse).all():
@@ -119,22 +137,38 @@ class Generator:
         allowed = ALLOWANCE * (np.abs(reverse) + np.sqrt((terms**2).sum(axis=2)))
         if (difference > allowed).any():
             share = (difference / np.abs(reverse)).max()
-            raise CheckpointError(f"forward and reverse mode find derivatives that differ by {share:.0%}, so neither can be relied on")
+            raise CheckpointError(
+                f"forward and reverse mode find derivatives that differ by {share:.0%}, so neither can be relied on"
+            )
 
 
 def _check_alike(several, single):
-    """Raises CheckpointError unless the outputs of several latent vectors at once, operation by operation, are those of one at a time."""
+    """Raises CheckpointError unless the outputs of several latent vectors at once, operation by operation, are those of
+    one at a time.
+    """
     if several.shape != single.shape or not np.abs(several - single).max() <= ALLOWANCE * np.abs(single).max():
-        raise CheckpointError("it takes one latent vector at a time, and what it does to the first axis does not extend to several")
+        raise CheckpointError(
+            "it takes one latent vector at a time, and what it does to the first axis does not extend to several"
+        )
 
 
 def _waveform_axes(output):
-    """Output [TRIALS, …] → the order of its axes that puts time second and channels third, their sizes. CheckpointError if it is no waveform."""
+    """Output [TRIALS, …] → the order of its axes that puts time second and channels third, their sizes. CheckpointError
+    if it is no waveform.
+    """
     shape = tuple(output.shape)
     axes = sorted((axis for axis in range(1, len(shape)) if shape[axis] > 1), key=lambda axis: -shape[axis])
-    if len(shape) < 2 or shape[0] != TRIALS or not axes or len(axes) > 2 or (len(axes) == 2 and shape[axes[1]] > MOST_CHANNELS):
+    if (
+        len(shape) < 2
+        or shape[0] != TRIALS
+        or not axes
+        or len(axes) > 2
+        or (len(axes) == 2 and shape[axes[1]] > MOST_CHANNELS)
+    ):
         sizes = ["n" if size == TRIALS and axis == 0 else str(size) for axis, size in enumerate(shape)]
-        raise CheckpointError(f"its output has shape [{', '.join(sizes)}]; a waveform is [n, samples] or [n, samples, channels]")
+        raise CheckpointError(
+            f"its output has shape [{', '.join(sizes)}]; a waveform is [n, samples] or [n, samples, channels]"
+        )
     if output.dtype != tf.float32:
         raise CheckpointError(f"its output is {output.dtype.name}; a waveform that can be differentiated is float32")
     if not np.isfinite(output).all():

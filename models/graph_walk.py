@@ -1,6 +1,8 @@
-"""Running a TensorFlow function operation by operation: in another precision, for another number of clips, or with a derivative beside each value.
+"""Running a TensorFlow function operation by operation: in another precision, for another number of clips, or with a
+derivative beside each value.
 
-What TensorFlow runs as a whole is here a list of operations that other code may look at, which is what models/forward_mode.py needs.
+What TensorFlow runs as a whole is here a list of operations that other code may look at, which is what
+models/forward_mode.py needs.
 """
 
 import inspect
@@ -18,10 +20,14 @@ class UnknownOperation(ValueError):
 
 
 def parameters(op, inputs):
-    """An operation's arguments for tf.raw_ops: its inputs in their order, as lists where it takes lists, and its attributes by name."""
+    """An operation's arguments for tf.raw_ops: its inputs in their order, as lists where it takes lists, and its
+    attributes by name.
+    """
     accepted = list(inspect.signature(getattr(tf.raw_ops, op.type)).parameters)
     arguments, position, counts = {}, 0, set()
-    for name, argument in zip(accepted, op.op_def.input_arg):  # tf.raw_ops has other names for some, but in the same order
+    for name, argument in zip(
+        accepted, op.op_def.input_arg
+    ):  # tf.raw_ops has other names for some, but in the same order
         listed = argument.number_attr or argument.type_list_attr
         if listed:
             size = op.get_attr(listed)
@@ -37,12 +43,16 @@ def parameters(op, inputs):
         if name in accepted:
             arguments[name] = op.get_attr(attribute.name)
         elif attribute.name not in counts and attribute.type not in ("type", "list(type)"):
-            raise UnknownOperation(f"the operation {op.type} ({op.name}) has an attribute {attribute.name} that is not known here")
+            raise UnknownOperation(
+                f"the operation {op.type} ({op.name}) has an attribute {attribute.name} that is not known here"
+            )
     return arguments
 
 
 def normalisation_factor(op, scale, variance, rank):
-    """What an operation of batch normalisation, with given statistics, multiplies its input of `rank` axes by, laid along the channels."""
+    """What an operation of batch normalisation, with given statistics, multiplies its input of `rank` axes by, laid
+    along the channels.
+    """
     factor = scale * tf.math.rsqrt(variance + tf.cast(op.get_attr("epsilon"), variance.dtype))
     return along_channels(op, factor, rank)
 
@@ -55,11 +65,13 @@ def along_channels(op, values, rank):
 
 
 class GraphWalk:
-    """The operations that lead from the one input of a tf.ConcreteFunction to its one output, in an order in which they can be run.
+    """The operations that lead from the one input of a tf.ConcreteFunction to its one output, in an order in which they
+    can be run.
 
-    input, output: their symbolic tensors. operations: the list. single: the graph was made for one latent vector at a time, [1, latent_dim];
-    here it runs for any number, where all that it does to the first axis is to keep it. subpixel: {name of a transposed convolution of waveforms:
-    its stride}, of those that run as sub-pixel convolutions, several times faster on a CPU; none unless `fast`.
+    input, output: their symbolic tensors. operations: the list. single: the graph was made for one latent vector at a
+    time, [1, latent_dim]; here it runs for any number, where all that it does to the first axis is to keep it.
+    subpixel: {name of a transposed convolution of waveforms: its stride}, of those that run as sub-pixel convolutions,
+    several times faster on a CPU; none unless `fast`.
     """
 
     def __init__(self, function, fast=False):
@@ -76,10 +88,16 @@ class GraphWalk:
         self.operations = [op for op in function.graph.get_operations() if op.name in needed]
         self.subpixel = {op.name: _waveform_stride(op) for op in self.operations if fast and _waveform_stride(op)}
         with tf.init_scope():
-            self._constants = {op.name: tf.constant(tf.make_ndarray(op.get_attr("value"))) for op in self.operations if op.type == "Const"}
+            self._constants = {
+                op.name: tf.constant(tf.make_ndarray(op.get_attr("value")))
+                for op in self.operations
+                if op.type == "Const"
+            }
 
     def compiled(self, dtype=tf.float32):
-        """A tf.function z [n, latent_dim] → the output, computed in `dtype` throughout, whatever the precision of the graph."""
+        """A tf.function z [n, latent_dim] → the output, computed in `dtype` throughout, whatever the precision of the
+        graph.
+        """
 
         def run(z):
             values = {self.input.name: tf.cast(z, dtype)}
@@ -87,7 +105,9 @@ class GraphWalk:
                 self.step(op, values, dtype)
             return values[self.output.name]
 
-        return tf.function(run, autograph=False, input_signature=[tf.TensorSpec([None, self.input.shape[1]], tf.float32)])
+        return tf.function(
+            run, autograph=False, input_signature=[tf.TensorSpec([None, self.input.shape[1]], tf.float32)]
+        )
 
     def step(self, op, values, dtype=tf.float32):
         """Runs one operation on values {name: tensor} that hold its inputs, and adds its outputs to them."""
@@ -105,8 +125,16 @@ class GraphWalk:
         if op.type in BATCH_NORMALISATION and not op.get_attr("is_training"):
             x, scale, offset, mean, variance = inputs
             factor = normalisation_factor(op, scale, variance, x.shape.rank)
-            return [x * factor + along_channels(op, offset, x.shape.rank) - along_channels(op, mean, x.shape.rank) * factor]
-        if self.single and op.type == "Reshape" and op.outputs[0].shape.rank and op.outputs[0].shape[0] == 1 and op.inputs[0].shape[0] == 1:
+            return [
+                x * factor + along_channels(op, offset, x.shape.rank) - along_channels(op, mean, x.shape.rank) * factor
+            ]
+        if (
+            self.single
+            and op.type == "Reshape"
+            and op.outputs[0].shape.rank
+            and op.outputs[0].shape[0] == 1
+            and op.inputs[0].shape[0] == 1
+        ):
             inputs = [inputs[0], tf.concat([tf.shape(inputs[0])[:1], op.outputs[0].shape[1:].as_list()], axis=0)]
         if op.name in self.subpixel:
             x, stride = tf.squeeze(inputs[2], 1), self.subpixel[op.name]
@@ -120,15 +148,21 @@ class GraphWalk:
         return results if isinstance(results, (list, tuple)) else [results]
 
     def sizes(self, tensor):
-        """A symbolic tensor's sizes beyond its first axis. Raises ValueError if they are not known, or the first axis is not that of the clips."""
+        """A symbolic tensor's sizes beyond its first axis. Raises ValueError if they are not known, or the first axis
+        is not that of the clips.
+        """
         shape = tensor.shape
         if not shape.rank or not (shape[0] is None or self.single and shape[0] == 1) or None in shape[1:].as_list():
-            raise ValueError(f"{tensor.name} has shape {shape}, where the first axis is to be the clips and the others are to be known")
+            raise ValueError(
+                f"{tensor.name} has shape {shape}, where the first axis is to be the clips, the others known"
+            )
         return shape[1:].as_list()
 
 
 def _waveform_stride(op):
-    """The stride of a transposed convolution over [n, 1, length, channels] that is as long as its sub-pixel form, else 0."""
+    """The stride of a transposed convolution over [n, 1, length, channels] that is as long as its sub-pixel form, else
+    0.
+    """
     if op.type != "Conv2DBackpropInput" or op.get_attr("padding") != b"SAME" or op.get_attr("data_format") != b"NHWC":
         return 0
     _, kernel, low = (tensor.shape for tensor in op.inputs)
@@ -139,7 +173,11 @@ def _waveform_stride(op):
 
 
 def as_concrete(function, latent_dim):
-    """A function of latent vectors [n, latent_dim] as a tf.ConcreteFunction for any n; one that is one already is returned as it is."""
+    """A function of latent vectors [n, latent_dim] as a tf.ConcreteFunction for any n; one that is one already is
+    returned as it is.
+    """
     if hasattr(function, "graph") and hasattr(function, "captured_inputs"):
         return function
-    return tf.function(function, input_signature=[tf.TensorSpec([None, latent_dim], tf.float32)]).get_concrete_function()
+    return tf.function(
+        function, input_signature=[tf.TensorSpec([None, latent_dim], tf.float32)]
+    ).get_concrete_function()

@@ -1,7 +1,8 @@
 """A Keras model as a generator, from a `.keras` file that may come from a stranger.
 
-Such a file is a zip of a configuration and an HDF5 file of arrays. Keras refuses code in it (its safe mode); what it does not look at is size, so
-the model is first built as a description only, in a graph that allocates nothing, and measured.
+Such a file is a zip of a configuration and an HDF5 file of arrays. Keras refuses code in it (its safe mode); what it
+does not look at is size, so the model is first built as a description only, in a graph that allocates nothing, and
+measured.
 """
 
 import io
@@ -22,10 +23,14 @@ FLOAT_BYTES = 4
 
 
 def _contents(path):
-    """{name: bytes} of the three parts of a `.keras` file. Raises CheckpointError for any other file, and for parts that are too large."""
+    """{name: bytes} of the three parts of a `.keras` file. Raises CheckpointError for any other file, and for parts
+    that are too large.
+    """
     with open(path, "rb") as file:
         if file.read(4) == b"\x89HDF":
-            raise CheckpointError(f"{path}: an HDF5 file, as Keras 2 writes it; saved again by Keras 3, or frozen as a .pb, it can be used")
+            raise CheckpointError(
+                f"{path}: an HDF5 file, as Keras 2 writes it; saved by Keras 3, or frozen as a .pb, it can be used"
+            )
     try:
         with zipfile.ZipFile(path) as archive:
             sizes = {info.filename: info.file_size for info in archive.infolist()}
@@ -36,12 +41,16 @@ def _contents(path):
             return {name: archive.read(name) for name in PARTS}
     except CheckpointError:
         raise
-    except Exception as error:  # a damaged zip file raises BadZipFile, zlib.error, EOFError, NotImplementedError, and more
+    except (
+        Exception
+    ) as error:  # a damaged zip file raises BadZipFile, zlib.error, EOFError, NotImplementedError, and more
         raise CheckpointError(f"{path}: not a Keras model, or damaged ({_cause(error)})") from error
 
 
 def _check_arrays(content, path):
-    """Raises CheckpointError if the HDF5 file holds arrays that are too large once they are read, or that lie in other files."""
+    """Raises CheckpointError if the HDF5 file holds arrays that are too large once they are read, or that lie in other
+    files.
+    """
     total = 0
 
     def check(name, item):
@@ -70,14 +79,26 @@ def _layers(model):
 
 
 def _check_sizes(configuration, path):
-    """Builds the model as a description and raises CheckpointError if its variables, or one layer's output for one clip, are too large."""
+    """Builds the model as a description and raises CheckpointError if its variables, or one layer's output for one
+    clip, are too large.
+    """
     with tf.Graph().as_default():
         model = keras.models.model_from_json(configuration)
         weights = sum(FLOAT_BYTES * int(np.prod(variable.shape, dtype=object)) for variable in model.variables)
-        outputs = [tensor for layer in _layers(model) if getattr(layer, "_inbound_nodes", None) for tensor in keras.tree.flatten(layer.output)]
-        largest = max((FLOAT_BYTES * int(np.prod([size or 1 for size in tensor.shape], dtype=object)) for tensor in outputs), default=0)
+        outputs = [
+            tensor
+            for layer in _layers(model)
+            if getattr(layer, "_inbound_nodes", None)
+            for tensor in keras.tree.flatten(layer.output)
+        ]
+        largest = max(
+            (FLOAT_BYTES * int(np.prod([size or 1 for size in tensor.shape], dtype=object)) for tensor in outputs),
+            default=0,
+        )
     if weights > MOST_BYTES or largest > MOST_BYTES_A_CLIP:
-        raise CheckpointError(f"{path}: {weights >> 20} MiB of weights and {largest >> 20} MiB in one layer's output are more than a generator has")
+        raise CheckpointError(
+            f"{path}: {weights >> 20} MiB of weights, {largest >> 20} MiB in one layer: too much for a generator"
+        )
 
 
 def _cause(error):
@@ -99,12 +120,16 @@ def _loaded(path):
     except Exception as error:  # whatever a stranger's configuration makes Keras raise
         if version.startswith("2."):
             why = f"written by Keras {version}, which Keras {keras.__version__} cannot load"
-            raise CheckpointError(f"{path}: {why}; saved again by Keras 3, or frozen as a .pb, it can be used") from error
+            raise CheckpointError(
+                f"{path}: {why}; saved again by Keras 3, or frozen as a .pb, it can be used"
+            ) from error
         raise CheckpointError(f"{path}: not a Keras model that loads ({_cause(error)})") from error
 
 
 def load_keras(path, preparation):
-    """The Generator of a `.keras` file. Raises CheckpointError, in one line, for a file that is damaged, of Keras 2, too large, or no generator."""
+    """The Generator of a `.keras` file. Raises CheckpointError, in one line, for a file that is damaged, of Keras 2,
+    too large, or no generator.
+    """
     model, shape = _loaded(path)
     if not (isinstance(shape, tuple) and len(shape) == 2 and shape[1] and shape[1] <= MOST_LATENT):
         raise CheckpointError(f"{path}: its input has shape {shape}; a generator takes latent vectors [n, latent_dim]")
@@ -112,8 +137,12 @@ def load_keras(path, preparation):
     if wrong := [name for name, array in arrays.items() if array.dtype.kind == "f" and not np.isfinite(array).all()]:
         raise CheckpointError(f"{path}: its weights {wrong[0].partition(' ')[2]} are not finite")
     try:
-        return Generator(lambda z: model(z, training=False), shape[1], f"Keras model {path.name}", fingerprint(arrays), preparation)
+        return Generator(
+            lambda z: model(z, training=False), shape[1], f"Keras model {path.name}", fingerprint(arrays), preparation
+        )
     except CheckpointError:
         raise
     except Exception as error:
-        raise CheckpointError(f"{path}: its model does not run on latent vectors [n, {shape[1]}] ({_cause(error)})") from error
+        raise CheckpointError(
+            f"{path}: its model does not run on latent vectors [n, {shape[1]}] ({_cause(error)})"
+        ) from error

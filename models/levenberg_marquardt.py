@@ -1,12 +1,14 @@
 """Levenberg–Marquardt in a box, for several small dense least-squares problems at once.
 
-minimise ½ ‖r(z)‖² over z in [-1, 1]^k, where r has thousands of entries and k is about a hundred. Each iteration pays for one Jacobian; because the
-normal equations are only k × k, the step is solved for a whole range of dampings and all of them are tried in one batch of forward evaluations,
-so no Jacobian is ever spent on a rejected step (Levenberg 1944, Marquardt 1963; bounds by an active set, as in Kanzow et al. 2004).
+minimise ½ ‖r(z)‖² over z in [-1, 1]^k, where r has thousands of entries and k is about a hundred. Each iteration pays
+for one Jacobian; because the normal equations are only k × k, the step is solved for a whole range of dampings and all
+of them are tried in one batch of forward evaluations, so no Jacobian is ever spent on a rejected step (Levenberg 1944,
+Marquardt 1963; bounds by an active set, as in Kanzow et al. 2004).
 
-The residual is that of a ReLU network: piecewise smooth with pieces far smaller than the way to go, and plain steps creep from kink to kink. So
-the Jacobian is that of the residual averaged over normal noise around z, as wide as z is still expected to be wrong: ‖r‖ / ‖J‖. Near an exact
-solution the noise goes to zero with the residual, and the convergence is quadratic again; where there is none it is narrowed as progress ends.
+The residual is that of a ReLU network: piecewise smooth with pieces far smaller than the way to go, and plain steps
+creep from kink to kink. So the Jacobian is that of the residual averaged over normal noise around z, as wide as z is
+still expected to be wrong: ‖r‖ / ‖J‖. Near an exact solution the noise goes to zero with the residual, and the
+convergence is quadratic again; where there is none it is narrowed as progress ends.
 """
 
 from dataclasses import dataclass
@@ -18,7 +20,10 @@ SMALLEST_DAMPING, LARGEST_DAMPING = 1e-12, 1e6  # relative to the largest eigenv
 WIDEST = 0.5  # standard deviation of the noise to begin with; that of the whole box is 0.58
 FACTOR = 1.0  # noise relative to the expected error of z, at most
 NARROW = 0.05  # a factor below which the noise no longer matters
-FAST, SLOW = 0.2, 0.02  # share of the objective gained in an iteration, above and below which the noise is widened and narrowed
+FAST, SLOW = (
+    0.2,
+    0.02,
+)  # share of the objective gained in an iteration, above and below which the noise is widened and narrowed
 
 
 @dataclass
@@ -31,7 +36,9 @@ class Solution:
 
 
 def _steps(z, normal, gradient, damping, bound):
-    """Trial points [dampings, k] of one problem: damped Gauss–Newton steps over the coordinates that no bound holds, clipped to the box."""
+    """Trial points [dampings, k] of one problem: damped Gauss–Newton steps over the coordinates that no bound holds,
+    clipped to the box.
+    """
     held = (np.abs(z) >= bound) & (z * gradient < 0)  # descent would leave the box there
     free = ~held
     trials = np.repeat(z[None], len(damping), axis=0)
@@ -43,17 +50,30 @@ def _steps(z, normal, gradient, damping, bound):
     return np.clip(trials, -bound, bound)
 
 
-def minimise(evaluate, linearise, z, *, max_iter=100, bound=1.0, tolerance=1e-3, target=0.0, smoothing=WIDEST, report=None, least_fall=0.0, above=0.0):
+def minimise(
+    evaluate,
+    linearise,
+    z,
+    *,
+    max_iter=100,
+    bound=1.0,
+    tolerance=1e-3,
+    target=0.0,
+    smoothing=WIDEST,
+    report=None,
+    least_fall=0.0,
+    above=0.0,
+):
     """Descends from z [n, k], all problems side by side; each one stops by itself.
 
-    evaluate(z [m, k], index [m]) → objectives [m] of problems `index` at z.
-    linearise(z [m, k], index [m], smoothing [m]) → objectives [m], gradients Jᵀr [m, k], normal matrices JᵀJ [m, k, k], in float64, where J is
-    averaged over normal noise of standard deviation `smoothing` around z.
-    max_iter: Jacobians at most. tolerance: a problem ends when two iterations in a row, without noise, each gain less than this share.
-    target: a problem ends at an objective below this, a number or one for each problem. report(active): called after each iteration.
-    smoothing: at the first iteration, about the error that z begins with. least_fall, above: a problem whose objective is above `above` is given up
-    when an iteration after the third leaves it less than the share `least_fall` below what it was two iterations before.
-    Returns a Solution.
+    evaluate(z [m, k], index [m]) → objectives [m] of problems `index` at z. linearise(z [m, k], index [m], smoothing
+    [m]) → objectives [m], gradients Jᵀr [m, k], normal matrices JᵀJ [m, k, k], in float64, where J is averaged over
+    normal noise of standard deviation `smoothing` around z. max_iter: Jacobians at most. tolerance: a problem ends when
+    two iterations in a row, without noise, each gain less than this share. target: a problem ends at an objective below
+    this, a number or one for each problem. report(active): called after each iteration. smoothing: at the first
+    iteration, about the error that z begins with. least_fall, above: a problem whose objective is above `above` is
+    given up when an iteration after the third leaves it less than the share `least_fall` below what it was two
+    iterations before. Returns a Solution.
     """
     z = np.clip(np.array(z, np.float64), -bound, bound)
     n = len(z)
@@ -79,7 +99,9 @@ def minimise(evaluate, linearise, z, *, max_iter=100, bound=1.0, tolerance=1e-3,
         widened = np.where(gain > FAST, 2.0, np.where(gain < SLOW, 0.4, 1.0)) * factor[active]
         factor[active] = np.minimum(widened, FACTOR)
         size = np.maximum(np.trace(normals, axis1=1, axis2=2), 1e-300)
-        smoothing[active] = np.where(factor[active] < NARROW, 0, np.minimum(WIDEST, factor[active] * np.sqrt(2 * objective[active] / size)))
+        smoothing[active] = np.where(
+            factor[active] < NARROW, 0, np.minimum(WIDEST, factor[active] * np.sqrt(2 * objective[active] / size))
+        )
         earlier.append(objective.copy())
         going_on = (idle[active] < 2) & (objective[active] > target[active])
         if least_fall and iteration >= 2:

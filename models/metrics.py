@@ -21,7 +21,9 @@ def _flat(a):
 
 
 def snr_db(original, reconstruction):
-    """Signal-to-noise ratio in dB, without gain fitting: waveforms [n, ...] twice → [n], within ±200 dB (-200 for a silent original)."""
+    """Signal-to-noise ratio in dB, without gain fitting: waveforms [n, ...] twice → [n], within ±200 dB (-200 for a
+    silent original).
+    """
     x, y = _flat(original), _flat(reconstruction)
     signal, noise = (x**2).sum(axis=1), ((x - y) ** 2).sum(axis=1)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -45,41 +47,54 @@ def latent_mae(true, recovered):
 
 
 def condition_number(generator, z):
-    """Condition number [n] of the generator's Jacobian at z [n, latent_dim]; below 1e4 the latent vector is identifiable from the waveform.
+    """Condition number [n] of the generator's Jacobian at z [n, latent_dim]; below 1e4 the latent vector is
+    identifiable from the waveform.
 
-    A Jacobian that float64 cannot tell from a singular one has 1e16. Raises ValueError for one that is zero or not finite, which has none.
+    A Jacobian that float64 cannot tell from a singular one has 1e16. Raises ValueError for one that is zero or not
+    finite, which has none.
     """
     conditions = []
     for i, one in enumerate(np.asarray(z, np.float32)):
         tangents = np.asarray(generator.jacobian(one[None], np.zeros(1, np.float32))[1][0], np.float64)
         if not np.isfinite(tangents).all() or not tangents.any():
-            raise ValueError(f"there is no condition number at latent vector {i}: the generator's derivative there is zero or not finite")
+            raise ValueError(
+                f"no condition number at latent vector {i}: the generator's derivative there is zero or not finite"
+            )
         values = np.linalg.svd(tangents, compute_uv=False)
         conditions.append(values[0] / max(values[-1], values[0] * 1e-16))
     return np.array(conditions)
 
 
 def ssim(original, reconstruction):
-    """Structural similarity (`tf.image.ssim`) of the real-part spectrograms of waveforms [n, num_samples] twice → [n], 1 for identical clips.
+    """Structural similarity (`tf.image.ssim`) of the real-part spectrograms of waveforms [n, num_samples] twice → [n],
+    1 for identical clips.
 
-    The dynamic range of a clip is the joint maximum minus the joint minimum of both spectrograms (paper section 4); two silences are alike.
+    The dynamic range of a clip is the joint maximum minus the joint minimum of both spectrograms (paper section 4); two
+    silences are alike.
     """
-    x, y = (np.asarray(spectrogram(np.asarray(a, np.float32))[0])[..., None] for a in (original, reconstruction))  # [n, frames, bins, 1]
-    ranges = np.maximum(x.max(axis=(1, 2, 3)), y.max(axis=(1, 2, 3))) - np.minimum(x.min(axis=(1, 2, 3)), y.min(axis=(1, 2, 3)))
+    # [n, frames, bins, 1]
+    x, y = (np.asarray(spectrogram(np.asarray(a, np.float32))[0])[..., None] for a in (original, reconstruction))
+    ranges = np.maximum(x.max(axis=(1, 2, 3)), y.max(axis=(1, 2, 3))) - np.minimum(
+        x.min(axis=(1, 2, 3)), y.min(axis=(1, 2, 3))
+    )
     return np.array([float(tf.image.ssim(a, b, r)) if r > 0 else 1.0 for a, b, r in zip(x, y, ranges)])
 
 
 def log_spectral_distance(original, reconstruction):
     """Log-spectral distance in dB of waveforms [n, num_samples] → [n].
 
-    Magnitudes are floored 80 dB below the original's largest; the root mean square over the bins of a frame is averaged over the frames in which the
-    original is above its floor. A silent original has no such frame and gives 0.
+    Magnitudes are floored 80 dB below the original's largest; the root mean square over the bins of a frame is averaged
+    over the frames in which the original is above its floor. A silent original has no such frame and gives 0.
     """
-    x, y = (np.hypot(*(np.asarray(part, np.float64) for part in spectrogram(np.asarray(a, np.float32)))) for a in (original, reconstruction))
+    x, y = (
+        np.hypot(*(np.asarray(part, np.float64) for part in spectrogram(np.asarray(a, np.float32))))
+        for a in (original, reconstruction)
+    )
     floor = x.max(axis=(1, 2), keepdims=True) * 10 ** (-DYNAMIC_RANGE_DB / 20)  # [n, 1, 1]
     heard = (x > floor).any(axis=2)  # [n, frames]
     tiny = np.finfo(np.float64).tiny
-    difference = 20 * np.log10(np.maximum(np.maximum(x, floor), tiny) / np.maximum(np.maximum(y, floor), tiny))  # [n, frames, bins]
+    # [n, frames, bins]
+    difference = 20 * np.log10(np.maximum(np.maximum(x, floor), tiny) / np.maximum(np.maximum(y, floor), tiny))
     frames = np.sqrt((difference**2).mean(axis=2))
     return np.where(heard, frames, 0).sum(axis=1) / np.maximum(heard.sum(axis=1), 1)
 
@@ -109,9 +124,11 @@ def harmonicity(waveform):
 
 
 def inception_score(probabilities, splits=2):
-    """Inception score of class probabilities [n, classes] → (mean, standard deviation) over `splits` equal parts of the clips, in order.
+    """Inception score of class probabilities [n, classes] → (mean, standard deviation) over `splits` equal parts of the
+    clips, in order.
 
-    exp of the mean over clips of KL(p(y|x) ‖ p(y)), natural logarithms (Salimans et al., arXiv 1606.03498). 1 is worst, the number of classes best.
+    exp of the mean over clips of KL(p(y|x) ‖ p(y)), natural logarithms (Salimans et al., arXiv 1606.03498). 1 is worst,
+    the number of classes best.
     """
     scores = []
     for part in np.array_split(np.asarray(probabilities, np.float64), splits):

@@ -1,9 +1,11 @@
-"""What least-squares recovery minimises: how far a generated waveform is from the target, as a vector, with its derivative by the latent vector.
+"""What least-squares recovery minimises: how far a generated waveform is from the target, as a vector, with its
+derivative by the latent vector.
 
-The residual is the difference of the waveforms and, if wanted, of their compressed STFT magnitudes. The first is what an exact answer needs; for a
-real recording, which no latent vector repeats sample by sample, the second finds a sound that is alike where the phases cannot be. Near an exact
-answer the second only disturbs: compression makes the smallest magnitudes, where there is hardly any sound, count and bend the most. So a problem
-whose waveform has come close goes on with the waveform alone.
+The residual is the difference of the waveforms and, if wanted, of their compressed STFT magnitudes. The first is what
+an exact answer needs; for a real recording, which no latent vector repeats sample by sample, the second finds a sound
+that is alike where the phases cannot be. Near an exact answer the second only disturbs: compression makes the smallest
+magnitudes, where there is hardly any sound, count and bend the most. So a problem whose waveform has come close goes on
+with the waveform alone.
 """
 
 import numpy as np
@@ -14,7 +16,9 @@ from models.audio import HOP_LENGTH, spectrogram
 EXPONENT = 0.5  # of the STFT magnitudes: loudness grows roughly like this
 FLOOR = 1e-3  # magnitude below which nothing is heard and the compression turns linear; a full-scale sine reaches 64
 SILENCE = 1e-3  # energy of a target below which the objective is no longer relative to it
-CLOSE = 0.01  # relative squared error of a waveform, 20 dB, below which an exact answer is near and the spectral part has done its work
+# Relative squared error of a waveform, 20 dB, below which an exact answer is near and the spectral part has done its
+# work
+CLOSE = 0.01
 JACOBIANS_AT_ONCE = 4  # clips, to bound the memory
 
 
@@ -26,16 +30,19 @@ def compressed(real, imaginary):
 
 
 class Residual:
-    """Least-squares problems for targets [n, num_samples, num_channels] under a generator, as `levenberg_marquardt.minimise` takes them.
+    """Least-squares problems for targets [n, num_samples, num_channels] under a generator, as
+    `levenberg_marquardt.minimise` takes them.
 
-    spectral: weight of the spectral part in [0, 1]; 0 is waveforms only, 1 is magnitudes only. Both parts are scaled to the target's own energy, so
-    the objective is half the weighted mean of the two relative squared errors. A problem that `linearise` finds within 20 dB of its waveform is one
-    of waveforms only from then on (not with spectral 1).
+    spectral: weight of the spectral part in [0, 1]; 0 is waveforms only, 1 is magnitudes only. Both parts are scaled to
+    the target's own energy, so the objective is half the weighted mean of the two relative squared errors. A problem
+    that `linearise` finds within 20 dB of its waveform is one of waveforms only from then on (not with spectral 1).
     """
 
     def __init__(self, generator, targets, spectral=0.0):
         self.generator = generator
-        self.targets = tf.reshape(tf.convert_to_tensor(targets, tf.float32), (len(targets), -1))  # [n, num_samples * num_channels]
+        self.targets = tf.reshape(
+            tf.convert_to_tensor(targets, tf.float32), (len(targets), -1)
+        )  # [n, num_samples * num_channels]
         self._energy = tf.maximum(tf.reduce_sum(self.targets**2, axis=1), SILENCE)
         spectral = spectral if generator.num_samples >= HOP_LENGTH else 0.0  # less has no spectrum
         if spectral:
@@ -52,9 +59,13 @@ class Residual:
 
     @tf.function(reduce_retracing=True)
     def _errors(self, z, index, spectral):
-        """z [m, latent_dim] → relative squared errors [m] of the waveforms and, where `spectral` is True, of the magnitudes, else 0."""
+        """z [m, latent_dim] → relative squared errors [m] of the waveforms and, where `spectral` is True, of the
+        magnitudes, else 0.
+        """
         waveform = tf.reshape(self.generator(z), (tf.shape(z)[0], -1))
-        of_waveforms = tf.reduce_sum((waveform - tf.gather(self.targets, index)) ** 2, axis=1) / tf.gather(self._energy, index)
+        of_waveforms = tf.reduce_sum((waveform - tf.gather(self.targets, index)) ** 2, axis=1) / tf.gather(
+            self._energy, index
+        )
         if not spectral:
             return of_waveforms, tf.zeros_like(of_waveforms)
         difference = compressed(*self._stft(waveform))[0] - tf.gather(self._magnitudes, index)
@@ -71,16 +82,22 @@ class Residual:
             tangent_real, tangent_imaginary = self._stft(tangents)
             magnitude, slope = compressed(real, imaginary)
             residuals.append(scale * (magnitude - tf.gather(self._magnitudes, index)))
-            jacobians.append((scale * slope)[:, None] * (real[:, None] * tangent_real + imaginary[:, None] * tangent_imaginary))
+            jacobians.append(
+                (scale * slope)[:, None] * (real[:, None] * tangent_real + imaginary[:, None] * tangent_imaginary)
+            )
         gradient, normal = 0.0, 0.0
-        for residual, jacobian in zip(residuals, jacobians):  # in float64: the condition of the normal equations is that of J squared
+        for residual, jacobian in zip(
+            residuals, jacobians
+        ):  # in float64: the condition of the normal equations is that of J squared
             residual, jacobian = tf.cast(residual, tf.float64), tf.cast(jacobian, tf.float64)
             gradient += tf.einsum("nks,ns->nk", jacobian, residual)
             normal += tf.matmul(jacobian, jacobian, transpose_b=True)
         return gradient, normal
 
     def _measured(self, z, index):
-        """z [m, k] → the two relative squared errors [m] of the targets `index` [m], and the objectives [m] that they make."""
+        """z [m, k] → the two relative squared errors [m] of the targets `index` [m], and the objectives [m] that they
+        make.
+        """
         weights = self.weights[index].astype(np.float64)
         errors = self._errors(tf.constant(z, tf.float32), tf.constant(index, tf.int32), bool(weights.any()))
         of_waveforms, of_magnitudes = (error.numpy().astype(np.float64) for error in errors)
@@ -91,9 +108,11 @@ class Residual:
         return self._measured(z, index)[2]
 
     def linearise(self, z, index, smoothing):
-        """z [m, k] → objectives [m], and of the problems averaged over latent noise gradients [m, k] and normal matrices [m, k, k], float64.
+        """z [m, k] → objectives [m], and of the problems averaged over latent noise gradients [m, k] and normal
+        matrices [m, k, k], float64.
 
-        index: [m], which targets. smoothing: [m], standard deviation of the noise. Turns problems that are close into ones of waveforms only.
+        index: [m], which targets. smoothing: [m], standard deviation of the noise. Turns problems that are close into
+        ones of waveforms only.
         """
         of_waveforms, _, objectives = self._measured(z, index)
         close = (of_waveforms < CLOSE) & (self.weights[index] < 1)
@@ -104,5 +123,13 @@ class Residual:
             part = slice(i, i + JACOBIANS_AT_ONCE)
             weights = self.weights[index[part]]
             arguments = [tf.constant(a[part], tf.float32) for a in (z, smoothing)]
-            parts.append(self._linearised(arguments[0], tf.constant(index[part], tf.int32), arguments[1], tf.constant(weights), bool(weights.any())))
+            parts.append(
+                self._linearised(
+                    arguments[0],
+                    tf.constant(index[part], tf.int32),
+                    arguments[1],
+                    tf.constant(weights),
+                    bool(weights.any()),
+                )
+            )
         return objectives, *(np.concatenate(column) for column in zip(*parts))

@@ -1,9 +1,10 @@
 """Strided convolutions of waveforms as ordinary convolutions of stride 1, several times faster on a CPU.
 
-A transposed convolution with stride s, y[s i + t - left] += x[i] w[t], writes each of its s output phases from a few neighbouring inputs only.
-So it is one convolution with s times as many output channels, whose phases are then laid side by side (a sub-pixel, or polyphase, convolution;
-Shi et al., arXiv 1609.05158). For WaveGAN's kernel of 25 and stride of 4, 7 taps hold the 25. A strided convolution is the mirror image.
-The kernels keep WaveGAN's own shape, [kernel, out, in] and [kernel, in, out], and are rearranged at run time.
+A transposed convolution with stride s, y[s i + t - left] += x[i] w[t], writes each of its s output phases from a few
+neighbouring inputs only. So it is one convolution with s times as many output channels, whose phases are then laid side
+by side (a sub-pixel, or polyphase, convolution; Shi et al., arXiv 1609.05158). For WaveGAN's kernel of 25 and stride of
+4, 7 taps hold the 25. A strided convolution is the mirror image. The kernels keep WaveGAN's own shape, [kernel, out,
+in] and [kernel, in, out], and are rearranged at run time.
 """
 
 import keras
@@ -14,7 +15,8 @@ from keras import ops
 def phase_taps(kernel_size, stride):
     """Which tap of a 'same' kernel joins low-rate neighbour d with phase p: t = stride d + p + left.
 
-    Returns indices [taps, stride] with `kernel_size` where there is no such tap, and the number of neighbours before and after.
+    Returns indices [taps, stride] with `kernel_size` where there is no such tap, and the number of neighbours before
+    and after.
     """
     left = max(kernel_size - stride, 0) // 2  # TensorFlow's 'same' padding of a strided convolution
     before = left // stride + (left % stride > 0)
@@ -25,7 +27,9 @@ def phase_taps(kernel_size, stride):
 
 
 def transposed_kernel(kernel, stride):
-    """[kernel, out, in] of a transposed convolution → [taps, in, stride * out] and the padding (before, after) of its sub-pixel form."""
+    """[kernel, out, in] of a transposed convolution → [taps, in, stride * out] and the padding (before, after) of its
+    sub-pixel form.
+    """
     size, filters, channels = kernel.shape
     taps, before, after = phase_taps(size, stride)
     padded = ops.pad(kernel, [[0, 1], [0, 0], [0, 0]])  # the last one is the tap that is not there
@@ -34,7 +38,9 @@ def transposed_kernel(kernel, stride):
 
 
 def nearest_kernel(kernel, stride):
-    """[kernel, in, out] of a 'same' convolution behind nearest-neighbour upsampling → its sub-pixel form, as `transposed_kernel`."""
+    """[kernel, in, out] of a 'same' convolution behind nearest-neighbour upsampling → its sub-pixel form, as
+    `transposed_kernel`.
+    """
     size, channels, filters = kernel.shape
     position = np.arange(stride)[None] + np.arange(size)[:, None] - (size - 1) // 2  # [kernel, stride], high-rate
     neighbour = position // stride  # low-rate
@@ -54,7 +60,9 @@ def subpixel_conv(x, kernel, padding, stride):
 
 
 def strided_conv(x, kernel, stride):
-    """'Same' convolution of x [n, length, in] with a kernel [kernel, in, out] and a stride that divides the length → [n, length / stride, out]."""
+    """'Same' convolution of x [n, length, in] with a kernel [kernel, in, out] and a stride that divides the length →
+    [n, length / stride, out].
+    """
     length, channels = x.shape[1], x.shape[2]
     size, _, filters = kernel.shape
     taps, before, after = phase_taps(size, stride)
@@ -88,7 +96,9 @@ class _Strided(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable("latent_vector_recovery")
 class SubpixelConv1DTranspose(_Strided):
-    """WaveGAN's transposed convolution: [n, length, in] → [n, stride * length, filters]; kernel [kernel_size, filters, in]."""
+    """WaveGAN's transposed convolution: [n, length, in] → [n, stride * length, filters]; kernel [kernel_size, filters,
+    in].
+    """
 
     def kernel_shape(self, channels):
         return (self.kernel_size, self.filters, channels)
@@ -99,7 +109,9 @@ class SubpixelConv1DTranspose(_Strided):
 
 @keras.saving.register_keras_serializable("latent_vector_recovery")
 class NearestConv1D(_Strided):
-    """WaveGAN's nearest-neighbour upsampling and convolution: [n, length, in] → [n, stride * length, filters]; kernel [kernel_size, in, filters]."""
+    """WaveGAN's nearest-neighbour upsampling and convolution: [n, length, in] → [n, stride * length, filters]; kernel
+    [kernel_size, in, filters].
+    """
 
     def kernel_shape(self, channels):
         return (self.kernel_size, channels, self.filters)
@@ -110,7 +122,9 @@ class NearestConv1D(_Strided):
 
 @keras.saving.register_keras_serializable("latent_vector_recovery")
 class StridedConv1D(_Strided):
-    """WaveGAN's strided convolution: [n, length, in] → [n, length / stride, filters]; kernel [kernel_size, in, filters]."""
+    """WaveGAN's strided convolution: [n, length, in] → [n, length / stride, filters]; kernel [kernel_size, in,
+    filters].
+    """
 
     def kernel_shape(self, channels):
         return (self.kernel_size, channels, self.filters)
@@ -120,9 +134,11 @@ class StridedConv1D(_Strided):
 
 
 def blocked_kernel(kernel, block):
-    """[taps, channels, filters] of a 'same' convolution of stride 1 → the same one over blocks of samples, for few channels and many taps.
+    """[taps, channels, filters] of a 'same' convolution of stride 1 → the same one over blocks of samples, for few
+    channels and many taps.
 
-    Returns a kernel [neighbours, block * channels, block * filters] and its padding, for x reshaped to [n, length / block, block * channels].
+    Returns a kernel [neighbours, block * channels, block * filters] and its padding, for x reshaped to [n, length /
+    block, block * channels].
     """
     size, channels, filters = kernel.shape
     tap = np.arange(size) - (size - 1) // 2  # which input, relative to the output
@@ -148,7 +164,8 @@ def decimating_kernel(kernel, block, factor):
 
 
 def blocked_conv(x, kernel, padding, block):
-    """The convolution of `blocked_kernel` or `decimating_kernel` with one filter: x [n, length, channels] → [n, length or length / factor, 1].
+    """The convolution of `blocked_kernel` or `decimating_kernel` with one filter: x [n, length, channels] → [n, length
+    or length / factor, 1].
 
     block divides the length.
     """

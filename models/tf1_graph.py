@@ -1,8 +1,9 @@
-"""TensorFlow 1 graphs in TensorFlow 2: a MetaGraph and its checkpoint become one frozen GraphDef, and a GraphDef becomes a function.
+"""TensorFlow 1 graphs in TensorFlow 2: a MetaGraph and its checkpoint become one frozen GraphDef, and a GraphDef
+becomes a function.
 
-The original imports the MetaGraph into a session; here the variables are folded into constants, so what is left is a pure, differentiable
-function of the latent vector without sessions, savers or training flags. Only what leads from z to G_z is taken, and only what
-models/graph_allow_list.py lets through.
+The original imports the MetaGraph into a session; here the variables are folded into constants, so what is left is a
+pure, differentiable function of the latent vector without sessions, savers or training flags. Only what leads from z to
+G_z is taken, and only what models/graph_allow_list.py lets through.
 """
 
 import re
@@ -17,16 +18,30 @@ from models.graph_allow_list import MOST_BYTES, MOST_LATENT, check_declared, che
 
 VARIABLE_OPS = ("Variable", "VariableV2", "VarHandleOp")
 RESOURCE_OPS = (*VARIABLE_OPS, "ReadVariableOp")
-DAMAGE = (ValueError, KeyError, IndexError, TypeError, RuntimeError, OverflowError, tf.errors.OpError)  # what TensorFlow raises for damaged files
+DAMAGE = (
+    ValueError,
+    KeyError,
+    IndexError,
+    TypeError,
+    RuntimeError,
+    OverflowError,
+    tf.errors.OpError,
+)  # what TensorFlow raises for damaged files
 
 
 def checkpoint_prefix(folder):
-    """The checkpoint in `folder`: `model.ckpt`, or the latest `model.ckpt-N` of a training run. Raises CheckpointError if it is not whole."""
+    """The checkpoint in `folder`: `model.ckpt`, or the latest `model.ckpt-N` of a training run. Raises CheckpointError
+    if it is not whole.
+    """
     folder = Path(folder)
     if (folder / "model.ckpt.index").exists():
         prefix = folder / "model.ckpt"
     else:
-        steps = [int(m[1]) for p in folder.glob("model.ckpt-*.index") if (m := re.fullmatch(r"model\.ckpt-(\d+)\.index", p.name))]
+        steps = [
+            int(m[1])
+            for p in folder.glob("model.ckpt-*.index")
+            if (m := re.fullmatch(r"model\.ckpt-(\d+)\.index", p.name))
+        ]
         if not steps:
             raise CheckpointError(f"{folder}/model.ckpt.index: not there, only half of the generator is")
         prefix = folder / f"model.ckpt-{max(steps)}"
@@ -61,7 +76,9 @@ def _constant(node, value):
 
 
 def _read(reader, held, node, prefix, meta_path):
-    """The value of a variable's node, from the checkpoint that `reader` has open and that holds arrays of the shapes `held`."""
+    """The value of a variable's node, from the checkpoint that `reader` has open and that holds arrays of the shapes
+    `held`.
+    """
     shape = [d.size for d in node.attr["shape"].shape.dim]
     check_declared(node.name, shape, tf.as_dtype(node.attr["dtype"].type), meta_path)
     if node.name not in held:
@@ -71,7 +88,9 @@ def _read(reader, held, node, prefix, meta_path):
     try:
         value = reader.get_tensor(node.name)
     except DAMAGE as error:
-        raise CheckpointError(f"{prefix}: variable {node.name} cannot be read, the data file is cut or damaged") from error
+        raise CheckpointError(
+            f"{prefix}: variable {node.name} cannot be read, the data file is cut or damaged"
+        ) from error
     if not np.isfinite(value).all():
         raise CheckpointError(f"{prefix}: variable {node.name} is not finite")
     return value
@@ -80,9 +99,10 @@ def _read(reader, held, node, prefix, meta_path):
 def freeze(meta_path, prefix, output="G_z"):
     """A MetaGraph file and a checkpoint prefix → (GraphDef of what `output` needs, {variable name: array}).
 
-    Nodes and variables that `output` does not need are ignored: discriminator, optimizer slots, summaries, whatever stands beside the generator.
-    Raises CheckpointError for a file that is not a MetaGraph, lacks `output` or does what a generator may not (models/graph_allow_list.py), and for
-    variables that are not finite, or that the checkpoint does not hold in their shape.
+    Nodes and variables that `output` does not need are ignored: discriminator, optimizer slots, summaries, whatever
+    stands beside the generator. Raises CheckpointError for a file that is not a MetaGraph, lacks `output` or does what
+    a generator may not (models/graph_allow_list.py), and for variables that are not finite, or that the checkpoint does
+    not hold in their shape.
     """
     meta = _parsed(meta_path, tf.compat.v1.MetaGraphDef(), "MetaGraph")
     graph = subgraph(meta.graph_def, meta_path, output, RESOURCE_OPS)
@@ -109,7 +129,8 @@ def freeze(meta_path, prefix, output="G_z"):
 
 
 def read_graph_def(path):
-    """A plain frozen `.pb` GraphDef, reduced to what G_z needs → (GraphDef, {name of a constant: array}, those of one axis or more).
+    """A plain frozen `.pb` GraphDef, reduced to what G_z needs → (GraphDef, {name of a constant: array}, those of one
+    axis or more).
 
     Raises CheckpointError if it is none, is not frozen, or does what a generator may not.
     """
@@ -135,10 +156,14 @@ def read_graph_def(path):
 
 
 def as_function(graph, source):
-    """A frozen GraphDef → a tf.ConcreteFunction z [n, latent_dim] → G_z. Raises CheckpointError without a usable placeholder z."""
+    """A frozen GraphDef → a tf.ConcreteFunction z [n, latent_dim] → G_z. Raises CheckpointError without a usable
+    placeholder z.
+    """
     inputs = [node for node in graph.node if node.name == "z" and node.op == "Placeholder"]
     if not inputs:
-        raise CheckpointError(f"{source}: no placeholder z:0 leads to G_z:0; a generator is a function of its latent vector")
+        raise CheckpointError(
+            f"{source}: no placeholder z:0 leads to G_z:0; a generator is a function of its latent vector"
+        )
     shape = inputs[0].attr["shape"].shape
     sizes = [] if shape.unknown_rank else [d.size for d in shape.dim]
     if tf.as_dtype(inputs[0].attr["dtype"].type) != tf.float32 or (sizes and len(sizes) != 2):
@@ -156,7 +181,9 @@ def as_function(graph, source):
         inputs[0].attr["shape"].shape.dim.add().size = size
     try:
         check_sizes(graph, source, sizes[1])
-        return tf.compat.v1.wrap_function(lambda: tf.compat.v1.import_graph_def(graph, name=""), []).prune("z:0", "G_z:0")
+        return tf.compat.v1.wrap_function(lambda: tf.compat.v1.import_graph_def(graph, name=""), []).prune(
+            "z:0", "G_z:0"
+        )
     except CheckpointError:
         raise
     except DAMAGE as error:
@@ -165,5 +192,7 @@ def as_function(graph, source):
 
 @tf.RegisterGradient("ResizeNearestNeighborGrad")
 def _resize_nearest_neighbor_grad_grad(op, gradient):
-    """Forward-mode differentiation differentiates each gradient; TensorFlow lacks this one, of WaveGAN's nearest-neighbour upsampling."""
+    """Forward-mode differentiation differentiates each gradient; TensorFlow lacks this one, of WaveGAN's
+    nearest-neighbour upsampling.
+    """
     return [tf.raw_ops.ResizeNearestNeighbor(images=gradient, size=tf.shape(op.inputs[0])[1:3]), None]

@@ -1,7 +1,8 @@
-"""The frozen generator: a WaveGAN checkpoint, a frozen graph or a Keras model in, a differentiable function z → waveform out.
+"""The frozen generator: a WaveGAN checkpoint, a frozen graph or a Keras model in, a differentiable function z →
+waveform out.
 
-A recognised WaveGAN runs as sub-pixel convolutions (models/subpixel.py), several times faster on a CPU than TensorFlow's transposed convolutions;
-what is not recognised runs as the graph that was given.
+A recognised WaveGAN runs as sub-pixel convolutions (models/subpixel.py), several times faster on a CPU than
+TensorFlow's transposed convolutions; what is not recognised runs as the graph that was given.
 """
 
 import re
@@ -20,15 +21,19 @@ from models.tf1_graph import DAMAGE, as_function, checkpoint_prefix, first_line,
 
 BATCH_NORM_EPSILON = 1e-3  # WaveGAN's tf.layers.batch_normalization
 FILTER_BLOCK = 64  # samples at once in the post-processing filter
-SAME = float(np.sqrt(np.finfo(np.float64).eps))  # largest difference, relative to the largest sample, of one function in two forms in float64
+SAME = float(
+    np.sqrt(np.finfo(np.float64).eps)
+)  # largest difference, relative to the largest sample, of one function in two forms in float64
 TRIALS = 3  # latent vectors that are compared at loading
 
 
 class SubpixelWaveGAN:
-    """A WaveGAN generator from its variables {name: array}: dense, ReLU, then one sub-pixel convolution a layer, tanh, perhaps a filter.
+    """A WaveGAN generator from its variables {name: array}: dense, ReLU, then one sub-pixel convolution a layer, tanh,
+    perhaps a filter.
 
-    Batch normalisation is folded into the kernels, in float64. description: what it is, for people. Called on z [n, latent_dim] of `dtype`, it
-    returns waveforms [n, num_samples, num_channels]. Raises KeyError or ValueError for variables that are no WaveGAN's.
+    Batch normalisation is folded into the kernels, in float64. description: what it is, for people. Called on z [n,
+    latent_dim] of `dtype`, it returns waveforms [n, num_samples, num_channels]. Raises KeyError or ValueError for
+    variables that are no WaveGAN's.
     """
 
     def __init__(self, variables, num_samples, dtype=tf.float32):
@@ -51,7 +56,9 @@ class SubpixelWaveGAN:
             "nearest-neighbour upsampling": nearest,
         }
         extras = " and ".join(part for part, there in parts.items() if there)
-        width = variables[f"upconv_0/{'conv1d' if nearest else 'conv2d_transpose'}/bias"].size // (8 if len(layers) == 5 else 16)
+        width = variables[f"upconv_0/{'conv1d' if nearest else 'conv2d_transpose'}/bias"].size // (
+            8 if len(layers) == 5 else 16
+        )
         self.description = f"WaveGAN of width {width}{extras and ' with ' + extras}, as sub-pixel convolutions"
 
     def first_layer(self, z):
@@ -65,7 +72,9 @@ class SubpixelWaveGAN:
     def from_first_layer(self, x):
         """x [n, 16, 16d], of `first_layer` or near it → waveforms [n, num_samples, num_channels]."""
         for kernel, padding, bias, stride in self._convolutions[:-1]:
-            x = tf.nn.relu(subpixel_conv(x, kernel, padding, stride) + bias)  # [n, 64, 8d], [n, 256, 4d], [n, 1024, 2d], [n, 4096, d]
+            x = tf.nn.relu(
+                subpixel_conv(x, kernel, padding, stride) + bias
+            )  # [n, 64, 8d], [n, 256, 4d], [n, 1024, 2d], [n, 4096, d]
         kernel, padding, bias, stride = self._convolutions[-1]
         x = tf.tanh(subpixel_conv(x, kernel, padding, stride) + bias)  # [n, num_samples, channels]
         return x if self._filter is None else blocked_conv(x, *self._filter, FILTER_BLOCK)
@@ -75,7 +84,9 @@ def _normalisation(variables, scope):
     """Batch normalisation of the moving statistics as (scale, shift), by channel; 1 and 0 where there is none."""
     if f"{scope}/batch_normalization/gamma" not in variables:
         return 1.0, 0.0
-    gamma, beta, mean, variance = (variables[f"{scope}/batch_normalization/{n}"] for n in ("gamma", "beta", "moving_mean", "moving_variance"))
+    gamma, beta, mean, variance = (
+        variables[f"{scope}/batch_normalization/{n}"] for n in ("gamma", "beta", "moving_mean", "moving_variance")
+    )
     scale = gamma / np.sqrt(variance + BATCH_NORM_EPSILON)
     return scale, beta - mean * scale
 
@@ -102,9 +113,11 @@ def _convolution(variables, i, stride, dtype):
 
 
 def recognised(function, variables):
-    """The sub-pixel form of a tf.ConcreteFunction if `variables` {name: array} are a WaveGAN's and both are the same function, else None.
+    """The sub-pixel form of a tf.ConcreteFunction if `variables` {name: array} are a WaveGAN's and both are the same
+    function, else None.
 
-    The two are compared in float64, where the same function differs by rounding only and any other one differs by far more.
+    The two are compared in float64, where the same function differs by rounding only and any other one differs by far
+    more.
     """
     z = np.random.default_rng(0).uniform(-1, 1, (TRIALS, function.inputs[0].shape[1])).astype(np.float32)
     try:
@@ -117,11 +130,13 @@ def recognised(function, variables):
 
 
 def load_wavegan(folder, *, subpixel=True):
-    """Loads the one generator in `folder`: infer.meta with model.ckpt.* (WaveGAN's names; also a training run's folder), a .pb, or a .keras file.
+    """Loads the one generator in `folder`: infer.meta with model.ckpt.* (WaveGAN's names; also a training run's
+    folder), a .pb, or a .keras file.
 
-    subpixel: False keeps the frozen graph even of a WaveGAN that is recognised.
-    Returns a Generator. Raises CheckpointError, in one line, for a folder without a generator, with several, or with half of one, and for one that
-    cannot be used: damaged, not finite, no function of its latent vector alone, without a derivative, or doing more than to compute.
+    subpixel: False keeps the frozen graph even of a WaveGAN that is recognised. Returns a Generator. Raises
+    CheckpointError, in one line, for a folder without a generator, with several, or with half of one, and for one that
+    cannot be used: damaged, not finite, no function of its latent vector alone, without a derivative, or doing more
+    than to compute.
     """
     folder = Path(folder)
     metas = [p for p in (folder / "infer.meta", folder / "infer" / "infer.meta") if p.exists()][:1]
@@ -148,7 +163,9 @@ def load_wavegan(folder, *, subpixel=True):
         raise CheckpointError(f"{path}: damaged, what it describes cannot be run ({first_line(error)})") from error
     if belongs_to and belongs_to != generator.sha256:
         generator.preparation = PUBLISHED
-        generator.warnings = (f"{folder / 'clip.json'} belongs to another generator and is ignored; clips are prepared as published",)
+        generator.warnings = (
+            f"{folder / 'clip.json'} belongs to another generator and is ignored; clips are prepared as published",
+        )
     return generator
 
 
@@ -156,7 +173,9 @@ def _load_graph(path, prefix, subpixel, preparation):
     """A MetaGraph with its checkpoint, or a frozen graph where prefix is None."""
     graph, variables = freeze(path, prefix) if prefix else read_graph_def(path)
     function = as_function(graph, path)
-    if not prefix:  # a WaveGAN's variables keep their names when they are frozen, and so does the generator its fingerprint
+    if (
+        not prefix
+    ):  # a WaveGAN's variables keep their names when they are frozen, and so does the generator its fingerprint
         variables = {name: value for name, value in variables.items() if name.startswith("G/")} or variables
     latent_dim, sha256 = function.inputs[0].shape[1], fingerprint(variables)
     fast = recognised(function, variables) if subpixel else None

@@ -20,8 +20,11 @@ from models.audio import (
 TONE = np.sin(2 * np.pi * 440 * np.arange(8000) / 8000) * np.hanning(8000) * 0.5  # one second at 8 kHz
 
 
-@pytest.mark.parametrize("name, subtype", [("a.wav", "PCM_U8"), ("a.wav", "PCM_16"), ("a.wav", "PCM_24"), ("a.wav", "PCM_32"), ("a.wav", "FLOAT"),
-                                           ("a.flac", "PCM_16"), ("a.ogg", "VORBIS")])  # fmt: skip
+@pytest.mark.parametrize(
+    "name, subtype",
+    [("a.wav", "PCM_U8"), ("a.wav", "PCM_16"), ("a.wav", "PCM_24"), ("a.wav", "PCM_32"), ("a.wav", "FLOAT"),
+     ("a.flac", "PCM_16"), ("a.ogg", "VORBIS")],
+)  # fmt: skip
 @pytest.mark.parametrize("rate", [8000, 16000, 44100])
 def test_any_format_and_rate_becomes_the_same_clip(tmp_path, name, subtype, rate):
     time = np.arange(rate) / rate
@@ -50,8 +53,13 @@ def test_stereo_is_mixed_down_or_kept(tmp_path):
 
 
 def test_written_clips_come_back_to_the_bit(tmp_path):
-    """A clip is one by what is known of it: its latent vector beside it, or the caller's word; not by the format of its samples."""
-    samples, preparation = np.random.default_rng(0).normal(0, 0.4, NUM_SAMPLES).astype(np.float32), Preparation(0.9, "center")
+    """A clip is one by what is known of it: its latent vector beside it, or the caller's word; not by the format of its
+    samples.
+    """
+    samples, preparation = (
+        np.random.default_rng(0).normal(0, 0.4, NUM_SAMPLES).astype(np.float32),
+        Preparation(0.9, "center"),
+    )
     write_wav(tmp_path / "a.wav", samples)
     assert (read_clip(tmp_path / "a.wav", preparation=preparation, prepared=True) == samples).all()
     assert np.abs(read_clip(tmp_path / "a.wav", preparation=preparation)).max() == pytest.approx(0.9)
@@ -66,7 +74,9 @@ def test_written_clips_come_back_to_the_bit(tmp_path):
 
 
 def test_a_quiet_recording_is_the_same_clip_in_every_format(tmp_path):
-    """At 16,384 Hz too, float samples are a recording like any other; what separates them is the rounding to 16 bits, scaled up with the level."""
+    """At 16,384 Hz too, float samples are a recording like any other; what separates them is the rounding to 16 bits,
+    scaled up with the level.
+    """
     quiet, clips = 0.05 * TONE, []
     for subtype in ("FLOAT", "DOUBLE", "PCM_16", "PCM_24"):
         soundfile.write(tmp_path / "a.wav", quiet, SAMPLE_RATE, subtype=subtype)
@@ -91,7 +101,9 @@ def test_preparation_repeats_level_and_position_and_is_undone(tmp_path, gain, be
 def test_only_the_first_second_is_read_and_said(tmp_path, monkeypatch):
     soundfile.write(tmp_path / "a.wav", np.tile(TONE, 600), 8000)
     read, most = soundfile.SoundFile.read, []
-    monkeypatch.setattr(soundfile.SoundFile, "read", lambda self, frames=-1, *a, **k: most.append(frames) or read(self, frames, *a, **k))
+    monkeypatch.setattr(
+        soundfile.SoundFile, "read", lambda self, frames=-1, *a, **k: most.append(frames) or read(self, frames, *a, **k)
+    )
     clip = prepare(tmp_path / "a.wav")
     assert most == [8400] and "600.0 s long" in clip.warnings[0]
 
@@ -100,7 +112,12 @@ def test_what_cannot_be_read_is_one_line(tmp_path):
     soundfile.write(tmp_path / "good.wav", TONE, 8000)
     whole = (tmp_path / "good.wav").read_bytes()
     soundfile.write(tmp_path / "nan.wav", np.where(np.arange(8000) == 5, np.nan, TONE), 8000, subtype="FLOAT")
-    for name, content in [("empty.wav", b""), ("text.wav", b"once upon a time\n" * 99), ("header.wav", whole[:30]), ("none.wav", whole[:44])]:
+    for name, content in [
+        ("empty.wav", b""),
+        ("text.wav", b"once upon a time\n" * 99),
+        ("header.wav", whole[:30]),
+        ("none.wav", whole[:44]),
+    ]:
         (tmp_path / name).write_bytes(content)
     for name in ("empty.wav", "text.wav", "header.wav", "nan.wav", "none.wav"):
         with pytest.raises(AudioError, match=name) as error:
@@ -113,7 +130,12 @@ def test_what_can_be_used_all_the_same_has_a_warning(tmp_path):
     (tmp_path / "cut.wav").write_bytes((tmp_path / "good.wav").read_bytes()[:9000])
     soundfile.write(tmp_path / "silence.wav", np.zeros(8000), 8000)
     soundfile.write(tmp_path / "short.wav", TONE[4000:4080], 8000)
-    words = {"good.wav": "", "cut.wav": "ends before its samples do", "silence.wav": "silence", "short.wav": "only 10 ms"}
+    words = {
+        "good.wav": "",
+        "cut.wav": "ends before its samples do",
+        "silence.wav": "silence",
+        "short.wav": "only 10 ms",
+    }
     for name, expected in words.items():
         clip = prepare(tmp_path / name, preparation=Preparation(0.9, "center"))
         assert expected in " ".join(clip.warnings) and bool(clip.warnings) == bool(expected)
@@ -135,4 +157,6 @@ def test_the_spectrogram_is_tensorflows_stft_padded_at_the_end():
     real, imaginary = spectrogram(waves)
     expected = tf.signal.stft(waves, 256, 128, pad_end=True)
     assert real.shape == (2, 128, 129)
-    assert np.abs(real - tf.math.real(expected)).max() < 1e-4 and np.abs(imaginary - tf.math.imag(expected)).max() < 1e-4
+    assert (
+        np.abs(real - tf.math.real(expected)).max() < 1e-4 and np.abs(imaginary - tf.math.imag(expected)).max() < 1e-4
+    )

@@ -1,4 +1,6 @@
-"""Generators of every build: derivatives that are right or refused, outputs that are waveforms, latent vectors that are found."""
+"""Generators of every build: derivatives that are right or refused, outputs that are waveforms, latent vectors that are
+found.
+"""
 
 import keras
 import numpy as np
@@ -6,7 +8,7 @@ import pytest
 import tensorflow as tf
 from tf1_graphs import LATENT, dense, write_pb
 
-from models import forward_mode
+from models import forward_rules
 from models.errors import CheckpointError
 from models.generator import Generator, random_latent
 from models.metrics import EXACT, condition_number, latent_mse
@@ -33,7 +35,13 @@ def sound(x):
 
 def normalised(operation):
     def build(z):
-        arguments = {"scale": VECTORS[0], "offset": VECTORS[1], "mean": VECTORS[2], "variance": VECTORS[3], "is_training": False}
+        arguments = {
+            "scale": VECTORS[0],
+            "offset": VECTORS[1],
+            "mean": VECTORS[2],
+            "variance": VECTORS[3],
+            "is_training": False,
+        }
         return sound(getattr(tf.raw_ops, operation)(x=picture(z), **arguments).y)
 
     return build
@@ -78,13 +86,24 @@ def test_forward_mode_is_reverse_mode(tmp_path, build, smooths):
     waveforms, jacobian = generator.jacobian(z, np.zeros(3))
     terms = np.asarray(jacobian, float) * weights.reshape(3, 1, -1)
     # Each of the terms carries the roundings of a tangent, a sum of at most 72 products in each of three layers.
-    allowed = 8 * np.sqrt(72 * 3) * np.finfo(np.float32).eps * (np.sqrt((terms**2).sum(axis=2)).max() + np.abs(terms.sum(axis=2)).max())
+    allowed = (
+        8
+        * np.sqrt(72 * 3)
+        * np.finfo(np.float32).eps
+        * (np.sqrt((terms**2).sum(axis=2)).max() + np.abs(terms.sum(axis=2)).max())
+    )
     assert np.abs(terms.sum(axis=2) - gradient(generator, z, weights)).max() < allowed
     assert generator.smooths == smooths
-    assert np.array_equal(waveforms, np.asarray(generator(z)).reshape(3, -1)) or np.abs(waveforms - np.asarray(generator(z))[..., 0]).max() < allowed
+    assert (
+        np.array_equal(waveforms, np.asarray(generator(z)).reshape(3, -1))
+        or np.abs(waveforms - np.asarray(generator(z))[..., 0]).max() < allowed
+    )
 
 
-@pytest.mark.parametrize("build", [normalised("FusedBatchNormV3"), resized(v1.image.resize_bilinear), resized(v1.image.resize_bicubic), attention])
+@pytest.mark.parametrize(
+    "build",
+    [normalised("FusedBatchNormV3"), resized(v1.image.resize_bilinear), resized(v1.image.resize_bicubic), attention],
+)
 def test_each_is_recovered_exactly(tmp_path, build):
     generator = load_wavegan(write_pb(tmp_path, build))
     true = random_latent(generator, 3, 2)
@@ -95,13 +114,15 @@ def test_each_is_recovered_exactly(tmp_path, build):
 
 
 def test_the_mean_over_noise_is_that_of_samples(tmp_path):
-    """Mean waveform and mean Jacobian against 2,000 draws, whose own spread over halves is the yardstick; far closer than without averaging."""
+    """Mean waveform and mean Jacobian against 2,000 draws, whose own spread over halves is the yardstick; far closer
+    than without averaging.
+    """
     generator = load_wavegan(write_pb(tmp_path, BUILDS["nearest"][0]))
     z, deviation = np.full((1, LATENT), 0.1, np.float32), 0.3
     noise = np.random.default_rng(0).normal(0, deviation, (1000, LATENT)).astype(np.float32)
     draws = z + np.concatenate([noise, -noise])
-    sampled = [np.mean(parts, axis=0) for parts in zip(*([a.numpy().mean(axis=0) for a in generator.jacobian(draws[i : i + 50], np.zeros(50))]
-                                                         for i in range(0, 2000, 50)))]  # fmt: skip
+    parts = [generator.jacobian(draws[i : i + 50], np.zeros(50)) for i in range(0, 2000, 50)]
+    sampled = [np.mean([np.mean(part, axis=0) for part in column], axis=0) for column in zip(*parts)]
     smooth = [a.numpy()[0] for a in generator.jacobian(z, np.full(1, deviation))]
     plain = [a.numpy()[0] for a in generator.jacobian(z, np.zeros(1))]
     for averaged, without, expected in zip(smooth, plain, sampled):
@@ -109,12 +130,18 @@ def test_the_mean_over_noise_is_that_of_samples(tmp_path):
 
 
 def test_a_derivative_that_two_modes_find_differently_is_refused(tmp_path, monkeypatch):
-    """TensorFlow's forward mode is zero through batch normalisation; a rule that is wrong by a hundredth is noticed as well."""
+    """TensorFlow's forward mode is zero through batch normalisation; a rule that is wrong by a hundredth is noticed as
+    well.
+    """
     folder = write_pb(tmp_path, normalised("FusedBatchNormV3"))
-    monkeypatch.setitem(forward_mode.KINKED, "LeakyRelu", lambda op, at, values, tangents: (values[0], (1.01 * tf.ones_like(values[0]),)))
+    monkeypatch.setitem(
+        forward_rules.KINKED,
+        "LeakyRelu",
+        lambda op, at, values, tangents: (values[0], (1.01 * tf.ones_like(values[0]),)),
+    )
     with pytest.raises(CheckpointError, match="forward and reverse mode find derivatives that differ"):
         load_wavegan(folder)
-    monkeypatch.delitem(forward_mode.KINKED, "LeakyRelu")
+    monkeypatch.delitem(forward_rules.KINKED, "LeakyRelu")
     with pytest.raises(CheckpointError, match="forward and reverse mode find derivatives that differ by 100%"):
         load_wavegan(folder)
     monkeypatch.undo()
@@ -122,14 +149,16 @@ def test_a_derivative_that_two_modes_find_differently_is_refused(tmp_path, monke
 
 
 def test_no_derivative_at_all_is_refused():
-    with pytest.raises(CheckpointError, match="does not depend on the latent vector in any way that can be differentiated"):
+    with pytest.raises(
+        CheckpointError, match="does not depend on the latent vector in any way that can be differentiated"
+    ):
         Generator(lambda z: tf.round(dense(z)), LATENT, "", "")
 
 
 @pytest.mark.parametrize(
     "shape, expected",
-    [([512], (512, 1)), ([512, 1], (512, 1)), ([1, 512], (512, 1)), ([256, 2], (256, 2)), ([2, 256], (256, 2)), ([1, 512, 1], (512, 1)),
-     ([16, 32], None), ([2, 8, 32], None), ([], None)],
+    [([512], (512, 1)), ([512, 1], (512, 1)), ([1, 512], (512, 1)), ([256, 2], (256, 2)), ([2, 256], (256, 2)),
+     ([1, 512, 1], (512, 1)), ([16, 32], None), ([2, 8, 32], None), ([], None)],
 )  # fmt: skip
 def test_outputs_are_waveforms_whatever_the_order_of_their_axes(tmp_path, shape, expected):
     build = (lambda z: tf.reshape(dense(z), [-1, *shape])) if shape else (lambda z: tf.reduce_sum(dense(z), axis=1))
@@ -143,8 +172,16 @@ def test_outputs_are_waveforms_whatever_the_order_of_their_axes(tmp_path, shape,
     assert (generator.num_samples, generator.num_channels) == expected
     z = random_latent(generator, 2, 0)
     flat = np.asarray(dense(tf.constant(z)))
-    laid = flat.reshape(2, *expected) if shape[0] >= shape[-1] or len(shape) == 3 else flat.reshape(2, *shape).transpose(0, 2, 1)
-    assert np.allclose(generator(z), laid, atol=1e-6) and generator.jacobian(z, np.zeros(2))[1].shape == (2, LATENT, 512)
+    laid = (
+        flat.reshape(2, *expected)
+        if shape[0] >= shape[-1] or len(shape) == 3
+        else flat.reshape(2, *shape).transpose(0, 2, 1)
+    )
+    assert np.allclose(generator(z), laid, atol=1e-6) and generator.jacobian(z, np.zeros(2))[1].shape == (
+        2,
+        LATENT,
+        512,
+    )
 
 
 def test_numbers_that_are_no_float32_are_refused(tmp_path):
@@ -163,7 +200,11 @@ def test_a_graph_for_one_latent_vector_takes_several(tmp_path):
     one = load_wavegan(write_pb(tmp_path / "one", one_at_a_time, batch=1))
 
     def batched(z):
-        return sound(tf.nn.conv2d_transpose(picture(z), np.swapaxes(KERNEL, 2, 3), [tf.shape(z)[0], 1, 256, 8], [1, 1, 4, 1], "SAME"))
+        return sound(
+            tf.nn.conv2d_transpose(
+                picture(z), np.swapaxes(KERNEL, 2, 3), [tf.shape(z)[0], 1, 256, 8], [1, 1, 4, 1], "SAME"
+            )
+        )
 
     several = Generator(batched, LATENT, "", "")
     z = random_latent(one, 5, 4)
@@ -171,13 +212,23 @@ def test_a_graph_for_one_latent_vector_takes_several(tmp_path):
     assert np.abs(one(z) - several(z)).max() < rounding
     assert np.abs(one.jacobian(z, np.zeros(5))[1] - several.jacobian(z, np.zeros(5))[1]).max() < 8 * rounding
     with pytest.raises(CheckpointError, match="one latent vector at a time"):
-        load_wavegan(write_pb(tmp_path / "mixed", lambda z: tf.reshape(tf.reshape(dense(z), [64, 8]) @ KERNEL[0, 0], [1, 512]), batch=1))
+        load_wavegan(
+            write_pb(
+                tmp_path / "mixed",
+                lambda z: tf.reshape(tf.reshape(dense(z), [64, 8]) @ KERNEL[0, 0], [1, 512]),
+                batch=1,
+            )
+        )
 
 
 @pytest.mark.parametrize("interpolation", ["bilinear", "bicubic", "nearest"])
 def test_a_keras_model_with_resizing_and_normalisation(tmp_path, interpolation):
     inputs = keras.Input((LATENT,))
-    x = layers.LeakyReLU(0.2)(layers.BatchNormalization()(layers.Reshape((1, 32, 8))(layers.Dense(256, kernel_initializer="he_normal")(inputs))))
+    x = layers.LeakyReLU(0.2)(
+        layers.BatchNormalization()(
+            layers.Reshape((1, 32, 8))(layers.Dense(256, kernel_initializer="he_normal")(inputs))
+        )
+    )
     x = layers.UpSampling2D((1, 4), interpolation=interpolation)(x)
     x = layers.Conv2D(1, (1, 9), padding="same", activation="tanh")(x)
     model = keras.Model(inputs, layers.Reshape((128, 1))(x))

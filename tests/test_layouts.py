@@ -16,7 +16,13 @@ def labels(recordings):
 
 
 def test_sc09(tmp_path):
-    touch(tmp_path, "sc09/train/Zero_ab12_nohash_0.wav", "sc09/valid/Nine_cd_nohash_1.wav", "sc09/test/Six_ef_nohash_0.wav", "sc09/test/Bed_ef.wav")
+    touch(
+        tmp_path,
+        "sc09/train/Zero_ab12_nohash_0.wav",
+        "sc09/valid/Nine_cd_nohash_1.wav",
+        "sc09/test/Six_ef_nohash_0.wav",
+        "sc09/test/Bed_ef.wav",
+    )
     layout, folder, recordings = find_dataset(tmp_path)
     assert (layout, folder) == ("SC09", tmp_path / "sc09")
     assert labels(recordings) == {
@@ -27,7 +33,14 @@ def test_sc09(tmp_path):
 
 
 def test_speech_commands_honours_its_lists_and_takes_digits_only(tmp_path):
-    touch(tmp_path, "seven/a_nohash_0.wav", "seven/b_nohash_0.wav", "two/b_nohash_1.wav", "cat/a_nohash_0.wav", "_background_noise_/hum.wav")
+    touch(
+        tmp_path,
+        "seven/a_nohash_0.wav",
+        "seven/b_nohash_0.wav",
+        "two/b_nohash_1.wav",
+        "cat/a_nohash_0.wav",
+        "_background_noise_/hum.wav",
+    )
     (tmp_path / "validation_list.txt").write_text("cat/a_nohash_0.wav\nseven/b_nohash_0.wav\n")
     (tmp_path / "testing_list.txt").write_text("two/b_nohash_1.wav\n")
     layout, _, recordings = find_dataset(tmp_path)
@@ -40,7 +53,12 @@ def test_speech_commands_honours_its_lists_and_takes_digits_only(tmp_path):
 
 
 def test_speech_commands_as_kaggle_packs_it_has_its_lists_beside_the_audio_folder(tmp_path):
-    touch(tmp_path, "train/audio/seven/a_nohash_0.wav", "train/audio/seven/b_nohash_0.wav", "train/audio/two/b_nohash_1.wav")
+    touch(
+        tmp_path,
+        "train/audio/seven/a_nohash_0.wav",
+        "train/audio/seven/b_nohash_0.wav",
+        "train/audio/two/b_nohash_1.wav",
+    )
     (tmp_path / "train" / "validation_list.txt").write_text("seven/b_nohash_0.wav\n")
     (tmp_path / "train" / "testing_list.txt").write_text("two/b_nohash_1.wav\n")
     for folder in (tmp_path, tmp_path / "train", tmp_path / "train" / "audio"):
@@ -58,7 +76,20 @@ def test_fsdd_keeps_takes_0_to_4_for_testing(tmp_path):
     valid = {take for take, split in splits.items() if split == "valid"}
     assert 3 <= len(valid) <= 10 and min(valid) >= 5
     assert all(r.digit == 3 and r.speaker == "theo" for r in recordings)
-    assert counts(recordings).splitlines()[-1].split() == ["test", "0", "0", "0", "5", "0", "0", "0", "0", "0", "0", "5"]
+    assert counts(recordings).splitlines()[-1].split() == [
+        "test",
+        "0",
+        "0",
+        "0",
+        "5",
+        "0",
+        "0",
+        "0",
+        "0",
+        "0",
+        "0",
+        "5",
+    ]
 
 
 def test_nothing_there_is_said_in_one_line(tmp_path):

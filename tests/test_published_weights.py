@@ -98,7 +98,7 @@ def test_weights_that_are_not_finite_are_refused(tmp_path):
     arrays = random_arrays(filters=4)
     arrays["layer3/layer_with_weights-1/conv2/bias"][2] = np.nan
     write_checkpoint(arrays, tmp_path / "model.ckpt")
-    network = build_classifier(base_filters=4, features="real")
+    network = build_classifier(width=4, features="real")
     before = [w.copy() for w in network.get_weights()]
     with pytest.raises(ValueError, match="layer3/layer_with_weights-1/conv2/bias is not finite"):
         load_published_weights(network, tmp_path / "model.ckpt")

@@ -25,18 +25,28 @@ SHAPES = [(25, 4, 16), (25, 2, 16), (24, 4, 8), (3, 4, 8), (4, 4, 8), (25, 1, 8)
 def test_equal_to_tensorflows_strided_convolutions(size, stride, length):
     rng = np.random.default_rng(size)
     low, high = (rng.normal(size=(2, n, 6)).astype(np.float32) for n in (length, length * stride))
-    transposed, plain = rng.normal(size=(size, 5, 6)).astype(np.float32), rng.normal(size=(size, 6, 5)).astype(np.float32)
+    transposed, plain = (
+        rng.normal(size=(size, 5, 6)).astype(np.float32),
+        rng.normal(size=(size, 6, 5)).astype(np.float32),
+    )
     expected = tf.nn.conv1d_transpose(low, transposed, [2, length * stride, 5], stride, "SAME")
-    assert np.abs(subpixel_conv(low, *transposed_kernel(tf.constant(transposed), stride), stride) - expected).max() < 1e-4
+    assert (
+        np.abs(subpixel_conv(low, *transposed_kernel(tf.constant(transposed), stride), stride) - expected).max() < 1e-4
+    )
     expected = tf.nn.conv1d(np.repeat(low, stride, axis=1), plain, 1, "SAME")
     assert np.abs(subpixel_conv(low, *nearest_kernel(tf.constant(plain), stride), stride) - expected).max() < 1e-4
-    assert np.abs(strided_conv(high, tf.constant(plain), stride) - tf.nn.conv1d(high, plain, stride, "SAME")).max() < 1e-4
+    assert (
+        np.abs(strided_conv(high, tf.constant(plain), stride) - tf.nn.conv1d(high, plain, stride, "SAME")).max() < 1e-4
+    )
 
 
 @pytest.mark.parametrize("size, channels", [(512, 1), (512, 2), (31, 1), (1, 1)])
 def test_blocks_of_samples_are_the_same_filter(size, channels):
     rng = np.random.default_rng(size)
-    x, kernel = rng.normal(size=(2, 256, channels)).astype(np.float32), rng.normal(size=(size, channels, 1)).astype(np.float32)
+    x, kernel = (
+        rng.normal(size=(2, 256, channels)).astype(np.float32),
+        rng.normal(size=(size, channels, 1)).astype(np.float32),
+    )
     found = subpixel_conv(tf.reshape(x, (2, 4, 64 * channels)), *blocked_kernel(kernel, 64), 1)
     assert np.abs(tf.reshape(found, (2, 256, 1)) - tf.nn.conv1d(x, kernel, 1, "SAME")).max() < 1e-3
 
@@ -50,7 +60,9 @@ def test_a_decimating_kernel_gives_every_nth_sample_of_the_filtered_waveform(siz
     assert found.shape == (2, 256 // factor, 1) and np.abs(found[..., 0] - expected).max() < 1e-3
 
 
-@pytest.mark.parametrize("layer, length", [(NearestConv1D(3), 64), (SubpixelConv1DTranspose(3), 64), (StridedConv1D(3), 4)])
+@pytest.mark.parametrize(
+    "layer, length", [(NearestConv1D(3), 64), (SubpixelConv1DTranspose(3), 64), (StridedConv1D(3), 4)]
+)
 def test_layers_survive_saving(tmp_path, layer, length):
     inputs = keras.Input((16, 2))
     model = keras.Model(inputs, layer(inputs))

@@ -29,10 +29,12 @@ VARIANTS = {
 
 
 def rounding(folder, z, session):
-    """How far two float32 evaluations of a WaveGAN may be apart: 16 times what separates the session's, in the same run, from float64.
+    """How far two float32 evaluations of a WaveGAN may be apart: 16 times what separates the session's, in the same
+    run, from float64.
 
-    Both carry the roundings of the same sums in another order. Summed one by one, n terms err by about sqrt(n) roundings, in blocks by far fewer;
-    here n is 800 at most and 16 covers any two orders, where a wrong tap or a wrong filter is off by thousands of times as much.
+    Both carry the roundings of the same sums in another order. Summed one by one, n terms err by about sqrt(n)
+    roundings, in blocks by far fewer; here n is 800 at most and 16 covers any two orders, where a wrong tap or a wrong
+    filter is off by thousands of times as much.
     """
     meta = next(folder.glob("**/infer.meta"))
     exact = GraphWalk(as_function(freeze(meta, checkpoint_prefix(folder))[0], meta)).compiled(tf.float64)(z)
@@ -43,13 +45,19 @@ def rounding(folder, z, session):
 def test_equals_tensorflow_1(tmp_path, variant):
     z, expected = tf1_wavegan.write(tmp_path, **variant)
     graph, fast = load_wavegan(tmp_path, subpixel=False), load_wavegan(tmp_path)
-    assert not isinstance(graph.function, SubpixelWaveGAN) and isinstance(fast.function, SubpixelWaveGAN) and fast.sha256 == graph.sha256
+    assert (
+        not isinstance(graph.function, SubpixelWaveGAN)
+        and isinstance(fast.function, SubpixelWaveGAN)
+        and fast.sha256 == graph.sha256
+    )
     assert (fast.latent_dim, fast.num_samples, fast.num_channels) == (z.shape[1], *expected.shape[1:])
     allowed = rounding(tmp_path, z, expected)
     assert np.abs(graph(z) - expected).max() < allowed and np.abs(fast(z) - expected).max() < allowed
 
 
-@pytest.mark.parametrize("variant", [{}, {"batch_norm": True, "upsample": "nn", "width": 1}, {"filter_taps": 512, "latent_dim": 7}])
+@pytest.mark.parametrize(
+    "variant", [{}, {"batch_norm": True, "upsample": "nn", "width": 1}, {"filter_taps": 512, "latent_dim": 7}]
+)
 def test_jacobians_agree_with_reverse_mode(tmp_path, variant):
     z, _ = tf1_wavegan.write(tmp_path, trials=2, **variant)
     weights = tf.random.stateless_normal((2, 16384), (1, 2))
@@ -81,18 +89,26 @@ def test_a_graph_that_is_no_wavegan_runs_as_the_graph(tmp_path, monkeypatch):
     original = SubpixelWaveGAN.__call__
     monkeypatch.setattr(SubpixelWaveGAN, "__call__", lambda self, z: original(self, z) * (1 + 1e-6))
     generator = load_wavegan(tmp_path)
-    assert not isinstance(generator.function, SubpixelWaveGAN) and np.abs(generator(z) - expected).max() < rounding(tmp_path, z, expected)
+    assert not isinstance(generator.function, SubpixelWaveGAN) and np.abs(generator(z) - expected).max() < rounding(
+        tmp_path, z, expected
+    )
 
 
-@pytest.mark.parametrize("variant", [{}, {"batch_norm": True, "upsample": "nn"}, {"filter_taps": 512, "resource": True}])
+@pytest.mark.parametrize(
+    "variant", [{}, {"batch_norm": True, "upsample": "nn"}, {"filter_taps": 512, "resource": True}]
+)
 def test_a_frozen_wavegan_is_the_same_generator(tmp_path, variant):
-    """As the authors' train.py leaves it once it is frozen: constants with the variables' names. It is as fast, and has the same fingerprint."""
+    """As the authors' train.py leaves it once it is frozen: constants with the variables' names. It is as fast, and has
+    the same fingerprint.
+    """
     (tmp_path / "meta").mkdir()
     (tmp_path / "pb").mkdir()
     z, expected = tf1_wavegan.write(tmp_path / "meta", **variant)
     v1 = tf.compat.v1
     with tf.Graph().as_default(), v1.Session() as session:
-        v1.train.import_meta_graph(str(tmp_path / "meta" / "infer.meta")).restore(session, str(tmp_path / "meta" / "model.ckpt"))
+        v1.train.import_meta_graph(str(tmp_path / "meta" / "infer.meta")).restore(
+            session, str(tmp_path / "meta" / "model.ckpt")
+        )
         frozen = v1.graph_util.convert_variables_to_constants(session, session.graph_def, ["G_z"])
     (tmp_path / "pb" / "gan.pb").write_bytes(frozen.SerializeToString())
     meta, pb = load_wavegan(tmp_path / "meta"), load_wavegan(tmp_path / "pb")
@@ -135,7 +151,9 @@ def test_frozen_graph_and_keras_model(tmp_path):
         generator = load_wavegan(tmp_path / folder)
         assert (generator.latent_dim, generator.num_samples, generator.num_channels) == (5, 64, 1)
         assert np.abs(generator(z)[..., 0] - model(z)).max() < 1e-6
-        assert np.abs(generator.jacobian(z, np.zeros(3))[1][0] - kernel * (1 - np.asarray(model(z))[0] ** 2)).max() < 1e-5
+        assert (
+            np.abs(generator.jacobian(z, np.zeros(3))[1][0] - kernel * (1 - np.asarray(model(z))[0] ** 2)).max() < 1e-5
+        )
 
 
 def test_half_a_checkpoint_is_one_line_that_says_which_half(tmp_path):

@@ -9,7 +9,10 @@ LATENT, SAMPLES = 6, 512
 
 def dense(z, width=SAMPLES, seed=0):
     rng = np.random.default_rng(seed)
-    return tf.tanh(z @ tf.constant(rng.normal(0, 0.4, (LATENT, width)).astype("f")) + tf.constant(rng.normal(0, 0.1, width).astype("f")))
+    return tf.tanh(
+        z @ tf.constant(rng.normal(0, 0.4, (LATENT, width)).astype("f"))
+        + tf.constant(rng.normal(0, 0.1, width).astype("f"))
+    )
 
 
 def graph_def(build, batch=None):

@@ -1,6 +1,8 @@
-"""Builds WaveGAN checkpoints as WaveGAN's own training script leaves them, in every variant, and runs them in a TensorFlow 1 session.
+"""Builds WaveGAN checkpoints as WaveGAN's own training script leaves them, in every variant, and runs them in a
+TensorFlow 1 session.
 
-Written from the published architecture with tf.compat.v1 alone, so that the loader is compared with something it does not share code with.
+Written from the published architecture with tf.compat.v1 alone, so that the loader is compared with something it does
+not share code with.
 """
 
 import numpy as np
@@ -18,8 +20,13 @@ def _variable(name, shape, rng, scale=None):
 def _batch_norm(x, rng):
     channels = int(x.shape[-1])
     with v1.variable_scope("batch_normalization"):
-        gamma, variance = (v1.get_variable(n, initializer=rng.uniform(0.5, 1.5, channels).astype("f")) for n in ("gamma", "moving_variance"))
-        beta, mean = (v1.get_variable(n, initializer=rng.normal(0, 0.3, channels).astype("f")) for n in ("beta", "moving_mean"))
+        gamma, variance = (
+            v1.get_variable(n, initializer=rng.uniform(0.5, 1.5, channels).astype("f"))
+            for n in ("gamma", "moving_variance")
+        )
+        beta, mean = (
+            v1.get_variable(n, initializer=rng.normal(0, 0.3, channels).astype("f")) for n in ("beta", "moving_mean")
+        )
     return tf.nn.batch_normalization(x, mean, variance, beta, gamma, 1e-3)
 
 
@@ -60,21 +67,21 @@ def generator(z, *, width, length, latent_dim, channels, kernel, batch_norm, ups
 
 
 def write(
-    folder, *, width=2, length=16384, latent_dim=100, channels=1, kernel=25, batch_norm=False, upsample="zeros", filter_taps=0,
-    unrelated=False, training_run=False, resource=False, seed=0, trials=3, bias=None,
+    folder, *, width=2, length=16384, latent_dim=100, channels=1, kernel=25, batch_norm=False, upsample="zeros",
+    filter_taps=0, unrelated=False, training_run=False, resource=False, seed=0, trials=3, bias=None,
 ):  # fmt: skip
     """Writes infer.meta and model.ckpt.* into `folder` → z [trials, latent_dim] and the session's G_z, both arrays.
 
-    bias: value of the last layer's bias, in place of a random one.
-    unrelated: other nodes and variables in the MetaGraph. training_run: model.ckpt-7 with a discriminator and slots, the MetaGraph in infer/.
+    bias: value of the last layer's bias, in place of a random one. unrelated: other nodes and variables in the
+    MetaGraph. training_run: model.ckpt-7 with a discriminator and slots, the MetaGraph in infer/.
     """
     rng = np.random.default_rng(seed)
     with tf.Graph().as_default(), v1.Session() as session:
         v1.disable_resource_variables() if not resource else v1.enable_resource_variables()
         z = v1.placeholder(tf.float32, [None, latent_dim], name="z")
         with v1.variable_scope("G"):
-            x = generator(z, width=width, length=length, latent_dim=latent_dim, channels=channels, kernel=kernel, batch_norm=batch_norm,
-                          upsample=upsample, filter_taps=filter_taps, rng=rng)  # fmt: skip
+            shape = {"width": width, "length": length, "latent_dim": latent_dim, "channels": channels, "kernel": kernel}
+            x = generator(z, **shape, batch_norm=batch_norm, upsample=upsample, filter_taps=filter_taps, rng=rng)
         out = tf.identity(x, name="G_z")
         tf.cast(tf.clip_by_value(out * 32767.0, -32767.0, 32767.0), tf.int16, name="G_z_int16")
         step = v1.train.get_or_create_global_step()
@@ -82,7 +89,9 @@ def write(
             other = v1.get_variable("other/table", initializer=np.ones((3, 3), np.float32))
             tf.reduce_sum(other * v1.placeholder(tf.float32, [3, 3], name="unrelated"), name="nothing")
             v1.summary.audio("sounds", out, 16384)
-        generator_saver = v1.train.Saver(v1.get_collection(v1.GraphKeys.GLOBAL_VARIABLES, "G") + [step] + ([other] if unrelated else []))
+        generator_saver = v1.train.Saver(
+            v1.get_collection(v1.GraphKeys.GLOBAL_VARIABLES, "G") + [step] + ([other] if unrelated else [])
+        )
         meta = folder / ("infer/infer.meta" if training_run else "infer.meta")
         meta.parent.mkdir(parents=True, exist_ok=True)
         v1.train.export_meta_graph(str(meta), clear_devices=True, saver_def=generator_saver.as_saver_def())
@@ -93,6 +102,8 @@ def write(
         if bias is not None:
             last = [v for v in v1.global_variables("G/upconv_4") if v.op.name.endswith("bias")][0]
             last.load(np.full(last.shape, bias), session)
-        v1.train.Saver(v1.global_variables()).save(session, str(folder / ("model.ckpt-7" if training_run else "model.ckpt")), write_meta_graph=False)
+        v1.train.Saver(v1.global_variables()).save(
+            session, str(folder / ("model.ckpt-7" if training_run else "model.ckpt")), write_meta_graph=False
+        )
         values = rng.uniform(-1, 1, (trials, latent_dim)).astype(np.float32)
         return values, session.run(out, {z: values})
