@@ -4,6 +4,7 @@
 recipe = "ours"  # "published": every setting below that is not given as in the paper ["ours", "published"]
 files = "Audio_Examples/real/"  # a folder of recordings, or one recording; WAV, FLAC, OGG, … at any rate
 output = "waves/"  # folder for {name}_reconstruction.wav, {name}.npy (float32, [100]) and recovery.csv
+prepared = False  # take recordings as they are: clips that a generator made; one with its .npy beside it always is
 report = False  # write index.html into output as well, a page to listen to and look at
 overwrite = False  # do again what an earlier run with the same settings has done
 
@@ -74,7 +75,7 @@ def read(path, generator):
     """A recording as a Clip prepared for the generator, or None, with a line that says what is wrong with it."""
     shape = {"num_samples": generator.num_samples, "num_channels": generator.num_channels}
     try:
-        clip = prepare(path, preparation=generator.preparation, **shape)
+        clip = prepare(path, preparation=generator.preparation, prepared=prepared or None, **shape)
     except (AudioError, OSError, ValueError) as error:
         complain(__file__, error)
         return None
