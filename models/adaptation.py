@@ -8,11 +8,12 @@ import numpy as np
 import tensorflow as tf
 
 from models.descent import Objective
-from models.tf1_export import FILTER, set_wavegan_variables, wavegan_variables
-from models.wavegan_networks import build_generator
+from models.subpixel import nearest_kernel, subpixel_conv, transposed_kernel
+from models.tf1_export import FILTER, STRIDE
 
 SPECTRAL_WEIGHT = 1.0  # of the log-spectral distance in units of 10 dB, against the perceptual loss
 KEEPING_WEIGHT = 0.5  # of the term that keeps other sounds
+LAYERS = 5
 BATCH = 16  # recordings a step
 OTHERS = 8  # random latent vectors a step
 RATE = 1e-3  # of Adam at the first step, falling to nothing along a cosine
@@ -20,37 +21,47 @@ STREAM = 20_107  # separates its random numbers from every other use of a seed
 
 
 class _Tuned:
-    """A trainable generator from WaveGAN's variables, with its fixed post-processing filter: z [n, latent_dim] →
-    waveforms [n, 16384, 1]."""
+    """A trainable generator from WaveGAN's variables, its post-processing filter fixed: z [n, latent_dim] → waveforms
+    [n, 16384, 1].
+    """
 
     def __init__(self, variables):
-        kernel = variables["G/z_project/dense/kernel"]
-        self.network = build_generator(kernel.shape[1] // 256, kernel.shape[0])
-        set_wavegan_variables(self.network, variables)
-        self.filter = None if FILTER not in variables else tf.constant(variables[FILTER])
+        self.fixed = {name: tf.constant(value) for name, value in variables.items() if name == FILTER}
+        self.trained = {name: tf.Variable(value) for name, value in variables.items() if name != FILTER}
 
     def __call__(self, z):
-        waveform = self.network(z)
-        if self.filter is None:
-            return waveform
-        taps = self.filter.shape[0]
+        v = self.trained
+        x = z @ v["G/z_project/dense/kernel"] + v["G/z_project/dense/bias"]
+        x = tf.nn.relu(tf.reshape(x, (-1, 16, x.shape[1] // 16)))
+        for i in range(LAYERS):
+            kernel, bias, nearest = _layer(v, i)
+            kernel, padding = nearest_kernel(kernel, STRIDE) if nearest else transposed_kernel(kernel[0], STRIDE)
+            x = subpixel_conv(x, kernel, padding, STRIDE) + bias
+            x = tf.tanh(x) if i == LAYERS - 1 else tf.nn.relu(x)
+        if not self.fixed:
+            return x
+        taps = self.fixed[FILTER].shape[0]
         left = (taps - 1) // 2
-        return tf.nn.conv1d(tf.pad(waveform, [[0, 0], [left, taps - 1 - left], [0, 0]]), self.filter, 1, "VALID")
+        return tf.nn.conv1d(tf.pad(x, [[0, 0], [left, taps - 1 - left], [0, 0]]), self.fixed[FILTER], 1, "VALID")
 
     def variables(self):
-        return wavegan_variables(self.network) | ({} if self.filter is None else {FILTER: self.filter.numpy()})
+        return {name: value.numpy() for name, value in (self.trained | self.fixed).items()}
+
+
+def _layer(variables, i):
+    """Kernel and bias of layer i, and whether it upsamples by nearest neighbours; None where it is of another kind."""
+    for kind in ("conv1d", "conv2d_transpose"):
+        scope = f"G/upconv_{i}/{kind}"
+        if f"{scope}/kernel" in variables:
+            return variables[f"{scope}/kernel"], variables[f"{scope}/bias"], kind == "conv1d"
+    return None
 
 
 def adaptable(variables):
-    """True for the variables of a generator that can be tuned: 16,384 samples, one channel, kernel 25, no batch
-    normalisation."""
-    kernels = [variables.get(f"G/upconv_{i}/conv2d_transpose/kernel") for i in range(5)]
-    plain = all(kernel is not None and kernel.shape[:2] == (1, 25) for kernel in kernels)
-    return (
-        plain
-        and kernels[-1].shape[2] == 1
-        and not any("batch_norm" in name or "upconv_5" in name for name in variables)
-    )
+    """True for the variables of a generator that can be tuned: 16,384 samples, one channel, no batch normalisation."""
+    found = [_layer(variables, i) for i in range(LAYERS)]
+    others = any("batch_norm" in name or f"upconv_{LAYERS}" in name for name in variables)
+    return not others and "G/z_project/dense/kernel" in variables and None not in found and found[-1][1].shape == (1,)
 
 
 def adapt(
@@ -67,16 +78,15 @@ def adapt(
 ):
     """→ the tuned variables {name: array}, for models.tf1_export.export_wavegan.
 
-    Raises ValueError for a generator of another kind than models.wavegan_networks.build_generator makes.
+    Raises ValueError for a generator that is not adaptable.
     """
     if not adaptable(variables):
-        raise ValueError(
-            "only a WaveGAN of 16,384 samples, one channel, kernel 25 and no batch normalisation can be adapted"
-        )
+        raise ValueError("only a WaveGAN of 16,384 samples, one channel and no batch normalisation can be adapted")
     targets = np.asarray(targets, np.float32).reshape(len(targets), -1, 1)
     tuned, before = _Tuned(variables), _Tuned(variables)
     heard, kept = Objective(perceptual_loss, spectral_weight), Objective(None, 1.0)
-    first, second = ([tf.Variable(tf.zeros_like(v)) for v in tuned.network.trainable_variables] for _ in range(2))
+    weights = list(tuned.trained.values())
+    first, second = ([tf.Variable(tf.zeros_like(v)) for v in weights] for _ in range(2))
 
     @tf.function
     def step(z, clips, others, count, rate):
@@ -87,8 +97,8 @@ def adapt(
             now = tuned(others)
             drift = tf.reduce_sum((now - was) ** 2, axis=(1, 2)) / tf.reduce_sum(was**2, axis=(1, 2))
             total = tf.reduce_mean(losses) + keeping_weight * tf.reduce_mean(kept(reference, now) + drift)
-        gradients = tape.gradient(total, tuned.network.trainable_variables)
-        for variable, gradient, m, v in zip(tuned.network.trainable_variables, gradients, first, second):
+        gradients = tape.gradient(total, weights)
+        for variable, gradient, m, v in zip(weights, gradients, first, second):
             m.assign(0.9 * m + 0.1 * gradient)
             v.assign(0.999 * v + 0.001 * gradient**2)
             variable.assign_sub(rate * m / (1 - 0.9**count) / (tf.sqrt(v / (1 - 0.999**count)) + 1e-8))

@@ -44,6 +44,17 @@ def set_wavegan_variables(generator, variables):
         generator.get_layer(f"upconv_{i}").set_weights([variables[f"{scope}/kernel"], variables[f"{scope}/bias"]])
 
 
+def _upconvolution(x, v, scope):
+    """One layer, four times as long: a convolution behind nearest-neighbour upsampling, or a transposed convolution."""
+    longer = int(x.shape[1]) * STRIDE
+    if f"{scope}/conv1d/kernel" in v:
+        x = v1.image.resize_nearest_neighbor(x[:, None], (1, longer))[:, 0]
+        return tf.nn.conv1d(x, v[f"{scope}/conv1d/kernel"], 1, "SAME") + v[f"{scope}/conv1d/bias"]
+    kernel, bias = v[f"{scope}/conv2d_transpose/kernel"], v[f"{scope}/conv2d_transpose/bias"]
+    shape = [tf.shape(x)[0], 1, longer, int(kernel.shape[2])]
+    return tf.nn.conv2d_transpose(x[:, None], kernel, shape, [1, 1, STRIDE, 1], "SAME")[:, 0] + bias
+
+
 def _generator_graph(z, variables):
     """WaveGAN's generator in TensorFlow 1 operations, with reference variables of the given names and shapes."""
     v = {
@@ -53,9 +64,7 @@ def _generator_graph(z, variables):
     x = tf.matmul(z, v["G/z_project/dense/kernel"]) + v["G/z_project/dense/bias"]
     x = tf.nn.relu(tf.reshape(x, [-1, 16, int(x.shape[1]) // 16]))
     for i in range(5):
-        kernel, bias = v[f"G/upconv_{i}/conv1d/kernel"], v[f"G/upconv_{i}/conv1d/bias"]
-        x = v1.image.resize_nearest_neighbor(x[:, None], (1, int(x.shape[1]) * STRIDE))[:, 0]
-        x = tf.nn.conv1d(x, kernel, 1, "SAME") + bias
+        x = _upconvolution(x, v, f"G/upconv_{i}")
         x = tf.nn.relu(x) if i < 4 else tf.nn.tanh(x)
     if FILTER in v:
         taps = int(v[FILTER].shape[0])
@@ -72,7 +81,8 @@ def export_wavegan(folder, variables, step=0):
     """Writes the variables of a 16,384-sample generator of kernel 25 into `folder` as infer.meta and model.ckpt.*; each
     file appears whole.
 
-    variables: as `wavegan_variables` returns them, with or without FILTER. step: the number of training steps, kept as
+    variables: as `wavegan_variables` returns them, or with transposed convolutions as the published model has them,
+    with or without FILTER. step: the number of training steps, kept as
     global_step.
     """
     folder = Path(folder)

@@ -14,6 +14,7 @@ from models.layer_space import generate_from_layer, recover_layer
 from models.metrics import latent_mse, log_spectral_distance
 from models.recovery import predict, random_starts, recover
 from models.tf1_export import export_wavegan, wavegan_variables
+from models.tf1_graph import freeze
 from models.wavegan import load_wavegan
 from models.wavegan_networks import build_generator
 
@@ -123,12 +124,15 @@ def test_the_first_layers_space_reaches_further(generator, perceptual_loss):
     assert (found.objective < begun).all() and found.layer.shape == (3, 16, 32) and found.layer.min() >= 0
     assert np.allclose(generate_from_layer(generator, found.layer), found.waveforms)
     with pytest.raises(ValueError, match="first layer"):
-        recover_layer(clips, Generator(lambda z: tf.zeros((len(z), 16384, 1)), 8, "a plain one", ""), z)
+        recover_layer(clips, Generator(lambda z: z[:, :1, None] * tf.ones((1, 16384, 1)), 8, "a plain one", ""), z)
 
 
-def test_adaptation_nears_its_recordings_and_keeps_the_rest(tmp_path):
-    network = build_generator(width=2, latent_dim=8)
-    variables = wavegan_variables(network)
+@pytest.mark.parametrize("kind", ["nearest", "transposed"])
+def test_adaptation_nears_its_recordings_and_keeps_the_rest(tmp_path, kind):
+    variables = wavegan_variables(build_generator(width=2, latent_dim=8))
+    if kind == "transposed":
+        tf1_wavegan.write(tmp_path, latent_dim=8, width=2, seed=5)
+        _, variables = freeze(tmp_path / "infer.meta", tmp_path / "model.ckpt")
     clips, z = speech(2), np.full((2, 8), [[0.9], [-0.9]], np.float32)
     losses = []
     how = {"spectral_weight": 1.0, "steps": 40, "report": lambda done, loss: losses.append(loss)}
