@@ -152,11 +152,14 @@ def read_curve(step):
 
 def epochs_behind(model):
     """How many epochs the run has behind it, and sets the model to the compact state if that is all there is."""
-    progress = Path(checkpoint) / PROGRESS
+    progress, exported = Path(checkpoint) / PROGRESS, Path(checkpoint) / STATE / "exported"
+    if fresh:
+        exported.unlink(missing_ok=True)  # what lies there is another run's
+        return 0
     if (Path(checkpoint) / STATE / FULL_STATE).exists() or not progress.exists():
         return epochs_done(checkpoint)
     unpack(model, np.load(progress))
-    (Path(checkpoint) / STATE / "exported").touch()  # the generator there is this run's own
+    exported.touch()  # the generator there is this run's own
     print(f"Going on from {progress}, {int(model.step)} steps old")
     return int(model.step) // steps
 

@@ -1,20 +1,20 @@
-"""How good a generator is: what the classifier hears in its samples, how loud they are, and how well each latent
-coordinate is heard.
+"""How good a generator is: how its samples sound, what two classifiers that took no part in its training predict for
+them, and how well each latent coordinate is heard.
 
-Prints the inception score, the share of each digit, the share of faint samples and the median condition number of the
-Jacobian, beside the inception score of real clips of the test split where there are any; how far samples and those
-clips are from the nearest training clip, in the classifier's last features, which tells copies; and draws samples
-beside real clips into waves/generator.png.
+Samples stand beside real clips of the test split, where there are any. The distance to the nearest training clip tells
+copies. Prints Markdown, and draws samples above real clips.
 """
 
-num_samples = 1000  # samples that are judged
-num_jacobians = 100  # samples whose Jacobian is taken, 0 for none
-faint = 0.02  # RMS below which a sample counts as faint
-seed = 0  # of the latent vectors
-checkpoint = "checkpoint/"  # folder with the generator
-classifier_checkpoint = "classifier_checkpoint/"  # folder with the classifier
-datasets = "datasets/"  # folder with recordings; without any, there is nothing beside the samples
-output = "waves/generator.png"  # file for the picture
+num_samples = 1000  # samples that are judged [2 to 100,000]
+num_jacobians = 100  # samples whose Jacobian is taken, 0 for none [0 to 100,000]
+faint = 0.02  # RMS below which a sample counts as faint [0 to 1]
+seed = 0  # of the latent vectors [0 to 4,294,967,295]
+checkpoint = "checkpoint/"  # folder of the generator
+classifier_checkpoint = "classifier_checkpoint/"  # folder of the classifier
+judge_checkpoint = "judge_checkpoint/"  # folder of the judge
+datasets = "datasets/"  # folder of recordings; without any, there is nothing beside the samples
+picture = "waves/generator.png"  # file for the picture
+card = ""  # model card to write the figures into, between its marks; "" for none
 
 import sys
 from pathlib import Path
@@ -22,72 +22,148 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from common.settings import from_shell
 
-from_shell(globals())
+if __name__ == "__main__":
+    from_shell(globals())
 
 import common.networks  # noqa: F401
 
 import keras
 import numpy as np
-from tqdm import tqdm
 
 from common.script import one_line_errors
-from common.view import spectrogram_figure
+from common.view import spectrogram_figure, write_figures
 from datasets.held_out import held_out_clips
 from datasets.layouts import DIGITS, find_dataset
 from models.audio import read_clip
 from models.classifier import load_classifier
 from models.errors import CheckpointError
 from models.generator import generate, random_latent
-from models.metrics import condition_number, inception_score
+from models.judge import FEATURES, load_judge
+from models.metrics import (
+    condition_number,
+    energy_above,
+    frechet_distance,
+    harmonicity,
+    inception_score,
+    noise_floor,
+)
 from models.wavegan import load_wavegan
 from models.writing import written_whole
 
-
-def heard(name, clips, classifier):
-    probabilities = classifier.predict(clips, 64, verbose=0)
-    mean, deviation = inception_score(probabilities)
-    shares = np.bincount(probabilities.argmax(axis=1), minlength=10) / len(clips)
-    print(f"{name}: {len(clips)} clips, inception score {mean:.2f} ± {deviation:.2f}")
-    print("  heard as " + ", ".join(f"{digit} {share:.1%}" for digit, share in zip(DIGITS, shares)))
+BAND = 4000  # Hz; recordings of 8 kHz hold nothing above
+BATCH = 64  # clips at once
+SHOWN = 16  # clips in each half of the picture
 
 
-def nearest(clips, known, classifier):
-    """Euclidean distance of each clip to the nearest of `known` in the features that the classifier's last layer sees →
-    [n]."""
-    network = keras.Model(classifier.input, classifier.get_layer("average_pool").output)
-    a, b = (network.predict(waveforms, 64, verbose=0) for waveforms in (clips, known))  # [n, features], [m, features]
-    return np.sqrt(np.maximum((a**2).sum(1)[:, None] - 2 * a @ b.T + (b**2).sum(1), 0)).min(axis=1)
+def quartiles(values, digits):
+    """The median, and in brackets the quartiles."""
+    low, median, high = (f"{x:.{digits}f}" for x in np.quantile(values, (0.25, 0.5, 0.75)))
+    return f"{median} ({low} to {high})"
+
+
+def features(network, layer, clips):
+    """The activations of a network's layer for clips [n, 16384] → [n, features]."""
+    return keras.Model(network.input, network.get_layer(layer).output).predict(clips, BATCH, verbose=0)
+
+
+def nearest(one, other):
+    """Euclidean distance of each of the features [n, k] to the nearest of the others [m, k] → [n]."""
+    squares = (one**2).sum(axis=1)[:, None] - 2 * one @ other.T + (other**2).sum(axis=1)
+    return np.sqrt(np.maximum(squares, 0)).min(axis=1)
+
+
+def sound_rows(clips):
+    """{what: figure} of clips [n, 16384] that need no classifier."""
+    rms = clips.std(axis=1)
+    return {
+        "harmonicity, median (quartiles)": quartiles(harmonicity(clips), 2),
+        "noise floor, dB below the peak": quartiles(noise_floor(clips), 0),
+        f"energy above {BAND / 1000:g} kHz, dB": quartiles(energy_above(clips, BAND), 0),
+        "RMS": quartiles(rms, 3),
+        f"fainter than RMS {faint:g}": f"{(rms < faint).mean():.1%}",
+    }
+
+
+def predicted_rows(name, probabilities, real_probabilities):
+    """{what: figure} of the probabilities [n, 10] that the classifier `name` gives clips, beside those of real
+    clips."""
+    score, deviation = inception_score(probabilities)
+    text = f"{score:.2f} ± {deviation:.2f}"
+    if real_probabilities is not None and real_probabilities is not probabilities:
+        text += f", {score / inception_score(real_probabilities)[0]:.2f} of real clips'"
+    shares = np.bincount(probabilities.argmax(axis=1), minlength=len(DIGITS)) / len(probabilities)
+    rarest, commonest = shares.argmin(), shares.argmax()
+    span = f"{shares[rarest]:.1%} ({DIGITS[rarest]}) to {shares[commonest]:.1%} ({DIGITS[commonest]})"
+    return {f"inception score by the {name}": text, f"share of a digit, by the {name}": span}
+
+
+def training_clips(preparation):
+    """The clips of the training split [n, 16384]."""
+    paths = [r.path for r in find_dataset(datasets)[2] if r.split == "train"]
+    return np.stack([read_clip(path, preparation=preparation) for path in paths])
+
+
+def real_clips(preparation):
+    """Clips of the test split [n, 16384], or None, with a line that says why."""
+    try:
+        return held_out_clips(datasets, preparation, seed=seed)[0]
+    except FileNotFoundError as error:
+        print(f"No real clips beside them: {error}", file=sys.stderr)
+        return None
+
+
+def judged(columns, networks, known):
+    """{column: {what: figure}}. columns: {name: clips}; networks: {name: classifier}; known: training clips, or
+    None."""
+    predictions = {
+        name: {column: network.predict(clips, BATCH, verbose=0) for column, clips in columns.items()}
+        for name, network in networks.items()
+    }
+    rows = {column: sound_rows(clips) for column, clips in columns.items()}
+    for column in columns:
+        for name, found in predictions.items():
+            rows[column] |= predicted_rows(name, found[column], found.get("real clips"))
+    if known is not None:
+        of_known = features(networks["judge"], FEATURES, known)
+        for column, clips in columns.items():
+            own = features(networks["judge"], FEATURES, clips)
+            rows[column]["Fréchet distance to the training clips, judge's features"] = (
+                f"{frechet_distance(own, of_known):.3f}"
+            )
+            rows[column]["nearest training clip, judge's features"] = quartiles(nearest(own, of_known), 2)
+    return rows
+
+
+def table(rows):
+    """{column: {what: figure}} as Markdown; what a column does not have is left empty."""
+    names = list(dict.fromkeys(name for found in rows.values() for name in found))
+    lines = [f"| | {' | '.join(rows)} |", "| --- |" + " --- |" * len(rows)]
+    lines += [f"| {name} | {' | '.join(found.get(name, '') for found in rows.values())} |" for name in names]
+    return "\n".join(lines)
 
 
 def main():
-    generator, classifier = load_wavegan(checkpoint), load_classifier(classifier_checkpoint)
-    print(f"Generator: {generator.description}, from {checkpoint}")
+    generator = load_wavegan(checkpoint)
+    networks = {"classifier": load_classifier(classifier_checkpoint), "judge": load_judge(judge_checkpoint)}
     z = random_latent(generator, num_samples, seed)
     samples = generate(generator, z)[..., 0]
-    heard("samples", samples, classifier)
-    rms = samples.std(axis=1)
-    print(f"  RMS {np.median(rms):.3f} in the median, {(rms < faint).mean():.1%} below {faint}")
+    real = real_clips(generator.preparation)
+    columns = {"samples": samples} | ({} if real is None else {"real clips": real})
+    rows = judged(columns, networks, None if real is None else training_clips(generator.preparation))
     if num_jacobians:
         conditions = condition_number(generator, z[:num_jacobians])
-        print(f"  condition number of the Jacobian {np.median(conditions):.0f} in the median, {conditions.max():.0f} at most, of {len(conditions)}")
-    pictures = [samples[:16]]
-    try:
-        real, _, _ = held_out_clips(datasets, generator.preparation, seed=seed)
-        heard("real clips of the test split", real, classifier)
-        training = [r.path for r in find_dataset(datasets)[2] if r.split == "train"]
-        training = np.stack([read_clip(path, preparation=generator.preparation) for path in tqdm(training, unit="recording", disable=None)])
-        for name, clips in (("samples", samples), ("real clips of the test split", real)):
-            near = nearest(clips, training, classifier)
-            print(f"{name}: nearest training clip at {np.median(near):.2f} in the median, {near.min():.2f} at least")
-        pictures.append(real[:16])
-    except FileNotFoundError as error:
-        print(f"No real clips beside them: {error}")
-    figure = spectrogram_figure(pictures)
-    with written_whole(output) as file:
+        found = f"{quartiles(conditions, 0)}, at most {conditions.max():.0f}"
+        rows["samples"][f"condition number of the Jacobian, {len(conditions)} samples"] = found
+    rows = {f"{len(columns[name])} {name}": found for name, found in rows.items()}
+    print(f"{generator.description}\n\n{table(rows)}")
+    figure = spectrogram_figure([clips[:SHOWN] for clips in columns.values()])
+    with written_whole(picture) as file:
         figure.savefig(file, format="png", dpi=80)
-    print(f"The first samples, and real clips below them, are in {output}")
+    print(f"\nThe first samples, and real clips below them: {picture}", file=sys.stderr)
+    if card:
+        write_figures(card, "quality", table(rows), generator=generator.sha256)
 
 
 if __name__ == "__main__":
-    with one_line_errors(__file__, CheckpointError, FileNotFoundError, ValueError):
+    with one_line_errors(__file__, CheckpointError):
         main()

@@ -3,7 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
-from models.audio import spectrogram
+from models.audio import FRAME_LENGTH, HOP_LENGTH, SAMPLE_RATE, spectrogram
 
 EXACT = 1e-4  # latent MSE below which a latent vector counts as recovered exactly
 IDENTICAL_DB = 40.0  # SNR above which a reconstruction is identical to the ear
@@ -121,6 +121,46 @@ def harmonicity(waveform):
         ratios = (correlation[varying][:, lags] / overlap).max(axis=1) / correlation[varying, 0]
         result[i] = np.median(ratios) if len(ratios) else 0
     return result
+
+
+def noise_floor(waveform):
+    """Level of the quietest quarter of each of the waveforms [n, num_samples] → [n], in dB below its peak, -200 at
+    least.
+
+    The root mean square over the frames of 256 samples, hop 128, that are the quietest quarter; a clip of silence gives
+    0.
+    """
+    x = _flat(waveform)
+    frames = np.lib.stride_tricks.sliding_window_view(x, FRAME_LENGTH, axis=1)[:, ::HOP_LENGTH]  # [n, frames, 256]
+    energy = np.sort((frames**2).mean(axis=2), axis=1)
+    floor = np.sqrt(energy[:, : max(1, energy.shape[1] // 4)].mean(axis=1))
+    peak = np.abs(x).max(axis=1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        level = 20 * np.log10(floor / peak)
+    return np.where(peak > 0, np.maximum(level, -LARGEST_DB), 0.0)
+
+
+def energy_above(waveform, frequency, sample_rate=SAMPLE_RATE):
+    """Share of the energy of waveforms [n, num_samples] above a frequency in Hz → [n], in dB, -200 at least; 0 for
+    silence."""
+    power = np.abs(np.fft.rfft(_flat(waveform))) ** 2
+    above = power[:, np.fft.rfftfreq(waveform.shape[1], 1 / sample_rate) > frequency].sum(axis=1)
+    total = power.sum(axis=1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        level = 10 * np.log10(above / total)
+    return np.where(total > 0, np.maximum(level, -LARGEST_DB), 0.0)
+
+
+def frechet_distance(one, other):
+    """Fréchet distance of two sets of features [n, k], as if both were normally distributed (Heusel et al., arXiv
+    1706.08500).
+
+    Squared distance of the means plus the trace of A + B - 2 (A B)^(1/2), A and B the covariances.
+    """
+    one, other = np.asarray(one, np.float64), np.asarray(other, np.float64)
+    a, b = (np.cov(features, rowvar=False) for features in (one, other))
+    roots = np.sqrt(np.maximum(np.linalg.eigvals(a @ b).real, 0))  # of a product of covariances: real, not negative
+    return float(((one.mean(axis=0) - other.mean(axis=0)) ** 2).sum() + np.trace(a) + np.trace(b) - 2 * roots.sum())
 
 
 def inception_score(probabilities, splits=2):

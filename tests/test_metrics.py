@@ -16,11 +16,14 @@ from models.classifier import PerceptualLoss, build_classifier
 from models.evaluation import Evaluation
 from models.inverse_mapping import InverseMapping
 from models.metrics import (
+    energy_above,
+    frechet_distance,
     harmonicity,
     inception_score,
     latent_mae,
     latent_mse,
     log_spectral_distance,
+    noise_floor,
     snr_db,
     ssim,
     waveform_mse,
@@ -59,7 +62,9 @@ def harmonicity_by_hand(clip):
     for frame in frames:
         if (frame**2).sum() >= 0.25 * loudest:
             frame = frame - frame.mean()
-            values.append(max((frame[lag:] * frame[:-lag]).sum() / (1 - lag / 1024) for lag in range(41, 273)) / (frame**2).sum())
+            values.append(
+                max((frame[lag:] * frame[:-lag]).sum() / (1 - lag / 1024) for lag in range(41, 273)) / (frame**2).sum()
+            )
     return np.median(values)
 
 
@@ -75,6 +80,30 @@ def test_harmonicity_is_high_for_a_voice_low_for_noise_and_nothing_for_silence()
     assert found[3] == found[4] == 0  # a constant holds no period
     assert np.allclose(found[:3], [harmonicity_by_hand(clip) for clip in clips[:3]], rtol=1e-9)
     assert np.allclose(harmonicity(1e-3 * clips[:3, :, None]), found[:3])
+
+
+def test_the_frechet_distance_of_normal_distributions():
+    rng = np.random.default_rng(0)
+    one = rng.normal(size=(500, 6)) @ rng.normal(size=(6, 6))
+    assert frechet_distance(one, one[::-1]) == pytest.approx(0, abs=1e-6 * np.trace(np.cov(one.T)))
+    assert frechet_distance(one, one + 2) == pytest.approx(6 * 2**2, rel=1e-6)
+    variances = one.var(axis=0, ddof=1)
+    scaled = one.mean(axis=0) + 3 * (one - one.mean(axis=0))  # (3 - 1)² of each variance
+    assert frechet_distance(one, scaled) == pytest.approx(4 * variances.sum(), rel=1e-6)
+
+
+def test_what_lies_between_the_words_and_above_the_band():
+    time = np.arange(16384) / 16384
+    tone = np.sin(2 * np.pi * 1000 * time)
+    word = np.where(time < 0.5, tone, 0)
+    hiss = 1e-3 * np.random.default_rng(0).choice([-1.0, 1.0], 16384)
+    levels = noise_floor(np.stack([tone, word, word + hiss, 0 * tone, 5 * (word + hiss)]))
+    assert levels[0] == pytest.approx(20 * np.log10(np.sqrt(0.5)), abs=0.1) and levels[1] == -200 and levels[3] == 0
+    assert levels[2] == pytest.approx(20 * np.log10(1e-3 / np.abs(word + hiss).max()), abs=1e-6)
+    assert levels[4] == pytest.approx(levels[2], abs=1e-6)
+    high = np.sin(2 * np.pi * 6000 * time)
+    shares = energy_above(np.stack([tone, high, tone + high, 0 * tone]), 4000)
+    assert shares[0] < -190 and abs(shares[1]) < 1e-6 and shares[2] == pytest.approx(-3.01, abs=0.01) and shares[3] == 0
 
 
 def test_waveform_and_latent_metrics(clips):

@@ -113,16 +113,27 @@ def test_the_generator_is_loaded_and_generated_from(trained, tmp_path):
     assert spectrum[4400:].max() < 1e-3 * spectrum.max()  # Hz, for a clip of one second
 
 
-def test_losses_that_are_not_finite_end_it_and_keep_the_last_epoch(trained, capsys):
+def test_losses_that_are_not_finite_end_it_and_replace_nothing(trained, capsys):
+    """A run that goes on from a state with one weight that is no number."""
     checkpoint = trained["checkpoint"]
-    files = sorted(path for path in checkpoint.iterdir() if path.is_file())
-    before = [path.read_bytes() for path in files]
-    epochs = steps_in(checkpoint)[1][-1] // STEPS + 3
-    changed = {"epochs": epochs, "generator_rate": 1e30}
-    assert run_script("train_wavegan.py", *as_arguments(trained, **changed)) == 1
-    error = capsys.readouterr().err.strip().splitlines()[-1]
-    assert "no longer finite" in error or "not finite" in error
-    assert [path.read_bytes() for path in files] == before
+    progress, steps = checkpoint / "progress.npz", steps_in(checkpoint)[0]
+    arrays = dict(np.load(progress))
+    arrays["encoder/0"] = np.full_like(arrays["encoder/0"], np.nan)
+    np.savez(progress, **arrays)
+    shutil.rmtree(checkpoint / "training")
+    before = {path: path.read_bytes() for path in checkpoint.iterdir() if path.is_file()}
+    assert run_script("train_wavegan.py", *as_arguments(trained, epochs=steps // STEPS + 1)) == 1
+    error = capsys.readouterr().err
+    assert "a loss is no longer finite" in error and error.count("\n") == 1
+    assert {path: path.read_bytes() for path in checkpoint.iterdir() if path.is_file()} == before
+
+
+def test_a_fresh_run_takes_nothing_from_the_one_before(trained):
+    checkpoint = trained["checkpoint"]
+    _, rows = steps_in(checkpoint)
+    assert run_script("train_wavegan.py", *as_arguments(trained, epochs=1, fresh=True)) == 0
+    assert steps_in(checkpoint) == (STEPS, [STEPS])
+    assert [row for row in steps_in(checkpoint / "previous")[1]] == rows
 
 
 def test_without_recordings_it_says_so(tmp_path, capsys):
