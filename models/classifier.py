@@ -71,9 +71,9 @@ def tapped(classifier, taps="blocks"):
 class PerceptualLoss:
     """The distance of two clips in a classifier's activations (paper section 3.3), differentiable by either waveform.
 
-    With taps "blocks" and "stage2" the mean absolute error between the activations at the taps, averaged over them; with
-    "published" the mean of the six mean squared errors of the authors' code. The classifier is frozen: it runs with its
-    moving statistics.
+    With taps "blocks" and "stage2" the mean absolute error between the activations at the taps, averaged over
+    them; with "published" the mean of the six mean squared errors of the authors' code. The classifier is frozen:
+    it runs with its moving statistics.
 
         perceptual_loss = PerceptualLoss(load_classifier("classifier_checkpoint/"))
         loss = perceptual_loss(original, reconstruction)  # [n]

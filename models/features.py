@@ -51,7 +51,9 @@ def _scaled(waveform, frame_length, hop_length):
 
 
 def scaled_spectrogram(waveform, frame_length, hop_length):
-    """waveform [n, num_samples] → real part and power of its STFT [n, frames, bins], of order 1 for speech at any window length."""
+    """waveform [n, num_samples] → real part and power of its STFT [n, frames, bins], of order 1 for speech at any
+    window length.
+    """
     return _scaled(waveform, frame_length, hop_length)
 
 
@@ -76,9 +78,11 @@ def spectral_loss(original, reconstruction):
 
 
 def multiscale_spectral_loss(original, reconstruction, windows, floor=1e-8):
-    """Mean absolute difference of log magnitudes of waveforms [n, num_samples] twice → [n], averaged over several windows; 1 is 17 dB.
+    """Mean absolute difference of log magnitudes of waveforms [n, num_samples] twice → [n], averaged over several
+    windows; 1 is 17 dB.
 
-    windows: (frame, hop) in samples, each. floor: power that counts as silence; 1e-8 lies about 85 dB below a full-scale vowel.
+    windows: (frame, hop) in samples, each. floor: power that counts as silence; 1e-8 lies about 85 dB below a
+    full-scale vowel.
     """
     errors = []
     for frame, hop in windows:

@@ -15,7 +15,7 @@ from models.generator import generate
 
 POOL = 512  # random sounds among which a clip's starts are looked for
 POOL_STREAM = 20_103  # separates the pool's random numbers from every other use of a seed
-# (starts, steps of each) of the stages before the last: of the nearest of the pool, and of a prediction beside some of them
+# (starts, steps of each) of the stages before the last: of the nearest of the pool, and of a prediction beside some
 FROM_POOL = (6, 15), (2, 40)
 FROM_PREDICTION = ((3, 12),)
 FINE = 16  # rows of a picture above which it is averaged before sounds are compared

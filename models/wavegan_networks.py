@@ -1,9 +1,9 @@
 """WaveGAN's generator, to the last variable name: a dense layer, five times nearest-neighbour upsampling and a
 convolution, tanh, a filter.
 
-Donahue, McAuley, Puckette, "Adversarial Audio Synthesis", ICLR 2019, appendix D, with its option of nearest-neighbour upsampling: of
-a WaveGAN's upsamplings listeners like this one best (Pons et al., arXiv 2010.14356). The convolutions run in sub-pixel
-form.
+Donahue, McAuley, Puckette, "Adversarial Audio Synthesis", ICLR 2019, appendix D, with its option of
+nearest-neighbour upsampling: of a WaveGAN's upsamplings listeners like this one best (Pons et al., arXiv
+2010.14356). The convolutions run in sub-pixel form.
 """
 
 import keras

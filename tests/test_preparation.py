@@ -1,4 +1,4 @@
-"""clip.json belongs to one generator: published files put over it are not prepared for as for the one that was there."""
+"""clip.json belongs to one generator: files put over it are not treated as the one that was there."""
 
 from common.networks import open_generator
 

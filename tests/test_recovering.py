@@ -1,4 +1,4 @@
-"""The table of what is recovered: a result belongs to its input, nothing is lost, two runs never write into one folder."""
+"""The table of what is recovered: a result belongs to its input, nothing is lost, two runs never share a folder."""
 
 import os
 

@@ -133,12 +133,29 @@ def recordings(folder, generator):
 
 def test_the_script_end_to_end(tmp_path, folder, generator, capsys):
     files, output = recordings(tmp_path / "in", generator), tmp_path / "out"
-    arguments = (f"--files={files}", f"--checkpoint={folder}", f"--output={output}", "--max_iter=40", "--restarts=2", "--batch_size=3", *GRADIENT)
+    arguments = (
+        f"--files={files}",
+        f"--checkpoint={folder}",
+        f"--output={output}",
+        "--max_iter=40",
+        "--restarts=2",
+        "--batch_size=3",
+        *GRADIENT,
+    )
     assert run_script(SCRIPT, *arguments) == 0
     printed = capsys.readouterr()
-    for words in ("warning: ", "silence.wav: silence", "short.wav: only 10 ms", "cut.wav: the file ends before its samples do"):
+    for words in (
+        "warning: ",
+        "silence.wav: silence",
+        "short.wav: only 10 ms",
+        "cut.wav: the file ends before its samples do",
+    ):
         assert words in printed.err
-    assert "made.wav: identical, SNR" in printed.out and "(exact; identifiable" in printed.out and "log-spectral distance" in printed.out
+    assert (
+        "made.wav: identical, SNR" in printed.out
+        and "(exact; identifiable" in printed.out
+        and "log-spectral distance" in printed.out
+    )
     for name in ("same.wav", "same.flac", "made", "silence", "short", "cut"):
         assert np.load(output / f"{name}.npy").shape == (8,) and np.load(output / f"{name}.npy").dtype == np.float32
         info = soundfile.info(output / f"{name}_reconstruction.wav")
@@ -160,11 +177,23 @@ def test_bad_recordings_are_named_and_the_others_done(tmp_path, folder, capsys):
     files = tmp_path / "in"
     files.mkdir()
     soundfile.write(files / "good.wav", 0.1 * np.sin(np.arange(4000)), 8000)
-    for name, content in [("empty.wav", b""), ("text.wav", b"hello " * 200), ("header.wav", (files / "good.wav").read_bytes()[:30])]:
+    for name, content in [
+        ("empty.wav", b""),
+        ("text.wav", b"hello " * 200),
+        ("header.wav", (files / "good.wav").read_bytes()[:30]),
+    ]:
         (files / name).write_bytes(content)
     soundfile.write(files / "nan.wav", np.full(4000, np.nan), 8000, subtype="FLOAT")
     assert (
-        run_script(SCRIPT, f"--files={files}", f"--checkpoint={folder}", f"--output={tmp_path / 'out'}", "--max_iter=2", "--restarts=0", *GRADIENT)
+        run_script(
+            SCRIPT,
+            f"--files={files}",
+            f"--checkpoint={folder}",
+            f"--output={tmp_path / 'out'}",
+            "--max_iter=2",
+            "--restarts=0",
+            *GRADIENT,
+        )
         == 1
     )
     lines = capsys.readouterr().err.splitlines()
@@ -187,7 +216,10 @@ def test_what_cannot_be_done_is_one_line_and_status_1(tmp_path, folder, capsys, 
         "own folder": [f"--output={files}"],
         "neither": ["--gradient=False", "--inverse_mapping=False"],
     }[case]
-    assert run_script(SCRIPT, f"--files={files}", f"--checkpoint={folder}", f"--output={tmp_path / 'out'}", *arguments) == 1
+    assert (
+        run_script(SCRIPT, f"--files={files}", f"--checkpoint={folder}", f"--output={tmp_path / 'out'}", *arguments)
+        == 1
+    )
     error = capsys.readouterr().err
     assert error.startswith(f"{SCRIPT}: ") and error.count("\n") == 1
 

@@ -28,7 +28,16 @@ def recordings(tmp_path_factory):
 
 def settings(recordings, folder, *more):
     own = (f"--datasets={recordings}", f"--classifier_checkpoint={folder}/weights", f"--logs={folder}/logs")
-    return [SCRIPT, *own, "--width=2", "--batch_size=10", "--learning_rate=0.01", "--xla=False", "--schedule=constant", *more]
+    return [
+        SCRIPT,
+        *own,
+        "--width=2",
+        "--batch_size=10",
+        "--learning_rate=0.01",
+        "--xla=False",
+        "--schedule=constant",
+        *more,
+    ]
 
 
 def epoch_losses(folder):
