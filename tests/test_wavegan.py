@@ -68,8 +68,10 @@ def test_jacobians_agree_with_reverse_mode(tmp_path, variant):
     expected = tape.gradient(total, latent)
     for subpixel in (True, False):
         _, jacobian = load_wavegan(tmp_path, subpixel=subpixel).jacobian(z, np.zeros(2, np.float32))
-        found = tf.einsum("nks,ns->nk", jacobian, weights)
-        assert np.abs(found - expected).max() < 1e-4 * np.abs(expected).max()
+        terms = np.asarray(jacobian, float) * np.asarray(weights, float)[:, None]
+        # Sums of at most 800 products in each of five layers, as in `rounding`; the terms err independently.
+        allowed = 16 * np.sqrt(5 * 800) * np.finfo(np.float32).eps * np.sqrt((terms**2).sum(axis=2)).max()
+        assert np.abs(terms.sum(axis=2) - expected).max() < allowed
 
 
 def test_the_smoothed_jacobian_is_that_of_the_mean_over_noise(tmp_path):
@@ -123,16 +125,20 @@ def test_our_export_reads_as_wavegans(tmp_path, lowpass):
     model.averaged.set_weights([rng.normal(0, 0.06, w.shape) for w in model.averaged.get_weights()])
     export_wavegan(tmp_path, model.exported(), step=12)
     z = np.random.default_rng(3).uniform(-1, 1, (4, 100)).astype(np.float32)
-    spectrum = np.abs(np.fft.rfft(np.asarray(model(z))[..., 0]))  # a bin is a Hertz
-    assert (spectrum[:, 4300:].max() < 1e-3 * spectrum.max()) == bool(lowpass)
-    assert np.abs(load_wavegan(tmp_path)(z) - model(z)).max() < 1e-6
+    window = np.hanning(16384)  # a bin is a Hertz
+    filtered, plain = (
+        np.abs(np.fft.rfft(window * np.asarray(g(z))[..., 0]))[:, 4300:] for g in (model, model.averaged)
+    )
+    assert not lowpass or filtered.max() < 1e-2 * plain.max()
     v1 = tf.compat.v1
     with tf.Graph().as_default(), v1.Session() as session:  # as the published scripts and WaveGAN's notebook do it
         saver = v1.train.import_meta_graph(str(tmp_path / "infer.meta"))
         saver.restore(session, str(tmp_path / "model.ckpt"))
         waves, flat = session.run(["G_z:0", "G_z_flat_int16:0"], {"z:0": z, "flat_pad:0": 8})
         assert session.run("global_step:0") == 12 and session.run("samp_z:0", {"samp_z_n:0": 5}).shape == (5, 100)
-    assert np.abs(waves - model(z)).max() < 1e-6 and flat.shape == (4 * (16384 + 8), 1) and flat.dtype == np.int16
+    allowed = rounding(tmp_path, z, waves)
+    assert np.abs(waves - model(z)).max() < allowed and np.abs(load_wavegan(tmp_path)(z) - model(z)).max() < allowed
+    assert flat.shape == (4 * (16384 + 8), 1) and flat.dtype == np.int16
 
 
 def test_frozen_graph_and_keras_model(tmp_path):
@@ -150,10 +156,10 @@ def test_frozen_graph_and_keras_model(tmp_path):
     for folder in "kp":
         generator = load_wavegan(tmp_path / folder)
         assert (generator.latent_dim, generator.num_samples, generator.num_channels) == (5, 64, 1)
-        assert np.abs(generator(z)[..., 0] - model(z)).max() < 1e-6
-        assert (
-            np.abs(generator.jacobian(z, np.zeros(3))[1][0] - kernel * (1 - np.asarray(model(z))[0] ** 2)).max() < 1e-5
-        )
+        slope = kernel * (1 - np.asarray(model(z))[0] ** 2)
+        few = 16 * np.finfo(np.float32).eps  # sums of six terms below 1
+        assert np.abs(generator(z)[..., 0] - model(z)).max() < few
+        assert np.abs(generator.jacobian(z, np.zeros(3))[1][0] - slope).max() < few
 
 
 def test_half_a_checkpoint_is_one_line_that_says_which_half(tmp_path):
