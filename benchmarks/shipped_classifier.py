@@ -1,11 +1,14 @@
-"""What a classifier hears of the test takes, as recorded, moved, louder and fainter, and how its perceptual loss
-orders clips.
+"""What the classifier, or the judge, predicts for the test takes, as recorded, moved, louder and fainter; and how the
+classifier's perceptual loss orders clips.
 
 FSDD recordings; the test takes are never trained or selected on. Prints Markdown.
 """
 
+network = "classifier"  # the classifier, or the judge, which makes no perceptual loss ["classifier", "judge"]
 datasets = "datasets/"  # folder of FSDD recordings, or one that holds such a folder
+elsewhere = "Audio_Examples/real/"  # folder of recordings {digit}.wav of another voice and microphone
 classifier_checkpoint = "classifier_checkpoint/"  # folder of the classifier
+judge_checkpoint = "judge_checkpoint/"  # folder of the judge
 triples = 100  # clips compared with themselves, another take and another digit of the same speaker [1 to 10,000]
 seed = 0  # of the choice of triples [0 to 4,294,967,295]
 card = ""  # model card to write the figures into, between its marks; "" for none
@@ -23,11 +26,13 @@ from common.networks import network_hash
 
 import numpy as np
 
+from common.files import find_recordings
 from common.script import one_line_errors
 from common.view import write_figures
 from datasets.layouts import find_dataset
 from models.audio import NUM_SAMPLES, Preparation, read_clip
 from models.classifier import TAPS, PerceptualLoss, load_classifier
+from models.judge import load_judge
 
 
 def audible_length(clip):
@@ -82,11 +87,15 @@ def triple_losses(perceptual_loss, clips, chosen):
 
 
 def accuracy_table(classifier, prepared, digits):
-    """The share of right digits of each variant, as Markdown."""
+    """The share of right digits of each variant, and of the recordings from elsewhere, as Markdown."""
+    paths = [path for path in find_recordings(elsewhere) if path.stem.isdigit()]
+    other = np.stack([read_clip(path) for path in paths])
+    sets = [(name, clips, digits) for name, clips in prepared.items()]
+    sets.append(("another voice and microphone", other, np.array([int(path.stem) for path in paths])))
     lines = ["| test clips | right digit |", "| --- | --- |"]
-    for name, clips in prepared.items():
-        right = np.sum(classifier.predict(clips, 60, verbose=0).argmax(axis=1) == digits)
-        lines.append(f"| {name} | {right / len(digits):.2%} ({right} of {len(digits)}) |")
+    for name, clips, spoken in sets:
+        right = np.sum(classifier.predict(clips, 60, verbose=0).argmax(axis=1) == spoken)
+        lines.append(f"| {name} | {right / len(spoken):.2%} ({right} of {len(spoken)}) |")
     return "\n".join(lines)
 
 
@@ -107,13 +116,16 @@ def main():
     recordings = [r for r in recordings if r.split == "test"]
     if not recordings or not recordings[0].speaker:
         raise ValueError(f"{folder}: no FSDD test takes (0 to 4) there")
-    classifier = load_classifier(classifier_checkpoint)
+    judging = network == "judge"
+    classifier = load_judge(judge_checkpoint) if judging else load_classifier(classifier_checkpoint)
     prepared = variants(recordings)
-    accuracy = accuracy_table(classifier, prepared, np.array([r.digit for r in recordings]))
-    losses = triples_table(classifier, prepared["as recorded"], chosen_triples(recordings, triples, seed))
-    print(f"{accuracy}\n\n{losses}")
+    figures = accuracy_table(classifier, prepared, np.array([r.digit for r in recordings]))
+    if not judging:
+        chosen = chosen_triples(recordings, triples, seed)
+        figures += "\n\n" + triples_table(classifier, prepared["as recorded"], chosen)
+    print(figures)
     if card:
-        write_figures(card, "accuracy", f"{accuracy}\n\n{losses}", classifier=network_hash(classifier))
+        write_figures(card, "accuracy", figures, **{network: network_hash(classifier)})
 
 
 if __name__ == "__main__":

@@ -4,9 +4,7 @@ Each version runs in a process of its own, several times, so that what else the 
 Processor time counts both cores; it is what stays comparable on a machine that is busy. Prints Markdown.
 """
 
-versions = (
-    "this=."  # folders of versions of the project, comma-separated, each as NAME=FOLDER; the first is the yardstick
-)
+versions = "this=."  # NAME=FOLDER of versions of the project, comma-separated; the first is the yardstick
 width = 16  # of the generator [1 to 256]
 batch_size = 16  # clips a step [2 to 65,536]
 lowpass = 4000.0  # Hz, cut-off of the filter behind the generator; 0: none [0 to 8192]

@@ -5,6 +5,7 @@ cd "$(dirname "$0")/.."
 python="${PYTHON:-python}"
 datasets="${1:-datasets/}"
 "$python" benchmarks/shipped_classifier.py --datasets="$datasets" --card=classifier_checkpoint/README.md
+"$python" benchmarks/shipped_classifier.py --network=judge --datasets="$datasets" --card=judge_checkpoint/README.md
 "$python" benchmarks/generator_quality.py --datasets="$datasets" --card=checkpoint/README.md \
     --picture=Audio_Examples/pictures/generator.png
 "$python" calculate_metrics.py --table --datasets="$datasets" --cards=inverse_mapping_checkpoint/README.md,README.md

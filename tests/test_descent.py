@@ -60,7 +60,8 @@ def test_a_descent_never_ends_above_its_start_and_clips_do_not_depend_on_each_ot
     ends, values = descent.run(u, originals, steps=12)
     assert (values < begun).all() and np.allclose(values, descent.values(ends, originals), rtol=1e-4)
     alone, value = descent.run(u[1:2], take(originals, [1]), steps=12)
-    assert value[0] == pytest.approx(values[1], rel=1e-2) and ends.shape == (3, 8)
+    gained = begun[1] - values[1]  # float32 rounding of other batch sizes, which a descent magnifies, is far below it
+    assert abs(value[0] - values[1]) < 0.1 * gained and ends.shape == (3, 8)
     _, worst = descent.run(u, originals, steps=3, rate=1e6)  # a rate that throws every clip out
     assert (worst <= begun * (1 + 1e-5)).all()
 
