@@ -41,6 +41,8 @@ class ForwardMode:
         self._active, self._varying, self._valued = {self.walk.input.name}, {self.walk.input.name}, set()
         for op in self.walk.operations:
             self._classify(op)
+        if self.walk.output.name not in self._active:
+            raise UnknownOperation("the output has no derivative by the latent vector")
 
     def _classify(self, op):
         """Sorts an operation's outputs: active, with a derivative by z; varying, dependent on z or on n; valued, on z

@@ -16,11 +16,10 @@ JOINTLY_LINEAR = frozenset("Add AddV2 Sub BiasAdd AddN ConcatV2 Pack".split())  
 BILINEAR = frozenset("MatMul BatchMatMul BatchMatMulV2 BatchMatMulV3 Einsum".split())
 # Functions of one number. The first are defined for every number, so they can be averaged over noise.
 AVERAGED = frozenset("Tanh Sigmoid Softplus Softsign Elu Selu Sin Cos Erf".split())
-ELEMENTWISE = AVERAGED | frozenset(
-    "Exp Expm1 Log Log1p Sqrt Rsqrt Square Reciprocal Inv Sinh Cosh Atan Sign Erfc".split()
-)
+ELEMENTWISE = AVERAGED | frozenset("Exp Expm1 Log Log1p Sqrt Rsqrt Square Reciprocal Inv Sinh Cosh Atan Erfc".split())
 SHAPES = frozenset("Shape ShapeN Size Rank ZerosLike OnesLike".split())  # depend on the number of clips alone
-COMPARISONS = frozenset("Greater GreaterEqual Less LessEqual".split())  # without a derivative, for Select
+# Without a derivative: what is compared or rounded, for Select and the like, and what is held fixed on purpose.
+COMPARISONS = frozenset("Greater GreaterEqual Less LessEqual Equal NotEqual Floor Ceil Round Sign StopGradient".split())
 
 
 def _larger(at, values, tangents):

@@ -271,6 +271,33 @@ def test_a_keras_model_with_resizing_and_normalisation(tmp_path, interpolation):
     assert (latent_mse(true, found.z)[conditions < 100] < EXACT).all()
 
 
+LAYERS = {
+    "Conv1DTranspose": lambda: [layers.Conv1DTranspose(4, 9, 2, "same")],
+    "Conv1D, dilated": lambda: [layers.Conv1D(4, 5, padding="same", dilation_rate=2)],
+    "SeparableConv1D": lambda: [layers.SeparableConv1D(4, 5, padding="same")],
+    "Conv2DTranspose": lambda: [layers.Reshape((8, 8, 4)), layers.Conv2DTranspose(4, 3, 2, "same")],
+    "UpSampling1D": lambda: [layers.UpSampling1D(2)],
+    "Cropping1D, ZeroPadding1D": lambda: [layers.Cropping1D(2), layers.ZeroPadding1D(3)],
+    "AveragePooling1D": lambda: [layers.AveragePooling1D(2)],
+    "LayerNormalization": lambda: [layers.LayerNormalization()],
+    "Permute": lambda: [layers.Permute((2, 1))],
+    "PReLU": lambda: [layers.PReLU(alpha_initializer=keras.initializers.Constant(0.3))],
+    "ReLU6": lambda: [layers.ReLU(6.0)],
+    "ELU, SELU": lambda: [layers.ELU(), layers.Activation("selu")],
+    "softplus, sigmoid": lambda: [layers.Activation("softplus"), layers.Activation("sigmoid")],
+    "Dropout": lambda: [layers.Dropout(0.5)],
+    "a model": lambda: [keras.Sequential([keras.Input((64, 4)), layers.Conv1D(4, 3, activation="relu")])],
+}
+
+
+@pytest.mark.parametrize("made", LAYERS.values(), ids=LAYERS)
+def test_layers_of_keras_have_a_derivative_that_averages(tmp_path, made):
+    keras.utils.set_random_seed(1)
+    stack = [layers.Dense(256), layers.Reshape((64, 4)), *made(), layers.Flatten(), layers.Dense(64, "tanh")]
+    keras.Sequential([keras.Input((LATENT,)), *stack]).save(tmp_path / "gan.keras")
+    assert load_wavegan(tmp_path).smooths  # loading compares the derivative with reverse mode
+
+
 def test_a_condition_number_is_a_number_or_an_error(tmp_path):
     generator = load_wavegan(write_pb(tmp_path, dense))
     assert np.isfinite(condition_number(generator, random_latent(generator, 2, 0))).all()
