@@ -33,9 +33,7 @@ classifier_checkpoint = "classifier_checkpoint/"  # folder with the classifier, 
 judge_checkpoint = "judge_checkpoint/"  # folder with the judge, which takes part in no training and no recovery
 inverse_mapping_checkpoint = "inverse_mapping_checkpoint/"  # folder with the network that predicts
 output = "waves/metrics/"  # folder for metrics.json, with --table .md and .png too, and for what is recovered so far
-cards = (
-    ""  # Markdown files, comma-separated, to write the table into: whole ("metrics") or its main columns ("results")
-)
+cards = ""  # Markdown files, comma-separated, to write the table into, between their marks
 
 PUBLISHED = {
     "split": "valid",

@@ -48,6 +48,15 @@ def test_every_python_file_is_small_enough_to_read_in_one_sitting():
     assert len((ROOT / "README.md").read_bytes()) <= 8192
 
 
+def test_every_name_that_a_script_gives_a_literal_before_it_reads_the_shell_is_a_setting():
+    for path in [*ROOT.glob("*.py"), *(ROOT / "benchmarks").glob("*.py"), ROOT / "datasets/fetch.py"]:
+        source = path.read_text(encoding="utf-8")
+        known = declared(source)
+        for line in source.split("from common.settings import")[0].splitlines():
+            if found := re.match(r"([a-z_]+) = ", line):
+                assert found[1] in known, f"{path.name}: {found[1]} has no comment behind it on its own line"
+
+
 def test_the_librarys_own_example_runs(tmp_path, monkeypatch):
     import models
 
