@@ -3,6 +3,8 @@
 import numpy as np
 import tensorflow as tf
 
+from models.graph_walk import UnknownOperation
+
 
 class ForwardPass:
     """One differentiation: the means over the noise around z [n, …], and the mean tangents [n k, …]."""
