@@ -24,11 +24,9 @@ from models.forward_rules import (
     LINEAR,
     PARTIAL,
     SHAPES,
+    averaged,
 )
-from models.graph_walk import BATCH_NORMALISATION, GraphWalk, UnknownOperation, normalisation_factor, parameters
-
-NODES, WEIGHTS = np.polynomial.hermite_e.hermegauss(7)  # of the normal distribution
-WEIGHTS = WEIGHTS / WEIGHTS.sum()
+from models.graph_walk import BATCH_NORMALISATION, GraphWalk, UnknownOperation, normalisation_factor
 
 
 class ForwardMode:
@@ -141,14 +139,7 @@ class ForwardMode:
 
     def _elementwise(self, op, at):
         x, t = at.means[op.inputs[0].name], at.tangents[op.inputs[0].name]
-        y, slope = _with_slope(op, x)
-        if op.type in AVERAGED:
-            deviation = at.deviation(x, t)
-            there = [
-                _with_slope(op, x + node * deviation) for node in NODES
-            ]  # differences, so that without noise nothing is rounded
-            y += tf.add_n([weight * (value - y) for weight, (value, _) in zip(WEIGHTS, there)])
-            slope += tf.add_n([weight * (other - slope) for weight, (_, other) in zip(WEIGHTS, there)])
+        y, slope = averaged(op, x, at.deviation(x, t) if op.type in AVERAGED else None)
         at.means[op.outputs[0].name] = y
         return [at.onto(t, slope)]
 
@@ -182,14 +173,6 @@ class ForwardMode:
         return tf.add_n(
             [at.onto(at.tangents[t.name], slope) for t, slope in zip(op.inputs, slopes) if t.name in at.tangents]
         )
-
-
-def _with_slope(op, x):
-    """A function of one number at x → its values and its derivative, by TensorFlow."""
-    with tf.GradientTape() as tape:
-        tape.watch(x)
-        y = getattr(tf.raw_ops, op.type)(**parameters(op, [x]))
-    return y, tape.gradient(y, x, unconnected_gradients=tf.UnconnectedGradients.ZERO)
 
 
 class _Pass:
