@@ -1,6 +1,9 @@
 """How each operation of a graph is differentiated in forward mode: which are linear, and rules for the others."""
 
+import numpy as np
 import tensorflow as tf
+
+from models.graph_walk import parameters
 
 # Linear in the inputs at these positions; the others are shapes, axes and weights.
 LINEAR = {
@@ -20,6 +23,31 @@ ELEMENTWISE = AVERAGED | frozenset("Exp Expm1 Log Log1p Sqrt Rsqrt Square Recipr
 SHAPES = frozenset("Shape ShapeN Size Rank ZerosLike OnesLike".split())  # depend on the number of clips alone
 # Without a derivative: what is compared or rounded, for Select and the like, and what is held fixed on purpose.
 COMPARISONS = frozenset("Greater GreaterEqual Less LessEqual Equal NotEqual Floor Ceil Round Sign StopGradient".split())
+
+
+NODES, WEIGHTS = np.polynomial.hermite_e.hermegauss(7)  # of the normal distribution
+WEIGHTS = WEIGHTS / WEIGHTS.sum()
+
+
+def _with_slope(op, x):
+    """A function of one number at x → its values and its derivative, by TensorFlow."""
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        y = getattr(tf.raw_ops, op.type)(**parameters(op, [x]))
+    return y, tape.gradient(y, x, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+
+
+def averaged(op, x, deviation=None):
+    """A function of one number → its mean and the mean of its derivative over normal noise of this deviation around x.
+
+    Averages differences to the value at x, so that without noise nothing is rounded.
+    """
+    y, slope = _with_slope(op, x)
+    if deviation is None:
+        return y, slope
+    there = [_with_slope(op, x + node * deviation) for node in NODES]
+    mean = y + tf.add_n([weight * (value - y) for weight, (value, _) in zip(WEIGHTS, there)])
+    return mean, slope + tf.add_n([weight * (other - slope) for weight, (_, other) in zip(WEIGHTS, there)])
 
 
 def _larger(at, values, tangents):
