@@ -80,8 +80,8 @@ class Rates(keras.callbacks.Callback):
 
 
 class Curve(keras.callbacks.Callback):
-    """After each epoch: its losses and, every few epochs, the figures of samples, as a row of curve.csv and for
-    TensorBoard.
+    """After each epoch: the means of its losses and, every few epochs, the figures of samples, as a row of curve.csv;
+    the figures for TensorBoard too.
 
     rows: of the epochs before this run was started again, whose hours count. classifier: judges the samples; None: no
     figures.
@@ -93,6 +93,12 @@ class Curve(keras.callbacks.Callback):
         self.hours = float(rows[-1]["hours"]) if rows else 0.0
         self.start = time.monotonic()
         self.writer = tf.summary.create_file_writer(str(Path(logs) / "samples"))
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.batches = []
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.batches.append({name: float(value) for name, value in logs.items()})
 
     def figures(self):
         """Inception score, median harmonicity and the share of the rarest digit of samples, {name: value}."""
@@ -106,7 +112,8 @@ class Curve(keras.callbacks.Callback):
         step, due = int(self.model.step), judged_every and (epoch + 1) % judged_every == 0
         figures = self.figures() if due and self.classifier else {}
         hours = self.hours + (time.monotonic() - self.start) / 3600
-        values = {"step": step, "hours": hours, **dict.fromkeys(FIGURES, ""), **figures, **logs}
+        losses = {name: float(np.mean([batch[name] for batch in self.batches])) for name in logs}
+        values = {"step": step, "hours": hours, **dict.fromkeys(FIGURES, ""), **figures, **losses}
         self.rows.append({name: f"{x:.6g}" if isinstance(x, float) else str(x) for name, x in values.items()})
         with written_whole(Path(checkpoint) / CURVE, "w") as file:
             table = csv.DictWriter(file, self.rows[0])
