@@ -5,14 +5,15 @@ The generators have random weights, so each is a new one and nothing was trained
 MSE below 1e-4. Results are kept in `results`, so that a run that was stopped goes on. Prints Markdown tables.
 """
 
-widths = "16,32,64"  # of WaveGAN's generator
+widths = "16,32,64"  # of WaveGAN's generator, comma-separated
 options = ""  # names of rows, separated by semicolons; by default all
-num_clips = 4  # latent vectors a WaveGAN
-num_others = 20  # latent vectors a generator that is no WaveGAN
-max_iter = 200  # iterations of Levenberg-Marquardt at most, a start
-restarts = 3  # further random starts at most
-seed = 0  # of the weights; that of the latent vectors is the next
+num_clips = 4  # latent vectors a WaveGAN [1 to 10,000]
+num_others = 20  # latent vectors a generator that is no WaveGAN [1 to 10,000]
+max_iter = 200  # iterations of Levenberg–Marquardt at most, a start [1 to 1,000,000]
+restarts = 3  # further random starts at most [0 to 1000]
+seed = 0  # of the weights; that of the latent vectors is the next [0 to 2,147,483,646]
 results = "logs/generators.json"  # what has been measured already
+card = ""  # model card to write the tables into, between its marks; "" for none
 
 import json
 import sys
@@ -21,11 +22,11 @@ import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-import common.networks  # noqa: F401
-
 from common.settings import from_shell
 
 from_shell(globals())
+
+import common.networks  # noqa: F401
 
 import keras
 import numpy as np
@@ -33,6 +34,7 @@ import tensorflow as tf
 from keras import layers
 
 from common.script import one_line_errors
+from common.view import write_figures
 from models.errors import CheckpointError
 from models.generator import random_latent
 from models.metrics import EXACT, condition_number, latent_mse
@@ -194,12 +196,16 @@ def main():
             f"{label}: {done[key]['exact']} of {count} exact, {done[key]['seconds']:.1f} s each ({done[key]['form']})",
             flush=True,
         )
+    tables = []
     for title, names in (
         ("WaveGAN", [row for row in rows if row not in OTHERS]),
         ("other generators", [row for row in rows if row in OTHERS]),
     ):
         if names:
-            print("\n" + table(title, [(name, rows[name]) for name in names]))
+            tables.append(table(title, [(name, rows[name]) for name in names]))
+    print("\n" + "\n\n".join(tables))
+    if card:
+        write_figures(card, "builds", "\n\n".join(tables))
 
 
 if __name__ == "__main__":

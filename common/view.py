@@ -130,15 +130,16 @@ class Pairs(keras.callbacks.Callback):
 def write_figures(card, name, markdown, **weights):
     """Writes Markdown into a model card between the marks `<!-- NAME -->` and `<!-- /NAME -->`, and says so.
 
-    weights: {what: SHA-256} of what was measured, which goes above it, so that figures of other weights are found out.
-    Raises ValueError, in one line, for a card without these marks.
+    weights: {what: SHA-256} of what was measured, which goes above it, so that figures of other weights are found
+    out; none for random weights. Raises ValueError, in one line, for a card without these marks.
     """
     text = Path(card).read_text(encoding="utf-8")
     marks = re.compile(rf"(<!-- {re.escape(name)} -->\n).*?(<!-- /{re.escape(name)} -->)", re.DOTALL)
     if len(marks.findall(text)) != 1:
         raise ValueError(f"{card}: the marks <!-- {name} --> and <!-- /{name} --> do not stand in it once")
     of = ", ".join(f"{what.replace('_', ' ')} `{sha256[:HASH]}`" for what, sha256 in weights.items())
-    content = f"Measured on {of} (SHA-256 of the weights).\n\n{markdown.strip()}\n"
+    content = f"Measured on {of} (SHA-256 of the weights).\n\n" if of else ""
+    content += f"{markdown.strip()}\n"
     with written_whole(card, "w") as file:
         file.write(marks.sub(lambda found: found[1] + content + found[2], text))
     print(f"Written into {card}")
