@@ -63,9 +63,9 @@ def caption(clip, wave, judge, known, z):
     pair = clip[None], wave[None]
     if known is not None:
         return f"SNR {snr_db(*pair)[0]:.1f} dB, latent MSE {latent_mse(known[None], z[None])[0]:.1g}"
-    heard = probabilities(judge, wave[None])[0]
+    predicted = probabilities(judge, wave[None])[0]
     distance = log_spectral_distance(*pair)[0]
-    return f"log-spectral distance {distance:.1f} dB, sounds like {DIGITS[heard.argmax()]} ({heard.max():.0%})"
+    return f"log-spectral distance {distance:.1f} dB, sounds like {DIGITS[predicted.argmax()]} ({predicted.max():.0%})"
 
 
 def rows(kind, names, clips, true, generator, judge, found):

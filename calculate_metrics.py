@@ -20,9 +20,9 @@ table = False  # every method on real and on synthesized clips, whatever synth, 
 space = "latent"  # "layer": then the first layer's output too, beyond the generator's range ["latent", "layer"]
 solver = "perceptual"  # of the optimisation; "l_bfgs_b": the paper's ["perceptual", "levenberg_marquardt", "l_bfgs_b"]
 spectral_weight = 0.3  # perceptual: weight of the log-spectral distance, in units of 10 dB [0 to 1e6]
-max_iter = 200  # levenberg_marquardt, l_bfgs_b: iterations at most, a start [1 to 1,000,000]
-restarts = 3  # levenberg_marquardt: further starts at most, where an exact answer seems to be missed [0 to 1000]
-spectral = 0.5  # levenberg_marquardt: weight of the STFT magnitudes against the waveform [0 to 1]
+max_iter = 200  # iterations of l_bfgs_b, and of levenberg_marquardt where an answer is exact [1 to 1,000,000]
+restarts = 3  # further starts at most, where an exact answer seems to be missed [0 to 1000]
+spectral = 0.5  # weight of the STFT magnitudes against the waveform while an exact answer is looked for [0 to 1]
 perceptual_weight = 1.0  # l_bfgs_b: weight of the perceptual loss [0 to 1e6]
 taps = "blocks"  # of the perceptual loss (models/classifier.py); "stage2": the published solver's ["blocks", "stage2"]
 batch_size = 0  # clips worked on side by side; 0: 64 for predictions, 32 with the gradient [0 to 4096]
@@ -42,7 +42,7 @@ PUBLISHED = {
     "max_iter": 200,
     "perceptual_weight": 0.002,
     "taps": "stage2",
-}  # the authors' script
+}  # the authors' metrics script
 
 from common.settings import from_shell
 

@@ -4,7 +4,7 @@
 recipe = "ours"  # "published": every setting below that is not given as in the paper ["ours", "published"]
 files = "Audio_Examples/real/"  # a folder of recordings, or one recording; WAV, FLAC, OGG, … at any rate
 output = "waves/"  # folder for {name}_reconstruction.wav, {name}.npy (float32, [100]) and recovery.csv
-prepared = False  # take recordings as they are: clips that a generator made; one with its .npy beside it always is
+prepared = False  # the recordings are a generator's own clips: change neither level nor position
 report = False  # write index.html into output as well, a page to listen to and look at
 overwrite = False  # do again what an earlier run with the same settings has done
 
@@ -14,9 +14,9 @@ gradient = False  # optimise it, from the prediction if inverse_mapping is True 
 space = "latent"  # "layer": then the first layer's output too, beyond the generator's range ["latent", "layer"]
 solver = "perceptual"  # of the optimisation; "l_bfgs_b": the paper's ["perceptual", "levenberg_marquardt", "l_bfgs_b"]
 spectral_weight = 0.3  # perceptual: weight of the log-spectral distance, in units of 10 dB [0 to 1e6]
-max_iter = 200  # levenberg_marquardt, l_bfgs_b: iterations at most, a start [1 to 1,000,000]
-restarts = 3  # levenberg_marquardt: further starts at most, where an exact answer seems to be missed [0 to 1000]
-spectral = 0.5  # levenberg_marquardt: weight of the STFT magnitudes against the waveform [0 to 1]
+max_iter = 200  # iterations of l_bfgs_b, and of levenberg_marquardt where an answer is exact [1 to 1,000,000]
+restarts = 3  # further starts at most, where an exact answer seems to be missed [0 to 1000]
+spectral = 0.5  # weight of the STFT magnitudes against the waveform while an exact answer is looked for [0 to 1]
 perceptual_weight = 1.0  # l_bfgs_b: weight of the perceptual loss [0 to 1e6]
 taps = "blocks"  # of the perceptual loss (models/classifier.py); "stage2": the published solver's ["blocks", "stage2"]
 seed = 0  # of the random starts [0 to 4,294,967,295]
@@ -33,7 +33,7 @@ PUBLISHED = {
     "max_iter": 200,
     "perceptual_weight": 1.0,
     "taps": "stage2",
-}  # the authors' script
+}  # the authors' recovery script
 
 from common.settings import from_shell
 
@@ -41,7 +41,7 @@ settings = from_shell(globals(), recipes={"published": PUBLISHED})
 
 from pathlib import Path
 
-from common.networks import open_generator, open_inverse_mapping, open_judge, open_perceptual_loss
+from common.networks import network_hash, open_generator, open_inverse_mapping, open_judge, open_perceptual_loss
 
 import numpy as np
 from tqdm import tqdm
@@ -100,9 +100,9 @@ class Closeness:
         if self.perceptual_loss:
             columns["perceptual_loss"] = [f"{value:.4f}" for value in np.asarray(self.perceptual_loss(first, waves))]
         if self.judge:
-            heard = probabilities(self.judge, waves)
-            columns["predicted_digit"] = [DIGITS[digit] for digit in heard.argmax(axis=1)]
-            columns["probability"] = [f"{value:.2f}" for value in heard.max(axis=1)]
+            predicted = probabilities(self.judge, waves)
+            columns["predicted_digit"] = [DIGITS[digit] for digit in predicted.argmax(axis=1)]
+            columns["probability"] = [f"{value:.2f}" for value in predicted.max(axis=1)]
         return [dict(zip(columns, values)) for values in zip(*columns.values())]
 
     @staticmethod
@@ -135,11 +135,11 @@ def truth(path, z, generator):
 
 def recover_files(paths, names, table, generator, mapping, closeness):
     """Recovers recordings and writes what is found; says which could not be recovered."""
-    prepared = {}
+    originals = {}
 
     def load(path):
-        prepared[path] = read(path, generator)
-        return prepared[path] and prepared[path].samples
+        originals[path] = read(path, generator)
+        return originals[path] and originals[path].samples
 
     how = {name: settings[name] for name in SOLVER_SETTINGS}
     how |= {"perceptual_loss": closeness.perceptual_loss if gradient else None, "inverse_mapping": mapping}
@@ -151,13 +151,13 @@ def recover_files(paths, names, table, generator, mapping, closeness):
             if not (np.isfinite(found.z[i]).all() and np.isfinite(found.waveforms[i]).all()):
                 complain(__file__, f"{path}: no finite latent vector was found")
                 continue
-            write_result(table.folder, names[path], prepared[path], found, i)
+            write_result(table.folder, names[path], originals[path], found, i)
             row |= {"name": names[path], "method": METHODS[inverse_mapping, gradient], "seconds": f"{seconds:.2f}"}
             row |= {"solver": solver if gradient else "", "iterations": int(found.iterations[i])}
             table.add(path, row | {"objective": f"{found.objective[i]:.6g}"})
             words = closeness.in_words(row) + (f", {found.iterations[i]} iterations" if gradient else "")
             tqdm.write(printable(f"{path}: {words}{truth(path, found.z[i], generator)}, {seconds:.2g} s"))
-        prepared.clear()
+        originals.clear()
 
 
 def write_result(folder, name, clip, found, i):
@@ -197,8 +197,10 @@ def main():
     generator = open_generator(checkpoint)
     mapping, prediction = open_inverse_mapping(inverse_mapping_checkpoint, generator) if inverse_mapping else (None, "")
     perceptual_loss, classifier = open_perceptual_loss(classifier_checkpoint, generator, taps)
-    networks = {"generator": generator.sha256, "prediction": prediction, "classifier": classifier if gradient else ""}
-    closeness = Closeness(perceptual_loss, open_judge(judge_checkpoint, generator))
+    networks = {"generator": generator.sha256, "prediction": prediction, "classifier": classifier}
+    judge = open_judge(judge_checkpoint, generator)
+    networks["judge"] = network_hash(judge) if judge else ""
+    closeness = Closeness(perceptual_loss, judge)
     table = RecoveryTable(folder, settings | networks, overwrite)
     names = table.names(paths)
     left = [path for path in paths if overwrite or not table.is_done(path)]

@@ -1,5 +1,5 @@
-"""Trains the judge, the second digit classifier, which hears the reconstructions in every table: datasets/ →
-judge_checkpoint/.
+"""Trains the judge, the second digit classifier, which says which digit each reconstruction in the tables is:
+datasets/ → judge_checkpoint/.
 
 Only FSDD's training takes are trained on and only its validation takes choose the epoch (or the same splits of SC09 or
 Speech Commands).
@@ -47,7 +47,7 @@ from datasets.layouts import find_dataset
 from datasets.pipeline import evaluation_batches
 from datasets.reading import read_clips
 from datasets.spectrogram_augmentation import SpectrogramAugmentation, augmented_log_mel
-from models.judge import WEIGHTS, build_judge, load_judge, power_spectrogram, probabilities
+from models.judge import JUDGE_FILE, build_judge, load_judge, power_spectrogram, probabilities
 from models.saving import save_network
 
 
@@ -71,7 +71,7 @@ def main():
     training = [r for r in recordings if r.split == "train" and r.speaker != (without or None)]
     validation = [r for r in recordings if r.split == "valid" and r.speaker != (without or None)]
     print(f"{folder}: {layout}, {len(training)} recordings to train on, {len(validation)} to choose the epoch by")
-    heard, spoken = read(validation, "valid")
+    waveforms, spoken = read(validation, "valid")
     train = batches(*read(training, "train"), SpectrogramAugmentation(warp, pace, equalizer, noise, room))
     begin_run(judge_checkpoint, settings, fresh=fresh)
     keras.utils.set_random_seed(seed)
@@ -87,10 +87,10 @@ def main():
     print(f"Judge: {judge.count_params():,} weights")
 
     def export(_):
-        make_room(judge_checkpoint, (WEIGHTS,))
-        save_network(judge, Path(judge_checkpoint) / WEIGHTS)
+        make_room(judge_checkpoint, (JUDGE_FILE,))
+        save_network(judge, Path(judge_checkpoint) / JUDGE_FILE)
 
-    pictures = np.concatenate([np.asarray(front(heard[i : i + 64])) for i in range(0, len(heard), 64)])
+    pictures = np.concatenate([np.asarray(front(waveforms[i : i + 64])) for i in range(0, len(waveforms), 64)])
     body.fit(
         train,
         validation_data=(pictures, spoken),

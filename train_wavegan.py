@@ -1,7 +1,7 @@
 """Trains a WaveGAN on a folder of recordings: datasets/ → checkpoint/ in WaveGAN's own format, logs/.
 
 Killed at any time and started again, it goes on after the last whole epoch. Where that epoch's full state is not there
-(it is large, and stays on one machine), it goes on from the compact state beside the generator, progress.npz, with
+(it is large), it goes on from the compact state beside the generator, progress.npz, with
 curve.csv, the losses and figures of all epochs so far. Of a data set with splits (SC09, Speech Commands, FSDD) only the
 training and validation parts are used; of any other folder, every recording in it.
 """

@@ -1,5 +1,5 @@
 """How good a generator is: how its samples sound, what two classifiers that took no part in its training predict for
-them, and how well each latent coordinate is heard.
+them, and the condition number of the generator's Jacobian.
 
 Samples stand beside real clips of the test split, where there are any. The distance to the nearest training clip tells
 copies. Prints Markdown, and draws samples above real clips.

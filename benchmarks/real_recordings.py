@@ -91,10 +91,13 @@ def recovered(method, clips, networks, hybrid):
 
 def row(name, clips, digits, waves, seconds, networks, judge, classifier):
     """A line of the table; what differs from clip to clip is a mean, where it does not say median."""
-    heard, own = probabilities(judge, waves), classifier.predict(waves, 64, verbose=0)
+    predicted, own = probabilities(judge, waves), classifier.predict(waves, 64, verbose=0)
     distance = log_spectral_distance(clips, waves)
     perceptual = np.concatenate([networks[2](clips[i : i + 50], waves[i : i + 50]) for i in range(0, len(clips), 50)])
-    cells = [f"{np.mean(heard.argmax(axis=1) == digits):.1%}", f"{heard[np.arange(len(digits)), digits].mean():.2f}"]
+    cells = [
+        f"{np.mean(predicted.argmax(axis=1) == digits):.1%}",
+        f"{predicted[np.arange(len(digits)), digits].mean():.2f}",
+    ]
     cells += [
         f"{np.mean(own.argmax(axis=1) == digits):.1%}",
         f"{np.median(distance):.2f}, {distance.mean():.2f}",

@@ -1,7 +1,7 @@
 """How long a training step of the generator takes, in this version of the project and in others, measured in turn.
 
 Each version runs in a process of its own, several times, so that what else the machine does falls on all alike.
-Processor time counts both cores; it is what stays comparable on a machine that is busy. Prints Markdown.
+Processor time adds up all cores; it is what stays comparable on a machine that is busy. Prints Markdown.
 """
 
 versions = "this=."  # NAME=FOLDER of versions of the project, comma-separated; the first is the yardstick

@@ -1,4 +1,4 @@
-"""Compares the classifier's features on speakers that it has never heard: leave one speaker out, on FSDD recordings.
+"""Compares the classifier's features on speakers that it was not trained on: leave one speaker out, on FSDD recordings.
 
 Each speaker in turn is kept out of training. Counted are the clips recognised of the five speakers trained on
 (their validation takes) and of the one left out (all but the test takes, which no choice may rest on), after the last
@@ -38,7 +38,7 @@ from models.writing import written_whole
 
 
 def measure(network, initial, clips, speaker, augment):
-    """Trains on all speakers but one → shares of clips heard rightly: of those speakers, of the one left out."""
+    """Trains on all speakers but one → shares of clips recognised: of those speakers, of the one left out."""
     network.set_weights(initial)
     for variable in network.optimizer.variables:
         variable.assign(np.zeros(variable.shape))

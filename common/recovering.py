@@ -23,7 +23,9 @@ COLUMNS = (
     *("perceptual_loss", "predicted_digit", "probability", "seconds", "size", "sha256"),
 )
 PLACES = {"files", "output", "batch_size", "overwrite", "report"}  # settings that change no result
-PLACES |= {"checkpoint", "classifier_checkpoint", "inverse_mapping_checkpoint"}  # a hash stands for each
+PLACES |= {
+    f"{network}checkpoint" for network in ("", "classifier_", "inverse_mapping_", "judge_")
+}  # a hash stands for each
 
 
 def _mover(bar, size):

@@ -1,4 +1,4 @@
-"""Settings from the shell: every module-level name of a script can be given as --name=value.
+"""Settings from the shell: every name at a script's top with a comment behind it can be given as --name=value.
 
 A script's settings are the plain assignments at its top, one a line, each with a comment behind it that says what it
 does; a comment on a line of its own is the heading of those that follow. The comment may end with the values that are

@@ -1,4 +1,4 @@
-"""The clips that everything here is judged on: recordings that were never trained on."""
+"""The clips that everything here is judged on: of the test part or, as in the paper, of the validation part."""
 
 import numpy as np
 

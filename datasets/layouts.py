@@ -57,6 +57,7 @@ def _speech_commands(folder):
             yield Recording(path, digit, path.stem.partition("_")[0], listed.get(f"{word}/{path.name}", "train"))
 
 
+# Another layout: a function folder → Recordings, and a line here; the first that finds any wins.
 LAYOUTS = {"SC09": _sc09, "Speech Commands": _speech_commands, "FSDD": _fsdd}
 
 

@@ -10,7 +10,16 @@ from models.writing import written_whole
 
 PREVIOUS = "previous"  # below the checkpoint folder: what was there before
 # a graph or network, its variables, how its clips were prepared, the networks that it was trained with
-GENERATOR_FILES = ("infer.meta", "*.pb", "*.keras", "model.ckpt*", "checkpoint", "clip.json", "companions.npz")
+GENERATOR_FILES = (
+    "infer.meta",
+    "*.pb",
+    "*.keras",
+    "model.ckpt*",
+    "checkpoint",
+    "clip.json",
+    "progress.npz",
+    "curve.csv",
+)
 
 
 def _sha256(path):

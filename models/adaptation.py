@@ -84,16 +84,16 @@ def adapt(
         raise ValueError("only a WaveGAN of 16,384 samples, one channel and no batch normalisation can be adapted")
     targets = np.asarray(targets, np.float32).reshape(len(targets), -1, 1)
     tuned, before = _Tuned(variables), _Tuned(variables)
-    heard, kept = Objective(perceptual_loss, spectral_weight), Objective(None, 1.0)
+    closeness, kept = Objective(perceptual_loss, spectral_weight), Objective(None, 1.0)
     weights = list(tuned.trained.values())
     first, second = ([tf.Variable(tf.zeros_like(v)) for v in weights] for _ in range(2))
 
     @tf.function
     def step(z, clips, others, count, rate):
-        originals, was = heard.originals(clips), before(others)
+        originals, was = closeness.originals(clips), before(others)
         reference = kept.originals(was)
         with tf.GradientTape() as tape:
-            losses = heard(originals, tuned(z))
+            losses = closeness(originals, tuned(z))
             now = tuned(others)
             drift = tf.reduce_sum((now - was) ** 2, axis=(1, 2)) / tf.reduce_sum(was**2, axis=(1, 2))
             total = tf.reduce_mean(losses) + keeping_weight * tf.reduce_mean(kept(reference, now) + drift)

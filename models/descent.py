@@ -46,17 +46,17 @@ class Objective:
         waveforms = tf.convert_to_tensor(waveforms, tf.float32)
         power = _magnitudes(waveforms)
         floor = tf.reduce_max(power, axis=(1, 2), keepdims=True) * 10 ** (-DYNAMIC_RANGE_DB / 10)
-        heard = tf.cast(tf.reduce_any(power > floor, axis=2), tf.float32)
-        heard /= tf.maximum(tf.reduce_sum(heard, axis=1, keepdims=True), 1.0)
+        audible = tf.cast(tf.reduce_any(power > floor, axis=2), tf.float32)
+        audible /= tf.maximum(tf.reduce_sum(audible, axis=1, keepdims=True), 1.0)
         activations = self.perceptual_loss.activations(waveforms[..., 0]) if self.perceptual_loss else []
-        return [tf.math.log(power + floor), floor, heard, *activations]
+        return [tf.math.log(power + floor), floor, audible, *activations]
 
     def __call__(self, originals, waveforms):
         """originals: of n clips. waveforms: [n, samples, channels]. Returns [n]."""
-        level, floor, heard, *activations = originals
+        level, floor, audible, *activations = originals
         difference = (10 / np.log(10.0)) * (tf.math.log(_magnitudes(waveforms) + floor) - level)  # dB
         frames = tf.sqrt(tf.reduce_mean(difference**2, axis=2) + 1e-6)  # [n, channels * frames]
-        total = self.spectral_weight * tf.reduce_sum(heard * frames, axis=1) / 10
+        total = self.spectral_weight * tf.reduce_sum(audible * frames, axis=1) / 10
         return total + self.perceptual_loss(activations, waveforms[..., 0]) if self.perceptual_loss else total
 
 

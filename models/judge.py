@@ -1,10 +1,11 @@
-"""The judge: a second digit classifier that decides what is heard in a reconstruction, and takes part in no training
+"""The judge: a second digit classifier that says which digit a reconstruction is, and takes part in no training
 and no recovery.
 
 The classifier of models/classifier.py gives the perceptual loss, so whatever is optimised against that loss is
-optimised to please it. The judge shares nothing with it: mel bands in place of STFT bins, depthwise separable
-convolutions (as in DS-CNN, Zhang et al., arXiv 1711.07128) in place of a ResNet, an augmentation and a seed of its own.
-It listens below 3.8 kHz, where telephone recordings and wideband ones are alike.
+optimised to please it. The judge shares nothing with it but the recordings: mel bands in place of STFT bins,
+depthwise separable convolutions (as in DS-CNN, Zhang et al., arXiv 1711.07128) in place of a ResNet, an
+augmentation and a seed of its own. It listens below 3.8 kHz, where telephone recordings and wideband ones are
+alike.
 """
 
 from pathlib import Path
@@ -16,8 +17,8 @@ from keras import layers, ops
 from models.audio import NUM_SAMPLES, SAMPLE_RATE, spectrogram
 from models.saving import load_network
 
-DIGITS = 10
-WEIGHTS = "judge.keras"
+NUM_DIGITS = 10
+JUDGE_FILE = "judge.keras"
 FEATURES = "pooled"  # the layer below the last, for a Fréchet distance
 FRAME_LENGTH, HOP_LENGTH = 512, 256  # samples, 31 ms and 16 ms
 FRAMES, BINS = NUM_SAMPLES // HOP_LENGTH, FRAME_LENGTH // 2 + 1
@@ -84,7 +85,7 @@ def build_judge(width=48):
         x = _separable(x, multiple * width, stride, f"block{i}")
     x = layers.GlobalAveragePooling2D(name=FEATURES)(x)  # [n, 4w]
     x = layers.Dropout(0.3)(x)
-    return keras.Model(waveform, layers.Dense(DIGITS, "softmax", name="digits", dtype="float32")(x), name="judge")
+    return keras.Model(waveform, layers.Dense(NUM_DIGITS, "softmax", name="digits", dtype="float32")(x), name="judge")
 
 
 def load_judge(folder):
@@ -92,9 +93,9 @@ def load_judge(folder):
 
     Raises FileNotFoundError if there is none, ValueError for a file that is not a judge; one line each.
     """
-    path = Path(folder) / WEIGHTS
+    path = Path(folder) / JUDGE_FILE
     network = load_network(path, "judge")
-    if FEATURES not in [layer.name for layer in network.layers] or network.output_shape != (None, DIGITS):
+    if FEATURES not in [layer.name for layer in network.layers] or network.output_shape != (None, NUM_DIGITS):
         raise ValueError(f"{path}: another network, not a judge")
     return network
 

@@ -91,12 +91,12 @@ def log_spectral_distance(original, reconstruction):
         for a in (original, reconstruction)
     )
     floor = x.max(axis=(1, 2), keepdims=True) * 10 ** (-DYNAMIC_RANGE_DB / 20)  # [n, 1, 1]
-    heard = (x > floor).any(axis=2)  # [n, frames]
+    audible = (x > floor).any(axis=2)  # [n, frames]
     tiny = np.finfo(np.float64).tiny
     # [n, frames, bins]
     difference = 20 * np.log10(np.maximum(np.maximum(x, floor), tiny) / np.maximum(np.maximum(y, floor), tiny))
     frames = np.sqrt((difference**2).mean(axis=2))
-    return np.where(heard, frames, 0).sum(axis=1) / np.maximum(heard.sum(axis=1), 1)
+    return np.where(audible, frames, 0).sum(axis=1) / np.maximum(audible.sum(axis=1), 1)
 
 
 def harmonicity(waveform):

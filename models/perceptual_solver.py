@@ -1,7 +1,7 @@
 """Recovery of real recordings: descent on what is heard, from the prediction and from the nearest of many random
 sounds.
 
-Coarse to fine: a pool of random latent vectors is rendered and heard once; of those that sound nearest to a clip a few
+Coarse to fine: a pool of random latent vectors is rendered once; of those that sound nearest to a clip a few
 begin, the best of them after a short descent go on, and one is refined to the end.
 """
 
@@ -34,10 +34,10 @@ def _pool(generator, perceptual_loss, seed):
     `_nearest`."""
     rng = np.random.default_rng([POOL_STREAM, *seed])
     z = rng.uniform(-1, 1, (POOL, generator.latent_dim)).astype(np.float32)
-    return z, _heard(Objective(perceptual_loss), generate(generator, z))
+    return z, _features(Objective(perceptual_loss), generate(generator, z))
 
 
-def _heard(objective, waveforms):
+def _features(objective, waveforms):
     """A short description [n, …] of waveforms [n, samples, channels], whose mean absolute differences are near the
     perceptual loss: its activations, the finest ones averaged over 4 × 4 places; without a perceptual loss coarse
     spectra.
@@ -54,9 +54,9 @@ def _heard(objective, waveforms):
     return np.concatenate(parts)
 
 
-def _nearest(heard, pool, count):
+def _nearest(features, pool, count):
     """Indices [n, count] of those of the pool that sound nearest to each of n clips."""
-    distances = np.stack([np.abs(pool - one).sum(axis=1) for one in heard])
+    distances = np.stack([np.abs(pool - one).sum(axis=1) for one in features])
     return np.argsort(distances, axis=1, kind="stable")[:, :count]
 
 
@@ -82,13 +82,13 @@ def solve(targets, generator, start=None, perceptual_loss=None, *, spectral_weig
     with the number of clips that are left. The objective of the answer is never above that of the start.
     """
     objective, descent = _compiled(generator, perceptual_loss, spectral_weight)
-    pool, pool_heard = _pool(generator, perceptual_loss, tuple(int(s) for s in np.atleast_1d(seed)))
+    pool, pool_features = _pool(generator, perceptual_loss, tuple(int(s) for s in np.atleast_1d(seed)))
     stages = FROM_POOL if start is None else FROM_PREDICTION
     found = []
     for i in range(0, len(targets), AT_ONCE):
         part = targets[i : i + AT_ONCE]
         originals = objective.originals(part)
-        near = pool[_nearest(_heard(objective, part), pool_heard, stages[0][0])]  # [n, starts, latent_dim]
+        near = pool[_nearest(_features(objective, part), pool_features, stages[0][0])]  # [n, starts, latent_dim]
         if start is not None:
             begin = start[i : i + AT_ONCE]
             near = np.concatenate([begin[:, None], near[:, :-1]], axis=1)

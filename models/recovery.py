@@ -18,6 +18,8 @@ from models.layer_space import recover_layer
 from models.metrics import snr_db
 from models.residual import Residual
 
+# Another solver: a module with solve(targets, generator, start, …) → z, objectives, iterations; its name here and its
+# branch in `recover`; its settings in the scripts that recover.
 SOLVERS = ("perceptual", "levenberg_marquardt", "l_bfgs_b")
 SPACES = ("latent", "layer")
 STREAM = 20_101  # separates the random starts from every other use of a seed

@@ -2,7 +2,7 @@
 # The paper from end to end: classifier, inverse mapping, recovery, tables, with the generator and the data set that are
 # in place, and our own networks on the same clips.  usage: recipes/published.sh [datasets]
 # WIDTH, EPOCHS and CLIPS change the networks' size, how long they are trained and how many clips are judged; the
-# paper's are 64, 60 and 501. Stopped and started again, it goes on where it was.
+# paper's are 64, unknown (60 here) and 501. Stopped and started again, it goes on where it was.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 python="${PYTHON:-python}"

@@ -283,7 +283,7 @@ def test_two_downloads_of_one_file_do_not_mix(tmp_path):
 # placing a generator
 
 GENERATOR = {"infer.meta": b"graph", "model.ckpt.index": b"index", "model.ckpt.data-00000-of-00001": b"variables"}
-SHIPPED = {name: b"shipped " + name.encode() for name in (*GENERATOR, "clip.json", "companions.npz")}
+SHIPPED = {name: b"shipped " + name.encode() for name in (*GENERATOR, "clip.json", "progress.npz")}
 
 
 def write(folder, files):
