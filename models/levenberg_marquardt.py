@@ -20,10 +20,8 @@ SMALLEST_DAMPING, LARGEST_DAMPING = 1e-12, 1e6  # relative to the largest eigenv
 WIDEST = 0.5  # standard deviation of the noise to begin with; that of the whole box is 0.58
 FACTOR = 1.0  # noise relative to the expected error of z, at most
 NARROW = 0.05  # a factor below which the noise no longer matters
-FAST, SLOW = (
-    0.2,
-    0.02,
-)  # share of the objective gained in an iteration, above and below which the noise is widened and narrowed
+FAST = 0.2  # share of the objective gained in an iteration, above which the noise is widened
+SLOW = 0.02  # and below which it is narrowed
 
 
 @dataclass
@@ -48,6 +46,47 @@ def _steps(z, normal, gradient, damping, bound):
         shrink = values[-1] * damping[:, None] + values + 1e-30  # [dampings, free]
         trials[:, free] -= (vectors.T @ gradient[free] / shrink) @ vectors.T
     return np.clip(trials, -bound, bound)
+
+
+class _Problems:
+    """Where all problems stand: z [n, k], objective [n], and what each knows for its next step."""
+
+    def __init__(self, z, bound, smoothing):
+        self.z = np.clip(np.array(z, np.float64), -bound, bound)
+        n = len(self.z)
+        self.bound = bound
+        self.objective = np.full(n, np.inf)
+        self.iterations = np.zeros(n, int)
+        self.damping = np.full(n, 1e-2)
+        self.idle = np.zeros(n, int)  # iterations in a row that gained next to nothing
+        self.smoothing = np.full(n, smoothing, np.float64)
+        self.factor = np.full(n, FACTOR)
+
+    def step(self, active, evaluate, start, gradients, normals):
+        """Takes the best of a range of dampings in each active problem → the share of the objective that it gained."""
+        dampings = np.clip(self.damping[active, None] * DAMPINGS, SMALLEST_DAMPING, LARGEST_DAMPING)  # [active, tried]
+        trials = [_steps(self.z[i], normals[a], gradients[a], dampings[a], self.bound) for a, i in enumerate(active)]
+        trials = np.stack(trials)  # [active, tried, k]
+        found = evaluate(trials.reshape(-1, self.z.shape[1]), np.repeat(active, len(DAMPINGS)))
+        found = found.reshape(len(active), -1)
+        found = np.where(np.isfinite(found), found, np.inf)
+        rows, best = np.arange(len(active)), found.argmin(axis=1)
+        better = found[rows, best] < start
+        self.objective[active] = np.where(better, found[rows, best], start)
+        self.z[active[better]] = trials[rows, best][better]
+        self.damping[active] = np.where(better, dampings[rows, best], np.minimum(dampings[:, -1], LARGEST_DAMPING))
+        self.iterations[active] += 1
+        return 1 - self.objective[active] / np.maximum(start, 1e-300)
+
+    def adjust_noise(self, active, gain, normals, tolerance):
+        """Widens the noise where progress is fast and narrows it where it ends; counts iterations without any."""
+        gained_nothing = (gain < tolerance) & (self.factor[active] < NARROW)
+        self.idle[active] = np.where(gained_nothing, self.idle[active] + 1, 0)
+        widened = np.where(gain > FAST, 2.0, np.where(gain < SLOW, 0.4, 1.0)) * self.factor[active]
+        self.factor[active] = np.minimum(widened, FACTOR)
+        size = np.maximum(np.trace(normals, axis1=1, axis2=2), 1e-300)
+        expected = self.factor[active] * np.sqrt(2 * self.objective[active] / size)
+        self.smoothing[active] = np.where(self.factor[active] < NARROW, 0, np.minimum(WIDEST, expected))
 
 
 def minimise(
@@ -75,40 +114,21 @@ def minimise(
     given up when an iteration after the third leaves it less than the share `least_fall` below what it was two
     iterations before. Returns a Solution.
     """
-    z = np.clip(np.array(z, np.float64), -bound, bound)
-    n = len(z)
-    target = np.broadcast_to(target, n)
-    objective, iterations = np.full(n, np.inf), np.zeros(n, int)
-    damping, idle = np.full(n, 1e-2), np.zeros(n, int)
-    smoothing, factor = np.full(n, smoothing, np.float64), np.full(n, FACTOR)
-    active, earlier = np.arange(n), []
+    target = np.broadcast_to(target, len(z))
+    state = _Problems(z, bound, smoothing)
+    active, earlier = np.arange(len(z)), []
     for iteration in range(max_iter):
-        start, gradients, normals = linearise(z[active], active, smoothing[active])
-        dampings = np.clip(damping[active, None] * DAMPINGS, SMALLEST_DAMPING, LARGEST_DAMPING)  # [active, dampings]
-        trials = np.stack([_steps(z[i], normals[a], gradients[a], dampings[a], bound) for a, i in enumerate(active)])
-        found = evaluate(trials.reshape(-1, z.shape[1]), np.repeat(active, len(DAMPINGS))).reshape(len(active), -1)
-        found = np.where(np.isfinite(found), found, np.inf)
-        rows, best = np.arange(len(active)), found.argmin(axis=1)
-        better = found[rows, best] < start
-        objective[active] = np.where(better, found[rows, best], start)
-        gain = 1 - objective[active] / np.maximum(start, 1e-300)
-        z[active[better]] = trials[rows, best][better]
-        damping[active] = np.where(better, dampings[rows, best], np.minimum(dampings[:, -1], LARGEST_DAMPING))
-        iterations[active] += 1
-        idle[active] = np.where((gain < tolerance) & (factor[active] < NARROW), idle[active] + 1, 0)
-        widened = np.where(gain > FAST, 2.0, np.where(gain < SLOW, 0.4, 1.0)) * factor[active]
-        factor[active] = np.minimum(widened, FACTOR)
-        size = np.maximum(np.trace(normals, axis1=1, axis2=2), 1e-300)
-        smoothing[active] = np.where(
-            factor[active] < NARROW, 0, np.minimum(WIDEST, factor[active] * np.sqrt(2 * objective[active] / size))
-        )
-        earlier.append(objective.copy())
-        going_on = (idle[active] < 2) & (objective[active] > target[active])
+        linear = linearise(state.z[active], active, state.smoothing[active])
+        gain = state.step(active, evaluate, *linear)
+        state.adjust_noise(active, gain, linear[2], tolerance)
+        objective = state.objective[active]
+        earlier.append(state.objective.copy())
+        going_on = (state.idle[active] < 2) & (objective > target[active])
         if least_fall and iteration >= 2:
-            going_on &= (objective[active] <= above) | (objective[active] < (1 - least_fall) * earlier[-3][active])
+            going_on &= (objective <= above) | (objective < (1 - least_fall) * earlier[-3][active])
         active = active[going_on]
         if report:
             report(active)
         if not len(active):
             break
-    return Solution(z, objective, iterations)
+    return Solution(state.z, state.objective, state.iterations)
