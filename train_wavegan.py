@@ -67,6 +67,7 @@ FULL_STATE = "latest.weights.h5"  # Keras's name
 SAMPLES = 16  # that TensorBoard plays and shows
 JUDGED_SAMPLES = 1000
 NOT_FINITE = "Tensor had"  # "… NaN values" or "… Inf values", TensorFlow's words
+CLOCKS = {"hours": time.monotonic, "processor_hours": time.process_time}  # the second does not count other programs
 FIGURES = ("inception_score", "harmonicity", "least_digit")
 
 
@@ -90,8 +91,8 @@ class Curve(keras.callbacks.Callback):
     def __init__(self, rows, classifier):
         super().__init__()
         self.rows, self.classifier = rows, classifier
-        self.hours = float(rows[-1]["hours"]) if rows else 0.0
-        self.start = time.monotonic()
+        self.before = {name: float(rows[-1].get(name) or 0) if rows else 0.0 for name in CLOCKS}
+        self.start = {name: clock() for name, clock in CLOCKS.items()}
         self.writer = tf.summary.create_file_writer(str(Path(logs) / "samples"))
 
     def on_epoch_begin(self, epoch, logs=None):
@@ -111,12 +112,13 @@ class Curve(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         step, due = int(self.model.step), judged_every and (epoch + 1) % judged_every == 0
         figures = self.figures() if due and self.classifier else {}
-        hours = self.hours + (time.monotonic() - self.start) / 3600
+        hours = {name: self.before[name] + (clock() - self.start[name]) / 3600 for name, clock in CLOCKS.items()}
         losses = {name: float(np.mean([batch[name] for batch in self.batches])) for name in logs}
-        values = {"step": step, "hours": hours, **dict.fromkeys(FIGURES, ""), **figures, **losses}
+        values = {"step": step, **hours, **dict.fromkeys(FIGURES, ""), **figures, **losses}
         self.rows.append({name: f"{x:.6g}" if isinstance(x, float) else str(x) for name, x in values.items()})
         with written_whole(Path(checkpoint) / CURVE, "w") as file:
-            table = csv.DictWriter(file, self.rows[0])
+            columns = dict.fromkeys(name for row in self.rows for name in row)  # an older version may have had fewer
+            table = csv.DictWriter(file, columns)
             table.writeheader()
             table.writerows(self.rows)
         with self.writer.as_default(step=step):
