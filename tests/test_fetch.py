@@ -447,13 +447,19 @@ def test_the_published_generator_takes_the_place_of_the_shipped_one(tmp_path, ca
         assert contents(tmp_path / "checkpoint/previous/2") == SHIPPED
 
 
+def listening_to_ctrl_c():
+    """A shell that starts something in the background makes it ignore Ctrl-C, and so do all that it starts."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_ctrl_c_leaves_a_beginning_that_the_next_start_goes_on_from(tmp_path):
     path, names = RECORDINGS["sc09"]
     archive = tar_gz({name: np.random.default_rng(0).bytes(50_000) for name in names})
     command = [sys.executable, str(ROOT / "datasets/fetch.py"), "--what=sc09", f"--datasets={tmp_path}"]
     with serving(files={path: archive}, cut=40_000, stall=threading.Event()) as server:
         command.append(f"--address={server.address}")
-        script = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        script = subprocess.Popen(command, preexec_fn=listening_to_ctrl_c, **pipes)
         partial = tmp_path / ".downloads/sc09.tar.gz.partial"
         while script.poll() is None and not (partial.exists() and partial.stat().st_size == 40_000):
             time.sleep(0.01)
