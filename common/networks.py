@@ -66,8 +66,9 @@ def is_one_second_mono(generator):
 
 
 def network_hash(network):
-    """SHA-256 of a Keras model's variables."""
-    return fingerprint({f"{i} {v.path}": v.numpy() for i, v in enumerate(network.variables)})
+    """SHA-256 of a Keras model's variables; the state of its random numbers is none of them."""
+    variables = [v for v in network.variables if "seed_generator" not in v.path]
+    return fingerprint({f"{i} {v.path}": v.numpy() for i, v in enumerate(variables)})
 
 
 def open_perceptual_loss(folder, generator, taps="blocks"):

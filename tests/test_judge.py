@@ -1,8 +1,11 @@
 """The judge: what it sees at any level, its augmentation, its loader, and the shipped weights on new speech."""
 
+from common.networks import network_hash
+
 import numpy as np
 import pytest
 import tensorflow as tf
+from cards import hashes
 from conftest import ROOT
 
 from datasets.held_out import held_out_clips
@@ -82,3 +85,9 @@ def test_the_shipped_judge_hears_held_out_takes_and_a_voice_it_never_met(fsdd):
 
 def test_the_shipped_judge_is_small():
     assert (ROOT / "judge_checkpoint/judge.keras").stat().st_size < 1e6
+
+
+def test_its_figures_are_of_these_weights():
+    judge = {network_hash(load_judge(ROOT / "judge_checkpoint"))[:16] for _ in range(2)}
+    assert len(judge) == 1 and hashes("judge_checkpoint") == {"judge": judge}
+    assert hashes(".")["judge"] == hashes("inverse_mapping_checkpoint")["judge"] == judge
