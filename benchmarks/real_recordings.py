@@ -33,7 +33,6 @@ from common.networks import open_generator, open_inverse_mapping
 
 import numpy as np
 
-import models.metrics
 from common.script import one_line_errors
 from datasets.layouts import find_dataset
 from models.audio import AudioError, read_clip, write_wav
@@ -41,7 +40,7 @@ from models.classifier import PerceptualLoss, load_classifier
 from models.errors import CheckpointError
 from models.judge import load_judge, probabilities
 from models.layer_space import recover_layer
-from models.metrics import log_spectral_distance
+from models.metrics import harmonicity, log_spectral_distance
 from models.recovery import recover
 from models.writing import written_whole
 
@@ -103,14 +102,13 @@ def row(name, clips, digits, waves, seconds, networks, judge, classifier):
         f"{np.median(distance):.2f}, {distance.mean():.2f}",
         f"{perceptual.mean():.3f}",
     ]
-    if hasattr(models.metrics, "harmonicity"):
-        cells.append(f"{np.mean(models.metrics.harmonicity(waves)):.2f}")
+    cells.append(f"{np.mean(harmonicity(waves)):.2f}")
     return f"| {name} | " + " | ".join([*cells, f"{seconds:.2f}" if seconds else ""]) + " |"
 
 
 def table(clips, digits, words, networks, judge, classifier, folder=None):
     print(f"\n{words}; {judge.count_params():,} weights judge\n")
-    heading = HEADING + (" harmonicity |" if hasattr(models.metrics, "harmonicity") else "") + " seconds a clip |"
+    heading = HEADING + " harmonicity | seconds a clip |"
     print(heading + "\n" + "|---" * (heading.count("|") - 1) + "|")
     print(row("the recordings", clips, digits, clips, 0, networks, judge, classifier), flush=True)
     hybrid, spent = None, {}

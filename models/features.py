@@ -43,38 +43,13 @@ def _complex(real, imaginary):
     return [real * scale, imaginary * scale, *_log(real, imaginary)]
 
 
-def _scaled(waveform, frame_length, hop_length):
-    """waveform [n, num_samples] → real part and power [n, frames, bins], of order 1."""
-    real, imaginary = spectrogram(waveform, frame_length, hop_length)
-    scale = frame_length**-0.5
-    return scale * real, scale**2 * (real**2 + imaginary**2)
-
-
 def scaled_spectrogram(waveform, frame_length, hop_length):
     """waveform [n, num_samples] → real part and power of its STFT [n, frames, bins], of order 1 for speech at any
     window length.
     """
-    return _scaled(waveform, frame_length, hop_length)
-
-
-def spectrogram_features(waveform, frame_length, hop_length):
-    """waveform [n, num_samples, 1] → log magnitude and real part [n, frames, bins, 2], both of order 1."""
-    real, power = _scaled(waveform[..., 0], frame_length, hop_length)
-    return ops.stack([0.25 * ops.log(power + 1e-5) + 1.5, real], axis=-1)
-
-
-def spectral_loss(original, reconstruction):
-    """Mean absolute difference of log magnitudes of waveforms [n, 16384] twice → [n], averaged over two
-    resolutions; 1 is 17 dB.
-
-    What lies about 75 dB below a full-scale vowel counts as silence, so a hiss that is barely heard is still told
-    from none.
-    """
-    errors = []
-    for frame, hop in ((256, 128), (1024, 256)):
-        a, b = (ops.log(_scaled(waveform, frame, hop)[1] + 1e-7) for waveform in (original, reconstruction))
-        errors.append(0.25 * ops.mean(ops.abs(a - b), axis=(1, 2)))
-    return sum(errors) / len(errors)
+    real, imaginary = spectrogram(waveform, frame_length, hop_length)
+    scale = frame_length**-0.5
+    return scale * real, scale**2 * (real**2 + imaginary**2)
 
 
 def multiscale_spectral_loss(original, reconstruction, windows, floor=1e-8):
@@ -86,9 +61,18 @@ def multiscale_spectral_loss(original, reconstruction, windows, floor=1e-8):
     """
     errors = []
     for frame, hop in windows:
-        a, b = (ops.log(_scaled(waveform, frame, hop)[1] + floor) for waveform in (original, reconstruction))
+        a, b = (ops.log(scaled_spectrogram(waveform, frame, hop)[1] + floor) for waveform in (original, reconstruction))
         errors.append(0.25 * ops.mean(ops.abs(a - b), axis=(1, 2)))
     return sum(errors) / len(errors)
+
+
+def spectral_loss(original, reconstruction):
+    """`multiscale_spectral_loss` of waveforms [n, 16384] twice → [n], at two resolutions.
+
+    What lies about 75 dB below a full-scale vowel counts as silence, so a hiss that is barely heard is still told
+    from none.
+    """
+    return multiscale_spectral_loss(original, reconstruction, ((256, 128), (1024, 256)), 1e-7)
 
 
 KINDS = {"real": _real, "complex": _complex, "log": _log}

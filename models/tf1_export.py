@@ -33,17 +33,6 @@ def wavegan_variables(generator):
     return variables
 
 
-def set_wavegan_variables(generator, variables):
-    """The other way: {WaveGAN's variable name: array} into a `build_generator` model of that width. Raises ValueError
-    if the shapes differ."""
-    generator.get_layer("z_project").set_weights(
-        [variables["G/z_project/dense/kernel"], variables["G/z_project/dense/bias"]]
-    )
-    for i in range(5):
-        scope = f"G/upconv_{i}/conv1d"
-        generator.get_layer(f"upconv_{i}").set_weights([variables[f"{scope}/kernel"], variables[f"{scope}/bias"]])
-
-
 def _upconvolution(x, v, scope):
     """One layer, four times as long: a convolution behind nearest-neighbour upsampling, or a transposed convolution."""
     longer = int(x.shape[1]) * STRIDE
