@@ -52,19 +52,19 @@ import json
 import time
 from pathlib import Path
 
-from common.networks import is_one_second_mono, network_hash, open_generator, open_inverse_mapping
+from common.networks import clip_of, is_one_second_mono, network_hash, open_generator, open_inverse_mapping
 
 import numpy as np
 
 from common.files import writable_folder
 from common.recovering import recover_all, waveforms_of
-from common.script import ScriptError, one_line_errors
+from common.script import one_line_errors
 from common.view import MAIN, draw_table, in_words, markdown_table, write_figures
 from datasets.held_out import held_out_clips
 from models.audio import NUM_SAMPLES
 from models.classifier import PerceptualLoss, load_classifier
 from models.evaluation import Evaluation
-from models.generator import generate, random_latent
+from models.generator import by_channel, generate, random_latent
 from models.judge import load_judge
 from models.metrics import condition_number, latent_mae
 from models.writing import written_whole
@@ -87,10 +87,12 @@ class Clips:
         self.conditions = None
         if synthesized:
             self.true = random_latent(generator, num_clips, seed)
-            self.waveforms = generate(generator, self.true)[..., 0]
+            self.waveforms = by_channel(generate(generator, self.true))
             self.conditions = condition_number(generator, self.true)
         else:
-            self.waveforms, self.digits, words = held_out_clips(datasets, generator.preparation, num_clips, seed, split)
+            self.waveforms, self.digits, words = held_out_clips(
+                datasets, most=num_clips, seed=seed, split=split, **clip_of(generator)
+            )
             print(words)
 
 
@@ -102,6 +104,11 @@ class Measurement:
         self.mapping, self.prediction = None, ""
         if methods & {PREDICTED, HYBRID, LAYER}:
             self.mapping, self.prediction = open_inverse_mapping(inverse_mapping_checkpoint, generator)
+        if not is_one_second_mono(generator):
+            print(f"The networks that judge take clips of {NUM_SAMPLES} samples, one channel: no figures by them here")
+            self.hashes, self.perceptual_loss = {"classifier": "", "judge": ""}, None
+            self.evaluation = Evaluation(None, None, None, splits)
+            return
         classifier, judge = load_classifier(classifier_checkpoint), load_judge(judge_checkpoint)
         self.hashes = {"classifier": network_hash(classifier), "judge": network_hash(judge)}
         self.evaluation = Evaluation(judge, classifier, PerceptualLoss(classifier), splits)
@@ -128,14 +135,14 @@ class Measurement:
         begin, iterations = time.perf_counter(), np.zeros(len(waveforms))
         if method in (SILENCE, RANDOM):
             z = random_latent(self.generator, len(waveforms), [seed, 1])
-            waves = generate(self.generator, z)[..., 0] if method == RANDOM else np.zeros_like(waveforms)
+            waves = by_channel(generate(self.generator, z)) if method == RANDOM else np.zeros_like(waveforms)
             seconds = np.full(len(waveforms), (time.perf_counter() - begin) / len(waveforms))
         else:
             found = self.recovered(method, clips, waveforms)
             z, iterations, seconds = found["z"], found["iterations"], found["seconds"]
             if clips.synthesized and method in (GRADIENT, HYBRID) and "start" in found:
                 before["latent_mae_before"] = float(latent_mae(clips.true, found["start"]).mean())
-            waves = waveforms_of(found, self.generator)[..., 0]
+            waves = by_channel(waveforms_of(found, self.generator))
         truth = {}
         if clips.synthesized and method not in (SILENCE, LAYER):
             truth = {"z": z, "true": clips.true, "conditions": clips.conditions}
@@ -184,10 +191,6 @@ def write(found, record):
 def main():
     writable_folder(output)
     generator = open_generator(checkpoint)
-    if not is_one_second_mono(generator):
-        shape = f"{generator.num_samples} samples and {generator.num_channels} channels"
-        wanted = f"the classifier takes {NUM_SAMPLES} samples, one channel"
-        raise ScriptError(f"{checkpoint}: its clips have {shape}; {wanted}")
     rows = wanted_rows()
     measurement = Measurement(generator, {method for _, method in rows})
     clips = {kind: Clips(kind, generator) for kind in dict.fromkeys(kind for kind, _ in rows)}

@@ -41,7 +41,14 @@ settings = from_shell(globals(), recipes={"published": PUBLISHED})
 
 from pathlib import Path
 
-from common.networks import network_hash, open_generator, open_inverse_mapping, open_judge, open_perceptual_loss
+from common.networks import (
+    clip_of,
+    network_hash,
+    open_generator,
+    open_inverse_mapping,
+    open_judge,
+    open_perceptual_loss,
+)
 
 import numpy as np
 from tqdm import tqdm
@@ -73,9 +80,8 @@ def check_settings():
 
 def read(path, generator):
     """A recording as a Clip prepared for the generator, or None, with a line that says what is wrong with it."""
-    shape = {"num_samples": generator.num_samples, "num_channels": generator.num_channels}
     try:
-        clip = prepare(path, preparation=generator.preparation, prepared=prepared or None, **shape)
+        clip = prepare(path, prepared=prepared or None, **clip_of(generator))
     except (AudioError, OSError, ValueError) as error:
         complain(__file__, error)
         return None

@@ -64,7 +64,7 @@ settings = from_shell(globals(), recipes={"published": PUBLISHED})
 
 from pathlib import Path
 
-from common.networks import is_one_second_mono, open_generator, open_perceptual_loss
+from common.networks import clip_of, is_one_second_mono, open_generator, open_perceptual_loss
 
 import keras
 import numpy as np
@@ -79,7 +79,7 @@ from datasets.layouts import find_dataset
 from datasets.pipeline import displaced_batches, evaluation_batches
 from datasets.reading import read_clips
 from models.audio import NUM_SAMPLES
-from models.generator import random_latent
+from models.generator import by_channel, random_latent
 from models.inverse_mapping import INVERSE_MAPPING_FILE, INVERSE_MAPPING_FILES, InverseMapping
 from models.inverse_mapping_training import InverseMappingTraining
 from models.saving import save_network
@@ -99,12 +99,16 @@ class Export(keras.callbacks.Callback):
 
 
 def check_settings(generator):
-    if not is_one_second_mono(generator):
-        shape = f"{generator.num_samples} samples and {generator.num_channels} channels"
-        raise ScriptError(f"{checkpoint}: its clips have {shape}; an inverse mapping takes {NUM_SAMPLES}, one channel")
+    if is_one_second_mono(generator):
+        return
+    shape = f"{checkpoint}: its clips have {generator.num_samples} samples and {generator.num_channels} channel(s)"
+    if network == "resnet":
+        raise ScriptError(f"{shape}; a ResNet takes {NUM_SAMPLES}, one channel. --network=waveform takes others")
+    if augmented:
+        raise ScriptError(f"{shape}; augmentation is for {NUM_SAMPLES}, one channel. --augmented=False does without")
 
 
-def read_recordings(preparation):
+def read_recordings(generator):
     """{split: (clips, recordings)} of training and validation recordings; empty where there are none."""
     try:
         layout, folder, recordings = find_dataset(datasets)
@@ -116,14 +120,14 @@ def read_recordings(preparation):
         part = [r for r in recordings if r.split == split]
         if split == "valid":  # those that come first in the folder are of one or two digits
             part = [part[i] for i in np.random.default_rng(0).permutation(len(part))[:NUM_TEST]]
-        found[split] = read_clips(part, split, preparation=preparation, wanted_in=folder)
+        found[split] = read_clips(part, split, wanted_in=folder, **clip_of(generator))
     count = {split: len(left) for split, (_, left) in found.items()}
     print(f"{folder}: {layout}, {count['train']} recordings to train on, {count['valid']} to validate")
     return found
 
 
 def training_data(recordings, generator):
-    """Endless (recordings [real_batch_size, 16384], latent vectors [batch_size, latent_dim]), or the second alone."""
+    """Endless (recordings [real_batch_size, …], latent vectors [batch_size, latent_dim]), or the second alone."""
     seeds = tf.data.Dataset.random(seed + 1).batch(2)
     shape = (batch_size, generator.latent_dim)
     latent = seeds.map(lambda fresh: tf.random.stateless_uniform(shape, fresh, -1, 1))
@@ -147,9 +151,9 @@ def test_data(recordings, generator):
 
 
 def listening_pairs(recordings, generator):
-    """{kind: waveforms [2, 16384]} that are written after each epoch; two recordings of different digits."""
+    """{kind: waveforms [2, num_samples]} that are written after each epoch; two recordings of different digits."""
     z = random_latent(generator, 2, TEST_LATENTS)
-    pairs = {"synthesized": np.asarray(generator(z))[..., 0]}
+    pairs = {"synthesized": by_channel(generator(z))}
     if recordings:
         clips, left = recordings["valid"]
         other = next((i for i, r in enumerate(left) if r.digit != left[0].digit), len(left) - 1)
@@ -179,6 +183,7 @@ def build_model(generator, perceptual_loss, count):
     of_network = {"network": network, "width": width, "depth": depth, "features": resnet_features}
     of_network["refinements"] = refinements if network == "waveform" else 0
     of_network["bounded"] = network == "waveform"
+    of_network |= {"num_samples": generator.num_samples, "num_channels": generator.num_channels}
     mapping = InverseMapping(generator.latent_dim, generator_sha256=generator.sha256, **of_network).attach(generator)
     names = ("latent_weight", "perceptual_weight", "spectral_weight", "perceptual_synthesized", "separate_updates")
     how = {name: settings[name] for name in names}
@@ -193,7 +198,7 @@ def main():
     strategy = training_strategy(devices)
     writable_folder(inverse_mapping_checkpoint)
     begin_run(inverse_mapping_checkpoint, settings, generator=generator.sha256, fresh=fresh)
-    recordings = read_recordings(generator.preparation)
+    recordings = read_recordings(generator)
     perceptual_loss, _ = open_perceptual_loss(classifier_checkpoint, generator, taps)
     keras.utils.set_random_seed(seed)
     if mixed_precision:

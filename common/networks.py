@@ -65,6 +65,12 @@ def is_one_second_mono(generator):
     return (generator.num_samples, generator.num_channels) == (NUM_SAMPLES, 1)
 
 
+def clip_of(generator):
+    """What a recording has to be for a generator: shape and preparation, as models.audio.read_clip takes them."""
+    names = ("num_samples", "num_channels", "preparation")
+    return {name: getattr(generator, name) for name in names}
+
+
 def network_hash(network):
     """SHA-256 of a Keras model's variables; the state of its random numbers is none of them."""
     variables = [v for v in network.variables if "seed_generator" not in v.path]

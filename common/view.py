@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from models.audio import HOP_LENGTH, SAMPLE_RATE, spectrogram, write_wav
+from models.generator import by_channel
 from models.writing import written_whole
 
 matplotlib.use("Agg")  # pictures go to files, never to a screen
@@ -86,8 +87,10 @@ def save_figure(figure, path, dpi=90):
 
 
 def log_sounds(writer, name, waveforms, step):
-    """Writes waveforms [n, num_samples] to a tf.summary writer: to listen to, and one picture of their spectrograms."""
+    """Writes waveforms [n, num_samples] to a tf.summary writer: to listen to, and one picture of their spectrograms. Of
+    several channels, [n, num_samples, num_channels], the mean."""
     waveforms = np.asarray(waveforms, np.float32)
+    waveforms = waveforms if waveforms.ndim == 2 else waveforms.mean(axis=2)
     figure, png = spectrogram_figure(waveforms), io.BytesIO()
     figure.savefig(png, format="png", dpi=100)
     plt.close(figure)
@@ -101,7 +104,8 @@ class Pairs(keras.callbacks.Callback):
     """After each epoch: originals and their reconstructions, to listen to in `folder` and in TensorBoard's `logs`.
 
     Writes `folder`/{epoch}/{kind}_{i}_{original,reconstruction}.wav and keeps the last `kept` epochs.
-    originals: {kind: waveforms [n, 16384]}. The model has a `mapping` to latent vectors and a `generator`.
+    originals: {kind: waveforms [n, num_samples], or with channels [n, num_samples, num_channels]}. The model has a
+    `mapping` to latent vectors and a `generator`.
     """
 
     def __init__(self, originals, folder, logs, kept=3):
@@ -113,7 +117,7 @@ class Pairs(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         for kind, clips in self.originals.items():
-            again = np.asarray(self.model.generator(self.model.mapping(clips)))[..., 0]
+            again = by_channel(self.model.generator(self.model.mapping(clips)))
             for i, pair in enumerate(zip(clips, again)):
                 for name, waveform in zip(("original", "reconstruction"), pair):
                     with written_whole(self.folder / str(epoch + 1) / f"{kind}_{i}_{name}.wav") as file:

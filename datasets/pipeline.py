@@ -11,26 +11,31 @@ from models.audio import NUM_SAMPLES, PUBLISHED, AudioError, read_clip
 MOST_UNREADABLE = 0.01  # a share above which something is wrong with the data set, not with a file
 
 
-def decoded(recordings, *, preparation=PUBLISHED, tell=lambda done, total: None):
+def decoded(
+    recordings, *, num_samples=NUM_SAMPLES, num_channels=1, preparation=PUBLISHED, tell=lambda done, total: None
+):
     """Reads every recording once, several at a time, into a tf.data cache in memory.
 
-    recordings: list of datasets.layouts.Recording. preparation: see models.audio. tell: called with the count read so
-    far and the total. Returns a dataset of (waveform float16 [16384], digit int32), the recordings in it in its order,
-    and the one-line reasons for those left out. Raises ValueError where more than 1 % cannot be read, naming the
+    recordings: list of datasets.layouts.Recording. num_samples, num_channels: of a clip. preparation: see models.audio.
+    tell: called with the count read so far and the total. Returns a dataset of (waveform float16 [num_samples], of
+    several channels [num_samples, num_channels], digit int32), the recordings in it in its order, and the one-line
+    reasons for those left out. Raises ValueError where more than 1 % cannot be read, naming the
     first. Memory: 32 KiB a recording, 640 MiB for 20,000.
     """
     unreadable = {}
+    how = {"num_samples": num_samples, "num_channels": num_channels, "preparation": preparation}
+    shape = (num_samples,) if num_channels == 1 else (num_samples, num_channels)
 
     def read(path):
         try:
-            return read_clip(path.decode(), preparation=preparation).astype(np.float16), True
+            return read_clip(path.decode(), **how).astype(np.float16), True
         except (AudioError, OSError) as error:
             unreadable[path.decode()] = str(error)
-            return np.zeros(NUM_SAMPLES, np.float16), False
+            return np.zeros(shape, np.float16), False
 
     def read_in_graph(path, digit):
         waveform, good = tf.numpy_function(read, [path], (tf.float16, tf.bool))
-        return tf.ensure_shape(waveform, (NUM_SAMPLES,)), digit, good
+        return tf.ensure_shape(waveform, shape), digit, good
 
     paths = [str(r.path) for r in recordings]
     digits = np.array([r.digit for r in recordings], np.int32)
@@ -76,8 +81,8 @@ def training_batches(dataset, count, batch_size, seed, how=None):
 
 
 def displaced_batches(dataset, count, batch_size, shift, seed, how=None):
-    """Endless batches (waveform float32 [batch, 16384], digit int32 [batch]) of clips moved, around the end, by up to
-    `shift` samples either way. how: an Augmentation of the clips before that, or None; each keeps its peak.
+    """Endless batches (waveform float32 [batch, …], digit int32 [batch]) of clips moved, around the end, by up to
+    `shift` samples either way. how: an Augmentation of the clips [16384] before that, or None; each keeps its peak.
 
     The same seed gives the same batches, so that skipping those of an earlier run goes on where it ended.
     """
@@ -107,5 +112,5 @@ def _as_float32(waveform, digit):
 
 
 def evaluation_batches(dataset, batch_size):
-    """Batches (waveform float32 [n, 16384], digit int32 [n]) in order, unchanged, the last one as short as it comes."""
+    """Batches (waveform float32 [n, …], digit int32 [n]) in order, unchanged, the last one as short as it comes."""
     return _in_memory(dataset.batch(batch_size).map(_as_float32, tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE))

@@ -19,16 +19,25 @@ from models.metrics import (
 BATCH = 50  # clips at once, to bound the memory
 
 
+def _by_channel(metric, clips, waves):
+    """A metric [n] of waveforms [n, num_samples], or its mean over the channels of [n, num_samples, num_channels]."""
+    if clips.ndim == 2:
+        return metric(clips, waves)
+    return np.mean([metric(clips[..., i], waves[..., i]) for i in range(clips.shape[2])], axis=0)
+
+
 class Evaluation:
     """Compares reconstructions with their clips, and asks two classifiers which digits the reconstructions are.
 
     judge: models.judge, which takes part in no training and no recovery; its answers are the `accuracy` and the
     `inception_score`. classifier: models.classifier, which has made the perceptual loss; its answers have `classifier_`
-    before their names. perceptual_loss: models.classifier.PerceptualLoss. splits: of the inception score.
+    before their names. perceptual_loss: models.classifier.PerceptualLoss. splits: of the inception score. Each network
+    may be None, for clips that are not of 16,384 samples and one channel; its figures are left out then.
     """
 
     def __init__(self, judge, classifier, perceptual_loss, splits=2):
-        self.networks = {"": judge, "classifier_": classifier}
+        networks = {"": judge, "classifier_": classifier}
+        self.networks = {prefix: network for prefix, network in networks.items() if network is not None}
         self.perceptual_loss = perceptual_loss
         self.splits = splits
         self._known = {}  # what the networks predict for the originals, which are the same for every method
@@ -41,13 +50,21 @@ class Evaluation:
         return self._known[key]
 
     def distances(self, clips, waves):
-        """clips, waves: waveforms [n, 16384] → {metric: [n]}."""
+        """clips, waves: waveforms [n, num_samples], or with channels [n, num_samples, num_channels] → {metric: [n]}.
+
+        What compares spectrograms is the mean over the channels.
+        """
         parts = []
         for i in range(0, len(clips), BATCH):
             pair = clips[i : i + BATCH], waves[i : i + BATCH]
-            values = {"mse": waveform_mse(*pair), "snr_db": snr_db(*pair), "ssim": ssim(*pair)}
-            values["log_spectral_distance"] = log_spectral_distance(*pair)
-            parts.append(values | {"perceptual_loss": np.asarray(self.perceptual_loss(*pair))})
+            values = {"mse": waveform_mse(*pair), "snr_db": snr_db(*pair)}
+            values |= {
+                "ssim": _by_channel(ssim, *pair),
+                "log_spectral_distance": _by_channel(log_spectral_distance, *pair),
+            }
+            if self.perceptual_loss is not None:
+                values["perceptual_loss"] = np.asarray(self.perceptual_loss(*pair))
+            parts.append(values)
         found = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
         return found | {"identical": (found["snr_db"] > IDENTICAL_DB).astype(float)}
 

@@ -194,3 +194,9 @@ def fingerprint(variables):
     for name in sorted(variables):
         digest.update(f"{name} {variables[name].shape} ".encode() + np.ascontiguousarray(variables[name]).tobytes())
     return digest.hexdigest()
+
+
+def by_channel(waveforms):
+    """Waveforms [n, num_samples, num_channels] as recordings are held: of one channel [n, num_samples]."""
+    waveforms = np.asarray(waveforms)
+    return waveforms[..., 0] if waveforms.shape[2] == 1 else waveforms

@@ -14,7 +14,7 @@ import keras
 from keras import layers, ops
 
 from models.audio import NUM_SAMPLES
-from models.encoder import downconvolutions
+from models.encoder import STRIDE, downconvolutions
 from models.errors import CheckpointError
 from models.published_weights import is_published, load_published_weights
 from models.resnet import resnet
@@ -24,13 +24,15 @@ NETWORKS = ("waveform", "resnet")
 INVERSE_MAPPING_FILE = "inverse_mapping.keras"  # what `models.saving.save_network` writes
 AUTHORS_PREFIX = "generated_and_real_training.ckpt"  # of the authors' download
 INVERSE_MAPPING_FILES = (INVERSE_MAPPING_FILE, f"{AUTHORS_PREFIX}.index", f"{AUTHORS_PREFIX}.data-00000-of-00001")
+LEAST_SAMPLES = STRIDE**5  # that five strided convolutions make one place of
 GAIN = 5.0  # brings samples of an RMS near 0.1 to the order of 1
 
 
-def _waveform_network(inputs, latent_dim, width, name):
-    """From `inputs` waveforms [n, 16384] side by side to [n, latent_dim]."""
-    waveforms = [keras.Input((NUM_SAMPLES,), name=f"waveform_{i}") for i in range(inputs)]
-    x = downconvolutions(layers.Rescaling(GAIN)(ops.stack(waveforms, axis=-1)), width)  # [n, 16, 16 width]
+def _waveform_network(inputs, latent_dim, width, shape, name):
+    """From `inputs` waveforms [n, *shape] side by side to [n, latent_dim]."""
+    waveforms = [keras.Input(shape, name=f"waveform_{i}") for i in range(inputs)]
+    side_by_side = ops.stack(waveforms, axis=-1) if len(shape) == 1 else ops.concatenate(waveforms, axis=-1)
+    x = downconvolutions(layers.Rescaling(GAIN)(side_by_side), width)  # [n, num_samples / 1024, 16 width]
     small = keras.initializers.RandomNormal(
         stddev=1e-3, seed=0
     )  # the first guess is the middle of the cube, the first correction none
@@ -40,13 +42,15 @@ def _waveform_network(inputs, latent_dim, width, name):
 
 @keras.saving.register_keras_serializable("latent_vector_recovery")
 class InverseMapping(keras.Model):
-    """Waveforms [n, 16384] → latent vectors [n, latent_dim].
+    """Waveforms [n, num_samples], of more than one channel [n, num_samples, num_channels] → latent vectors [n,
+    latent_dim].
 
     network: "waveform" or "resnet". width: filters of its first layer. depth, features: of the ResNet, see
     models.resnet. refinements: how often a second network corrects the prediction; only "waveform" has one, and
     only with a generator, `attach`ed, to listen to. bounded: predictions are clipped to [-1, 1], where WaveGAN's
     latent vectors come from; the published ones are not. generator_sha256: of the variables of the generator it
-    was trained for, "" where that is not known. Raises ValueError for settings that do not exist or do not go
+    was trained for, "" where that is not known. num_samples, a multiple of 1,024, and num_channels: of the waveforms;
+    other than 16,384 and 1 with "waveform" only. Raises ValueError for settings that do not exist or do not go
     together.
     """
 
@@ -60,6 +64,8 @@ class InverseMapping(keras.Model):
         refinements=0,
         bounded=True,
         generator_sha256="",
+        num_samples=NUM_SAMPLES,
+        num_channels=1,
         name=None,
     ):
         super().__init__(name=name or "inverse_mapping")
@@ -67,6 +73,10 @@ class InverseMapping(keras.Model):
             raise ValueError(f"network is one of {', '.join(NETWORKS)}, not {network!r}")
         if refinements and network != "waveform":
             raise ValueError("only the waveform network is refined; refinements is 0 with resnet")
+        if network == "resnet" and (num_samples, num_channels) != (NUM_SAMPLES, 1):
+            raise ValueError(f"a resnet takes {NUM_SAMPLES} samples of one channel; the waveform network takes others")
+        if num_samples % LEAST_SAMPLES:
+            raise ValueError(f"the waveform network takes multiples of {LEAST_SAMPLES} samples, not {num_samples}")
         self.settings = {
             "latent_dim": latent_dim,
             "network": network,
@@ -75,41 +85,47 @@ class InverseMapping(keras.Model):
             "features": features,
         }
         self.settings |= {"refinements": refinements, "bounded": bounded, "generator_sha256": generator_sha256}
+        self.settings |= {"num_samples": num_samples, "num_channels": num_channels}
         self.refinements, self.bounded, self.generator_sha256 = refinements, bounded, generator_sha256
         self._generator = None
+        self.waveform_shape = (num_samples,) if num_channels == 1 else (num_samples, num_channels)
         if network == "resnet":
             self.predictor = resnet(latent_dim, depth=depth, width=width, features=features, name="predictor")
         else:
-            self.predictor = _waveform_network(1, latent_dim, width, "predictor")
-        self.refiner = _waveform_network(2, latent_dim, width, "refiner") if refinements else None
+            self.predictor = _waveform_network(1, latent_dim, width, self.waveform_shape, "predictor")
+        self.refiner = None
+        if refinements:
+            self.refiner = _waveform_network(2, latent_dim, width, self.waveform_shape, "refiner")
         self.built = True
 
     def attach(self, generator):
         """Gives refinement the generator it listens to. Raises CheckpointError if its latent vectors or sounds
         are of another shape.
         """
-        if generator.latent_dim != self.settings["latent_dim"] or (generator.num_samples, generator.num_channels) != (
-            NUM_SAMPLES,
-            1,
-        ):
-            have, want = (generator.latent_dim, generator.num_samples), (self.settings["latent_dim"], NUM_SAMPLES)
+        names = ("latent_dim", "num_samples", "num_channels")
+        have, want = [getattr(generator, name) for name in names], [self.settings[name] for name in names]
+        if have != want:
             raise CheckpointError(
-                f"the inverse mapping predicts {want[0]} numbers from {want[1]} samples, "
-                f"the generator turns {have[0]} into {have[1]}"
+                f"the inverse mapping predicts {want[0]} numbers from {want[1]} samples in {want[2]} channel(s), "
+                f"the generator turns {have[0]} into {have[1]} in {have[2]}"
             )
         self._generator = generator
         return self
+
+    def shaped(self, waveform):
+        """Waveforms [n, num_samples, num_channels] as the network takes them: [n, *waveform_shape]."""
+        return ops.reshape(waveform, (-1, *self.waveform_shape))
 
     def bound(self, z):
         return ops.clip(z, -1.0, 1.0) if self.bounded else z
 
     def stages(self, waveform, training=False, render=None):
-        """waveform [n, 16384] → the prediction and each refinement of it, [n, latent_dim] each, not clipped; no
-        gradient from one to another.
+        """waveform [n, *waveform_shape] → the prediction and each refinement of it, [n, latent_dim] each, not clipped;
+        no gradient from one to another.
 
-        render: latent vectors [n, latent_dim] → waveforms [n, 16384], in place of the attached generator.
+        render: latent vectors [n, latent_dim] → waveforms [n, *waveform_shape], in place of the attached generator.
         """
-        render = render or (self._generator and (lambda z: self._generator(z)[..., 0]))
+        render = render or (self._generator and (lambda z: self.shaped(self._generator(z))))
         found = [self.predictor(waveform, training=training)]
         for _ in range(self.refinements if render else 0):
             z = self.bound(found[-1])
@@ -125,8 +141,8 @@ class InverseMapping(keras.Model):
 
 
 def load_inverse_mapping(folder, generator=None):
-    """The inverse mapping in `folder`: a Keras model, waveforms [n, 16384], prepared as the generator's training clips
-    were → z [n, latent_dim].
+    """The inverse mapping in `folder`: a Keras model, waveforms [n, num_samples], prepared as the generator's training
+    clips were → z [n, latent_dim].
 
     The authors' checkpoint, generated_and_real_training.ckpt.*, is taken if it is there, else inverse_mapping.keras.
     generator: a models.generator.Generator, the one it was trained for; without one the prediction is not refined.

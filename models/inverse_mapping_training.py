@@ -17,13 +17,24 @@ KINDS = ("real", "synthesized")
 
 
 def decibels(original, reconstruction):
-    """SNR in dB of waveforms [n, 16384] twice → [n]."""
-    noise = ops.sum((original - reconstruction) ** 2, axis=1) + 1e-10
-    return 10 / ops.log(10.0) * ops.log(ops.sum(original**2, axis=1) / noise + 1e-10)
+    """SNR in dB of waveforms [n, …] twice → [n]."""
+    axes = tuple(range(1, len(original.shape)))
+    noise = ops.sum((original - reconstruction) ** 2, axis=axes) + 1e-10
+    return 10 / ops.log(10.0) * ops.log(ops.sum(original**2, axis=axes) / noise + 1e-10)
+
+
+def spectral_difference(original, reconstruction):
+    """`spectral_loss` of waveforms [n, num_samples], or of each channel of [n, num_samples, num_channels] → [n] or
+    [n num_channels]."""
+    if len(original.shape) == 3:
+        original, reconstruction = (
+            ops.reshape(ops.transpose(x, (0, 2, 1)), (-1, x.shape[1])) for x in (original, reconstruction)
+        )
+    return spectral_loss(original, reconstruction)
 
 
 class InverseMappingTraining(keras.Model):
-    """Trains a `models.inverse_mapping.InverseMapping` by `fit`, on (recordings [r, 16384], latent vectors [s,
+    """Trains a `models.inverse_mapping.InverseMapping` by `fit`, on (recordings [r, num_samples], latent vectors [s,
     latent_dim]), or on the second alone.
 
     generator: models.generator.Generator. perceptual_loss: models.classifier.PerceptualLoss, or None to go
@@ -70,15 +81,15 @@ class InverseMappingTraining(keras.Model):
         return self.mapping(waveform)
 
     def _render(self, z):
-        return self.generator(self.mapping.bound(z))[..., 0]
+        return self.mapping.shaped(self.generator(self.mapping.bound(z)))
 
     def objective(self, real, z, training=False, everything=False):
-        """Recordings [r, 16384] and latent vectors [s, latent_dim], either may be None → the loss, and {name:
+        """Recordings [r, num_samples] and latent vectors [s, latent_dim], either may be None → the loss, and {name:
         value} of all that was measured.
 
         everything: measure what has no part in the loss as well.
         """
-        synthesized = None if z is None else ops.stop_gradient(self.generator(z)[..., 0])
+        synthesized = None if z is None else ops.stop_gradient(self.mapping.shaped(self.generator(z)))
         count = 0 if real is None else ops.shape(real)[0]
         clips = (
             ops.concatenate([real, synthesized])
@@ -115,17 +126,17 @@ class InverseMappingTraining(keras.Model):
             )
             loss += self.perceptual_weight * measured.get("real_perceptual", 0.0)
             if self.spectral_weight:
-                spectral = [ops.mean(spectral_loss(real, again)) for again in early]
+                spectral = [ops.mean(spectral_difference(real, again)) for again in early]
                 loss += self.spectral_weight * (measured["real_spectral"] + sum(spectral))
         return loss, {"loss": loss, **measured}
 
     def _compared(self, kind, clips, again, spectral):
-        """{kind_term: value} of clips and their reconstructions [n, 16384]."""
+        """{kind_term: value} of clips and their reconstructions [n, …]."""
         terms = {"snr_db": decibels(clips, again)}
         if self.perceptual_loss and (self.perceptual_weight or spectral):
             terms["perceptual"] = self.perceptual_loss(clips, again)
         if spectral:
-            terms["spectral"] = spectral_loss(clips, again)
+            terms["spectral"] = spectral_difference(clips, again)
         return {f"{kind}_{name}": ops.mean(values) for name, values in terms.items()}
 
     def _update(self, real, z):

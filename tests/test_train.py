@@ -2,6 +2,8 @@
 recordings or with two devices.
 """
 
+import json
+
 import keras
 import numpy as np
 import pytest
@@ -11,7 +13,9 @@ from run_script import run_killed, run_on_two_devices, run_script, scalars
 
 from common.runs import backup, begin_run, epochs_done
 from models.classifier import build_classifier
+from models.generator import generate, random_latent
 from models.inverse_mapping import load_inverse_mapping
+from models.recovery import predict
 from models.saving import save_network
 from models.wavegan import load_wavegan
 
@@ -152,6 +156,32 @@ def test_a_resnet_needs_no_other_setting(inputs, tmp_path, capsys):
     assert run_script("train.py", *arguments) == 0
     mapping = load_inverse_mapping(tmp_path / "mapping", load_wavegan(inputs / "checkpoint"))
     assert mapping.settings["network"] == "resnet" and mapping.settings["refinements"] == 0
+
+
+def test_a_generator_of_two_channels_and_two_seconds(inputs, tmp_path, capsys):
+    """It gets an inverse mapping of its own, hybrid recovery, and the figures that need no classifier."""
+    (tmp_path / "stereo").mkdir()
+    tf1_wavegan.write(tmp_path / "stereo", latent_dim=8, width=2, seed=5, length=32768, channels=2)
+    stereo = f"--checkpoint={tmp_path / 'stereo'}"
+    assert run_script("train.py", *settings(inputs, tmp_path, stereo, "--epochs=1")) == 0
+    generator = load_wavegan(tmp_path / "stereo")
+    mapping = load_inverse_mapping(tmp_path / "mapping", generator)
+    clips = generate(generator, random_latent(generator, 3, 0))
+    assert clips.shape == (3, 32768, 2) and np.std(clips[..., 0] - clips[..., 1]) > 0
+    assert predict(clips, mapping).shape == (3, 8)
+    pair = soundfile.read(tmp_path / "waves/1/real_0_reconstruction.wav")[0]
+    assert pair.shape == (32768, 2)
+    more = [stereo, f"--inverse_mapping_checkpoint={tmp_path / 'mapping'}", f"--output={tmp_path / 'metrics'}"]
+    more += ["--synth", "--num_clips=2", "--gradient", "--max_iter=3", "--restarts=0"]
+    capsys.readouterr()
+    assert run_script("calculate_metrics.py", *more) == 0
+    out = capsys.readouterr().out
+    assert "latent MSE" in out and "right digit" not in out
+    metrics = json.loads((tmp_path / "metrics/metrics.json").read_text())
+    assert metrics["method"] == "hybrid" and np.isfinite(metrics["log_spectral_distance"])
+    assert run_script("train.py", *settings(inputs, tmp_path, stereo, "--network=resnet")) == 1
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1 and "32768 samples and 2 channel(s)" in err
 
 
 @pytest.mark.parametrize(
