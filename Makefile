@@ -17,6 +17,7 @@ published: install  ## the paper from end to end: classifier, inverse mapping, r
 
 refresh: install  ## after a change of the generator: train what depends on it, write every table and example anew (hours)
 	PYTHON=$(BIN)/python recipes/inverse_mapping.sh --datasets=$(DATASETS)
+	PYTHON=$(BIN)/python recipes/inverse_mapping_resnet.sh --datasets=$(DATASETS)
 	PYTHON=$(BIN)/python recipes/tables.sh $(DATASETS)
 
 fetch: install  ## download WHAT: sc09, speech_commands or fsdd into datasets/, or the published generator, wavegan, into checkpoint/

@@ -9,6 +9,7 @@ seed = 0  # of their latent vectors [0 to 4,294,967,295]
 # Weights, and where the examples go
 checkpoint = "checkpoint/"  # folder with the generator
 inverse_mapping_checkpoint = "inverse_mapping_checkpoint/"  # folder with the network that predicts
+resnet_checkpoint = "inverse_mapping_checkpoint/resnet/"  # folder with a second one, for a cell of its own
 classifier_checkpoint = "classifier_checkpoint/"  # folder with the classifier, for the perceptual loss
 judge_checkpoint = "judge_checkpoint/"  # folder with the judge, which says which digit a reconstruction is
 output = "Audio_Examples/"  # folder: index.html, and recovered/{real,synthesized}/{method}/{name}.wav and .npy
@@ -20,7 +21,7 @@ from_shell(globals())
 
 from pathlib import Path
 
-from common.networks import open_generator, open_inverse_mapping, open_perceptual_loss
+from common.networks import open_generator, open_inverse_mapping, open_perceptual_loss, open_resnet
 
 import numpy as np
 
@@ -35,6 +36,7 @@ from models.judge import load_judge, probabilities
 from models.metrics import latent_mse, log_spectral_distance, snr_db
 
 METHODS = {  # name: (whether it predicts, whether it optimises, what)
+    "resnet": (True, False, "latent"),  # the paper's network, where there is one
     "inverse_mapping": (True, False, "latent"),
     "gradient": (False, True, "latent"),
     "hybrid": (True, True, "latent"),
@@ -44,15 +46,18 @@ BATCH = 32  # clips worked on side by side
 
 
 def recovered(kind, clips, networks, perceptual_loss):
-    """{method: what `recover_all` returns} of waveforms [n, 16384]. networks: generator, inverse mapping, hashes."""
-    generator, mapping, hashes = networks
+    """{method: what `recover_all` returns} of waveforms [n, 16384].
+
+    networks: generator, {method: inverse mapping}, {method or what: SHA-256}.
+    """
+    generator, mappings, hashes = networks
     found = {}
     for method, (predict, gradient, space) in METHODS.items():
-        if space == "layer" and kind == "synthesized":
+        if (space == "layer" and kind == "synthesized") or (predict and method not in mappings):
             continue
         how = {"gradient": gradient, "space": space, "max_iter": max_iter}
-        depends_on = [how, *hashes, predict]
-        how = how | {"generator": generator, "inverse_mapping": mapping if predict else None}
+        depends_on = [how, hashes["generator"], hashes[method] if predict else "", hashes["classifier"], predict]
+        how = how | {"generator": generator, "inverse_mapping": mappings[method] if predict else None}
         how["perceptual_loss"] = perceptual_loss if gradient else None
         found[method] = recover_all(clips, f"{kind} {method}", unfinished, depends_on, BATCH, **how)
     return found
@@ -88,12 +93,16 @@ def main():
     generator = open_generator(checkpoint)
     mapping, prediction = open_inverse_mapping(inverse_mapping_checkpoint, generator)
     perceptual_loss, classifier = open_perceptual_loss(classifier_checkpoint, generator)
+    mappings = dict.fromkeys(("inverse_mapping", "hybrid", "layer"), mapping)
+    hashes = {"generator": generator.sha256, "classifier": classifier} | dict.fromkeys(mappings, prediction)
+    if resnet := open_resnet(resnet_checkpoint, generator):
+        mappings["resnet"], hashes["resnet"] = resnet
     judge = load_judge(judge_checkpoint)
     paths = find_recordings(files)
     true = random_latent(generator, num_synthesized, seed)
     clips = {"synthesized": generate(generator, true)[..., 0]}
     clips["real"] = np.stack([read_clip(path, preparation=generator.preparation) for path in paths])
-    networks = generator, mapping, [generator.sha256, prediction, classifier]
+    networks = generator, mappings, hashes
     found = {kind: recovered(kind, clips[kind], networks, perceptual_loss) for kind in clips}
     page = ["Synthesized clips: red lines are the true latent vector, bars the recovered one"]
     numbers = [str(i) for i in range(num_synthesized)]
@@ -104,6 +113,8 @@ def main():
     page += rows("real", list(result_names(paths).values()), clips["real"], None, generator, judge, found["real"])
     made_with = [f"Generator: {generator.description}, SHA-256 {generator.sha256[:16]}…"]
     made_with.append(f"Inverse mapping: {mapping.settings['network']} network, SHA-256 {prediction[:16]}…")
+    if "resnet" in mappings:
+        made_with.append(f"ResNet: SHA-256 {hashes['resnet'][:16]}…")
     write_page(Path(output) / "index.html", "Latent vector recovery: listen", made_with, page)
     folder = Path(output)
     print(f"Open {folder / 'index.html'} in a browser; sounds and latent vectors are in {folder / 'recovered'}/")

@@ -32,6 +32,7 @@ checkpoint = "checkpoint/"  # folder with the generator
 classifier_checkpoint = "classifier_checkpoint/"  # folder with the classifier, for the perceptual loss
 judge_checkpoint = "judge_checkpoint/"  # folder with the judge, which takes part in no training and no recovery
 inverse_mapping_checkpoint = "inverse_mapping_checkpoint/"  # folder with the network that predicts
+resnet_checkpoint = "inverse_mapping_checkpoint/resnet/"  # folder with a second one, for a row of its own
 output = "waves/metrics/"  # folder for metrics.json, with --table .md and .png too, and for what is recovered so far
 cards = ""  # Markdown files, comma-separated, to write the table into, between their marks
 
@@ -52,7 +53,7 @@ import json
 import time
 from pathlib import Path
 
-from common.networks import clip_of, is_one_second_mono, network_hash, open_generator, open_inverse_mapping
+from common.networks import clip_of, is_one_second_mono, network_hash, open_generator, open_inverse_mapping, open_resnet
 
 import numpy as np
 
@@ -71,6 +72,7 @@ from models.writing import written_whole
 
 SILENCE, RANDOM = "silence", "random latent vector"
 PREDICTED, GRADIENT, HYBRID = "inverse mapping", "gradient", "hybrid"
+RESNET = "inverse mapping, ResNet"  # the paper's network
 LAYER = "hybrid, first layer free"  # beyond the generator's range
 SOLVER_SETTINGS = (
     *("solver", "spectral_weight", "max_iter", "restarts", "spectral", "perceptual_weight", "taps", "seed"),
@@ -101,26 +103,31 @@ class Measurement:
 
     def __init__(self, generator, methods):
         self.generator = generator
-        self.mapping, self.prediction = None, ""
+        self.mappings, self.hashes = {}, {"prediction": "", "resnet": ""}
         if methods & {PREDICTED, HYBRID, LAYER}:
-            self.mapping, self.prediction = open_inverse_mapping(inverse_mapping_checkpoint, generator)
+            mapping, self.hashes["prediction"] = open_inverse_mapping(inverse_mapping_checkpoint, generator)
+            self.mappings = dict.fromkeys((PREDICTED, HYBRID, LAYER), mapping)
+        if RESNET in methods and (resnet := open_resnet(resnet_checkpoint, generator)):
+            self.mappings[RESNET], self.hashes["resnet"] = resnet
         if not is_one_second_mono(generator):
             print(f"The networks that judge take clips of {NUM_SAMPLES} samples, one channel: no figures by them here")
-            self.hashes, self.perceptual_loss = {"classifier": "", "judge": ""}, None
+            self.hashes |= {"classifier": "", "judge": ""}
+            self.perceptual_loss = None
             self.evaluation = Evaluation(None, None, None, splits)
             return
         classifier, judge = load_classifier(classifier_checkpoint), load_judge(judge_checkpoint)
-        self.hashes = {"classifier": network_hash(classifier), "judge": network_hash(judge)}
+        self.hashes |= {"classifier": network_hash(classifier), "judge": network_hash(judge)}
         self.evaluation = Evaluation(judge, classifier, PerceptualLoss(classifier), splits)
         self.perceptual_loss = PerceptualLoss(classifier, taps)
 
     def recovered(self, method, clips, waveforms):
         """Latent vectors, iterations and seconds of a method that recovers."""
-        with_gradient = method != PREDICTED
-        mapping = None if method == GRADIENT else self.mapping
+        with_gradient = method not in (PREDICTED, RESNET)
+        mapping = self.mappings.get(method)
         perceptual_loss = self.perceptual_loss if with_gradient else None
         how = {name: settings[name] for name in SOLVER_SETTINGS if name != "taps"}
-        depends_on = [how, taps, self.generator.sha256, self.prediction if mapping else ""]
+        depends_on = [how, taps, self.generator.sha256]
+        depends_on += [self.hashes["resnet" if method == RESNET else "prediction"] if mapping else ""]
         depends_on += [self.hashes["classifier"] if perceptual_loss else "", method == LAYER]
         name = f"{method} {'synthesized' if clips.synthesized else 'real'}"
         how = how | {"inverse_mapping": mapping, "gradient": with_gradient, "perceptual_loss": perceptual_loss}
@@ -157,7 +164,7 @@ def wanted_rows():
     """(synthesized, method) of every row, the floors first."""
     floors = [SILENCE, RANDOM]
     if table:
-        methods = [*floors, PREDICTED, GRADIENT, HYBRID]
+        methods = [*floors, RESNET, PREDICTED, GRADIENT, HYBRID]
         return [(False, method) for method in (*methods, LAYER)] + [(True, method) for method in methods]
     names = {(True, False): PREDICTED, (False, True): GRADIENT, (False, False): RANDOM}
     names[True, True] = LAYER if space == "layer" else HYBRID
@@ -180,7 +187,7 @@ def write(found, record):
         print(f"\n{markdown}")
         written += [str(folder / "metrics.md"), str(folder / "metrics.png")]
         weights = {"generator": record["generator"], "inverse_mapping": record["prediction"]}
-        weights |= {name: record[name] for name in ("classifier", "judge")}
+        weights |= {name: record[name] for name in ("resnet", "classifier", "judge") if record[name]}
         for path in filter(None, cards.split(",")):
             whole = "<!-- metrics -->" in Path(path).read_text(encoding="utf-8")
             shown = ("metrics", markdown) if whole else ("results", markdown_table(found, MAIN))
@@ -193,13 +200,13 @@ def main():
     generator = open_generator(checkpoint)
     rows = wanted_rows()
     measurement = Measurement(generator, {method for _, method in rows})
+    rows = [(kind, method) for kind, method in rows if method != RESNET or method in measurement.mappings]
     clips = {kind: Clips(kind, generator) for kind in dict.fromkeys(kind for kind, _ in rows)}
     found = []
     for kind, method in rows:
         found.append(measurement.row(method, clips[kind]))
         print(in_words(found[-1]))
-    record = {"settings": settings, "generator": generator.sha256, "prediction": measurement.prediction}
-    write(found, record | measurement.hashes)
+    write(found, {"settings": settings, "generator": generator.sha256, **measurement.hashes})
 
 
 if __name__ == "__main__":

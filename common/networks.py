@@ -8,6 +8,7 @@ loading fails, what they wrote is shown.
 import os
 import sys
 import tempfile
+from pathlib import Path
 
 from common.script import EXIT_INTERRUPTED, ScriptError
 
@@ -46,7 +47,7 @@ from models.audio import NUM_SAMPLES
 from models.classifier import PerceptualLoss, load_classifier
 from models.errors import CheckpointError
 from models.generator import fingerprint
-from models.inverse_mapping import load_inverse_mapping
+from models.inverse_mapping import INVERSE_MAPPING_FILE, load_inverse_mapping
 from models.judge import load_judge
 from models.wavegan import load_wavegan
 
@@ -121,3 +122,15 @@ def open_inverse_mapping(folder, generator):
         described = f"{mapping.settings['network']} network of width {mapping.settings['width']}{refined}"
         print(f"Inverse mapping: {described}, from {folder}")
     return mapping, network_hash(mapping)
+
+
+def open_resnet(folder, generator):
+    """The second inverse mapping in `folder` and the SHA-256 of its variables, or None where there is none for this
+    generator, with a line that says why if there is another's."""
+    if not (Path(folder) / INVERSE_MAPPING_FILE).exists():
+        return None
+    try:
+        return open_inverse_mapping(folder, generator)
+    except ScriptError as error:
+        print(f"Left out: {error}")
+        return None

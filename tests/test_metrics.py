@@ -201,6 +201,8 @@ def weights(tmp_path_factory):
     save_network(
         InverseMapping(8, width=1, generator_sha256=generator.sha256), folder / "mapping/inverse_mapping.keras"
     )
+    resnet = InverseMapping(8, "resnet", 1, generator_sha256=generator.sha256)
+    save_network(resnet, folder / "resnet/inverse_mapping.keras")
     save_network(build_classifier(width=2), folder / "classifier/classifier.keras")
     for i in range(12):
         soundfile.write(
@@ -214,6 +216,7 @@ def arguments(weights, output, *more):
         "checkpoint": "checkpoint",
         "classifier_checkpoint": "classifier",
         "inverse_mapping_checkpoint": "mapping",
+        "resnet_checkpoint": "resnet",
         "datasets": "recordings",
     }
     return [*(f"--{name}={weights / folder}" for name, folder in names.items()), f"--output={output}", *more]
@@ -262,7 +265,7 @@ def test_the_table_and_going_on_where_a_run_was_stopped(weights, tmp_path, capsy
 
     def stopped(*clips, **how):
         calls.append(1)
-        if len(calls) == 5:  # three batches of predictions, one with the gradient
+        if len(calls) == 8:  # three batches of each network's predictions, one with the gradient
             raise KeyboardInterrupt
         return own(*clips, **how)
 
@@ -278,9 +281,9 @@ def test_the_table_and_going_on_where_a_run_was_stopped(weights, tmp_path, capsy
         and "gradient real: 2 of 6 clips" in printed
     )
     rows = json.loads((tmp_path / "m/metrics.json").read_text())["rows"]
-    methods = ["silence", "random latent vector", "inverse mapping", "gradient", "hybrid"]
+    methods = ["silence", "random latent vector", "inverse mapping, ResNet", "inverse mapping", "gradient", "hybrid"]
     assert [row["method"] for row in rows] == [*methods, "hybrid, first layer free", *methods]
-    assert [row["synth"] for row in rows] == [False] * 6 + [True] * 5
+    assert [row["synth"] for row in rows] == [False] * 7 + [True] * 6
     assert {row["num_clips"] for row in rows} == {6} and all(map(finite, rows))
     table = (tmp_path / "m/metrics.md").read_text()
     assert table in printed and table.count("| hybrid |") == 2 and "**Real clips**" in table
