@@ -7,9 +7,7 @@ zero.
 """
 
 widths = "16,64"  # d of the generators, comma-separated; the published one has 64
-network_width = (
-    64  # filters of the classifier's and the inverse mapping's first layer; the published ones have 64 [1 to 64]
-)
+network_width = 64  # filters of the classifier's and the inverse mapping's first layer [1 to 64]
 turns = 5  # of the two ways; the medians are compared [1 to 1000]
 recovered = 4  # clips of a whole recovery; 0: none [0 to 10,000]
 corpora = ""  # numbers of clips whose prediction and metrics are timed too, comma-separated; make bench-full gives some
