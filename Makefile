@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 DATASETS ?= datasets/
 
-.PHONY: demo test lint install refresh fetch published
+.PHONY: demo test lint install refresh fetch published bench bench-full
 
 demo: install  ## recover the latent vectors of ten recordings, and of four synthesized clips whose latent vectors are known
 	$(BIN)/python generate.py --num_samples=4 --seed=2026 --output=waves/demo/generated/
@@ -22,6 +22,12 @@ refresh: install  ## after a change of the generator: train what depends on it, 
 
 fetch: install  ## download WHAT: sc09, speech_commands or fsdd into datasets/, or the published generator, wavegan, into checkpoint/
 	$(BIN)/python datasets/fetch.py --what=$(WHAT)
+
+bench: install  ## how fast it is, beside a plain way of doing the same: one table, some minutes
+	$(BIN)/python benchmarks/speed.py
+
+bench-full: install  ## the same with predictions and metrics of 10, 100 and 1,000 clips (longer)
+	$(BIN)/python benchmarks/speed.py --corpora=10,100,1000
 
 test: .venv/dev
 	$(BIN)/python -m pytest -q

@@ -57,7 +57,7 @@ def sound_saved(generator, folder):
 
 def main():
     folder = writable_folder(output)
-    generator = open_generator(checkpoint)
+    generator = open_generator(checkpoint, differentiated=False)
     if latents:
         print(f"{sound_saved(generator, folder)} waves are in {folder}/")
         return

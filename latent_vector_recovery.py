@@ -200,7 +200,7 @@ def main():
     check_settings()
     paths = find_recordings(files)
     folder = writable_folder(output)
-    generator = open_generator(checkpoint)
+    generator = open_generator(checkpoint, differentiated=gradient)
     mapping, prediction = open_inverse_mapping(inverse_mapping_checkpoint, generator) if inverse_mapping else (None, "")
     perceptual_loss, classifier = open_perceptual_loss(classifier_checkpoint, generator, taps)
     networks = {"generator": generator.sha256, "prediction": prediction, "classifier": classifier}

@@ -8,6 +8,7 @@ loading fails, what they wrote is shown.
 import os
 import sys
 import tempfile
+from contextlib import contextmanager
 from pathlib import Path
 
 from common.script import EXIT_INTERRUPTED, ScriptError
@@ -16,9 +17,24 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 
 
+OPTIONAL = ("matplotlib", "pandas", "sklearn")  # Keras loads them where they are there, for what nothing here uses
+
+
+@contextmanager
+def _without(packages):
+    """Packages that are not loaded yet cannot be imported meanwhile; afterwards they can."""
+    hidden = [name for name in packages if name not in sys.modules]
+    sys.modules.update(dict.fromkeys(hidden))
+    try:
+        yield
+    finally:
+        for name in hidden:
+            del sys.modules[name]
+
+
 def _import_quietly():
     sys.stderr.flush()
-    with tempfile.TemporaryFile() as noise:
+    with tempfile.TemporaryFile() as noise, _without(OPTIONAL):
         shown = os.dup(2)
         os.dup2(noise.fileno(), 2)
         try:
@@ -52,9 +68,12 @@ from models.judge import load_judge
 from models.wavegan import load_wavegan
 
 
-def open_generator(folder):
-    """The generator in `folder`, with a line that describes it. Raises models.errors.CheckpointError, in one line."""
-    generator = load_wavegan(folder)
+def open_generator(folder, differentiated=True):
+    """The generator in `folder`, with a line that describes it. Raises models.errors.CheckpointError, in one line.
+
+    differentiated: False where only its sounds are wanted, as in models.wavegan.load_wavegan.
+    """
+    generator = load_wavegan(folder, differentiated=differentiated)
     print(f"Generator: {generator.description}, from {folder}")
     for warning in generator.warnings:
         print(f"warning: {warning}", file=sys.stderr)

@@ -36,7 +36,7 @@ def solve(targets, generator, start, draw, *, max_iter, restarts, spectral, all_
     if not all_the_way:
         how |= {"least_fall": LEAST_FALL, "above": EXPLAINED}
     problem = Residual(generator, targets, spectral)
-    best = minimise(problem.evaluate, problem.linearise, z, smoothing=smoothing, **how)
+    best = minimise(problem, z, smoothing=smoothing, **how)
     for attempt in range(restarts):
         again = np.flatnonzero(
             (snr_db(targets, generate(generator, best.z)) < IDENTICAL_DB) & (best.objective < EXPLAINED)
@@ -44,7 +44,7 @@ def solve(targets, generator, start, draw, *, max_iter, restarts, spectral, all_
         if not len(again):
             break
         part = Residual(generator, targets[again], spectral)
-        other = minimise(part.evaluate, part.linearise, draw(attempt)[again], **how)
+        other = minimise(part, draw(attempt)[again], **how)
         best.iterations[again] += other.iterations
         better = other.objective < best.objective[again]
         best.z[again[better]], best.objective[again[better]] = other.z[better], other.objective[better]

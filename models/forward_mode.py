@@ -11,7 +11,6 @@ then normal, with the deviation smoothing * |its tangents|: a ReLU is on with th
 positive, and its mean output follows in closed form; smooth functions are averaged by Gauss-Hermite quadrature.
 """
 
-import numpy as np
 import tensorflow as tf
 
 from models.forward_rules import (
@@ -25,6 +24,8 @@ from models.forward_rules import (
     PARTIAL,
     SHAPES,
     averaged,
+    positive_part,
+    scaled,
 )
 from models.graph_walk import BATCH_NORMALISATION, GraphWalk, UnknownOperation, normalisation_factor
 
@@ -66,6 +67,10 @@ class ForwardMode:
             raise UnknownOperation(str(error)) from error
         self._active |= {tensor.name for tensor in outputs}
 
+    def is_active(self, name):
+        """True for the name of a tensor that has a derivative by z."""
+        return name in self._active
+
     def _rule(self, op):
         """The method that differentiates an operation by those inputs of its that are active, or None."""
         active = [i for i, tensor in enumerate(op.inputs) if tensor.name in self._active]
@@ -88,11 +93,12 @@ class ForwardMode:
         return self._partial if op.type in PARTIAL else None
 
     def compiled(self):
-        """A tf.function of z [n, latent_dim], smoothing [n] and directions [k, latent_dim] → the output [n, …] and its
-        derivatives [n k, …].
+        """A tf.function of z [n, latent_dim], smoothing [n] and directions [k, latent_dim] → the output [n, …], its
+        derivatives [n k, …], and the widths, a list of arrays [n, m, …], for models.smoothed.
 
         The derivatives are those along k directions of z, clip after clip. smoothing: the standard deviation of the
-        latent noise over which both, the output and the derivatives, are averaged; 0 averages nothing.
+        latent noise over which both, the output and the derivatives, are averaged; 0 averages nothing. A width is the
+        deviation of a nonlinear operation's input for noise of deviation 1.
         """
         specs = [
             tf.TensorSpec(shape, tf.float32)
@@ -184,6 +190,7 @@ class _Pass:
         name = mode.walk.input.name
         self.means, self.tangents = {name: z}, {name: tf.tile(directions, [self.n, 1])}
         self._structure = {}  # what depends on the number of clips, for n k of them
+        self.widths = []
 
     def result(self):
         for op in self.mode.walk.operations:
@@ -197,7 +204,7 @@ class _Pass:
                 for tensor, value in zip(op.outputs, self.apply(op, inputs)):
                     self._structure[tensor.name] = value
         output = self.mode.walk.output.name
-        return self.means[output], self.tangents[output]
+        return self.means[output], self.tangents[output], self.widths
 
     def apply(self, op, inputs):
         return self.mode.walk.apply(op, inputs)
@@ -233,15 +240,8 @@ class _Pass:
 
     def deviation(self, x, tangents):
         """Standard deviation of x [n m, …] over the noise, to first order, from its tangents."""
-        size = tf.norm(self._by_clip(tangents, self.k), axis=1)  # [n, m, …]
-        smoothing = tf.reshape(self.smoothing, [-1] + [1] * (size.shape.rank - 1))
-        return tf.reshape(smoothing * size, tf.shape(x))
+        self.widths.append(tf.norm(self._by_clip(tangents, self.k), axis=1))  # [n, m, …]
+        return scaled(self.widths[-1], self.smoothing, x)
 
     def positive_part(self, x, tangents):
-        """E max(x, 0) and the probability of x > 0, for normal x of mean x [n m, …]."""
-        deviation = self.deviation(x, tangents)
-        score = x / (deviation + 1e-20)
-        probability = 0.5 * (1 + tf.math.erf(score / np.sqrt(2)))
-        mean = x * probability + deviation * tf.exp(-0.5 * score**2) / np.sqrt(2 * np.pi)
-        noisy = deviation > 0
-        return tf.where(noisy, mean, tf.nn.relu(x)), tf.where(noisy, probability, tf.cast(x > 0, tf.float32))
+        return positive_part(x, self.deviation(x, tangents))

@@ -50,6 +50,20 @@ def averaged(op, x, deviation=None):
     return mean, slope + tf.add_n([weight * (other - slope) for weight, (_, other) in zip(WEIGHTS, there)])
 
 
+def scaled(width, smoothing, x):
+    """A width [n, m, …] times the smoothing [n] of its clip, in the shape of x [n m, …]."""
+    return tf.reshape(tf.reshape(smoothing, [-1] + [1] * (width.shape.rank - 1)) * width, tf.shape(x))
+
+
+def positive_part(x, deviation):
+    """E max(x, 0) and the probability of x > 0, for normal x of this mean and deviation; 0 averages nothing."""
+    score = x / (deviation + 1e-20)
+    probability = 0.5 * (1 + tf.math.erf(score / np.sqrt(2)))
+    mean = x * probability + deviation * tf.exp(-0.5 * score**2) / np.sqrt(2 * np.pi)
+    noisy = deviation > 0
+    return tf.where(noisy, mean, tf.nn.relu(x)), tf.where(noisy, probability, tf.cast(x > 0, tf.float32))
+
+
 def _larger(at, values, tangents):
     """Of two operands, one or both with tangents: E max(a - b, 0), and the probability of a > b."""
     t = [tangent if tangent is None or sign > 0 else -tangent for tangent, sign in zip(tangents, (1, -1))]

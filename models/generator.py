@@ -9,6 +9,7 @@ from models.audio import PUBLISHED
 from models.errors import CheckpointError
 from models.forward_mode import ForwardMode
 from models.graph_walk import UnknownOperation, as_concrete
+from models.smoothed import Smoothed
 
 BATCH = 64  # waveforms generated, or latent vectors predicted, at once
 MOST_CHANNELS = 8  # what has more of them along its shorter axis is a picture and no waveform
@@ -29,11 +30,12 @@ class Generator:
 
     function: z [n, latent_dim] → waveforms [n, samples], [n, samples, channels] or [n, channels, samples], or axes of
     length 1 more; a tf.ConcreteFunction, which may be for n = 1 only, or anything that tf.function takes. Called on z
-    [n, latent_dim], the generator returns waveforms [n, num_samples, num_channels]. Raises CheckpointError, in one
-    line, if the function's output is no waveform or not finite, or has no derivative that can be relied on.
+    [n, latent_dim], the generator returns waveforms [n, num_samples, num_channels]. differentiated: False leaves the
+    derivative unchecked, which takes a second, where only sounds are wanted. Raises CheckpointError, in one line, if
+    the function's output is no waveform or not finite, or has no derivative that can be relied on.
     """
 
-    def __init__(self, function, latent_dim, description, sha256, preparation=PUBLISHED):
+    def __init__(self, function, latent_dim, description, sha256, preparation=PUBLISHED, differentiated=True):
         self.function, self.latent_dim, self.preparation = function, latent_dim, preparation
         self.description, self.sha256 = description, sha256
         self.warnings = ()
@@ -51,12 +53,14 @@ class Generator:
         rewritten = one_at_a_time or bool(forward and forward.walk.subpixel)
         self._function = forward.walk.compiled() if rewritten else concrete
         self._differentiated = forward.compiled() if forward else tf.function(self._by_tensorflow)
+        self._smoothed = Smoothed(forward) if forward else None
         z = tf.constant(random_latent(self, TRIALS, 0))
         output = self._function(z)
         if rewritten:
             _check_alike(output, tf.concat([concrete(z[i : i + 1]) for i in range(TRIALS)], axis=0))
         self._order, self.num_samples, self.num_channels = _waveform_axes(output)
-        self._check_derivative(z)
+        if differentiated:
+            self._check_derivative(z)
 
     def __call__(self, z):
         return self._as_waveform(self._function(tf.convert_to_tensor(z, tf.float32)))
@@ -81,18 +85,28 @@ class Generator:
         return tf.reshape(output, (-1, self.num_samples, self.num_channels))
 
     def jacobian(self, z, smoothing):
-        """z [n, latent_dim] → waveforms [n, num_samples * num_channels] and the derivative [n, latent_dim, num_samples
-        * num_channels].
+        """z [n, latent_dim] → waveforms [n, num_samples * num_channels], the derivative [n, latent_dim, num_samples
+        * num_channels], and the widths for `smoothed`, a list of arrays [n, …].
 
         smoothing: [n], the standard deviation of the latent noise over which both are averaged
         (models/forward_mode.py); 0 averages nothing.
         """
         z, smoothing = tf.convert_to_tensor(z, tf.float32), tf.cast(smoothing, tf.float32)
-        output, tangents = self._differentiated(z, smoothing, tf.eye(self.latent_dim))
+        output, tangents, widths = self._differentiated(z, smoothing, tf.eye(self.latent_dim))
         size = self.num_samples * self.num_channels
-        return tf.reshape(self._as_waveform(output), (-1, size)), tf.reshape(
-            self._as_waveform(tangents), (-1, self.latent_dim, size)
-        )
+        tangents = tf.reshape(self._as_waveform(tangents), (-1, self.latent_dim, size))
+        return tf.reshape(self._as_waveform(output), (-1, size)), tangents, widths
+
+    def smoothed(self, z, smoothing, widths):
+        """z [n, latent_dim] → waveforms [n, num_samples, num_channels] averaged over latent noise of the standard
+        deviation `smoothing` [n], differentiable.
+
+        widths: from `jacobian` at a latent vector that is not far. Where the generator's Jacobian cannot be averaged,
+        nor is this.
+        """
+        if not self.smooths:
+            return self(z)
+        return self._as_waveform(self._smoothed(z, smoothing, widths))
 
     def _by_tensorflow(self, z, smoothing, directions):
         """As `ForwardMode.compiled`, by TensorFlow's own forward mode and without smoothing, for operations that have
@@ -101,9 +115,8 @@ class Generator:
         repeated = tf.repeat(z, tf.shape(directions)[0], axis=0)  # [n k, latent_dim]
         with tf.autodiff.ForwardAccumulator(repeated, tf.tile(directions, [tf.shape(z)[0], 1])) as forward:
             output = self._function(repeated)
-        return output[:: tf.shape(directions)[0]], forward.jvp(
-            output, unconnected_gradients=tf.UnconnectedGradients.ZERO
-        )
+        tangents = forward.jvp(output, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+        return output[:: tf.shape(directions)[0]], tangents, []
 
     def _check_derivative(self, z):
         """Compares forward with reverse mode: both are exact, so where they differ one of them is wrong about an
@@ -117,7 +130,7 @@ class Generator:
                 tape.watch(z)
                 total = tf.reduce_sum(self(z) * weights[:, 0].astype(np.float32))
             gradient = tape.gradient(total, z)
-            _, tangents = self._differentiated(z, tf.zeros(TRIALS), tf.constant(directions))
+            _, tangents, _ = self._differentiated(z, tf.zeros(TRIALS), tf.constant(directions))
         except LookupError as error:
             raise CheckpointError(f"one of its operations has no derivative ({str(error).splitlines()[0]})") from error
         if gradient is None:

@@ -74,10 +74,10 @@ def ssim(original, reconstruction):
     """
     # [n, frames, bins, 1]
     x, y = (np.asarray(spectrogram(np.asarray(a, np.float32))[0])[..., None] for a in (original, reconstruction))
-    ranges = np.maximum(x.max(axis=(1, 2, 3)), y.max(axis=(1, 2, 3))) - np.minimum(
-        x.min(axis=(1, 2, 3)), y.min(axis=(1, 2, 3))
-    )
-    return np.array([float(tf.image.ssim(a, b, r)) if r > 0 else 1.0 for a, b, r in zip(x, y, ranges)])
+    axes = (1, 2, 3)
+    ranges = np.maximum(x.max(axes), y.max(axes)) - np.minimum(x.min(axes), y.min(axes))
+    scale = np.where(ranges > 0, ranges, 1)[:, None, None, None]  # a range of 1, since SSIM has no unit
+    return np.where(ranges > 0, tf.image.ssim(x / scale, y / scale, 1.0).numpy(), 1.0)
 
 
 def log_spectral_distance(original, reconstruction):

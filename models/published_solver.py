@@ -1,51 +1,123 @@
-"""The published solver: L-BFGS-B on mean absolute errors and the perceptual loss, one clip after the other."""
+"""The published solver: L-BFGS-B on mean absolute errors and the perceptual loss, many clips side by side.
+
+Each clip has SciPy's L-BFGS-B to itself, in a thread of its own; what the threads ask for is computed in one batch.
+"""
+
+import queue
+import threading
 
 import numpy as np
 import scipy.optimize
 import tensorflow as tf
 
 from models.audio import spectrogram
+from models.descent import take
+
+AT_ONCE = 32  # clips, to bound the memory
 
 
 class PublishedObjective:
-    """The paper's objective for one clip: mean absolute error of the waveforms, plus that of the real parts of their
+    """The paper's objective of each clip: mean absolute error of the waveforms, plus that of the real parts of their
     spectrograms, plus the weighted perceptual loss (where there is a `models.classifier.PerceptualLoss`). Compiled
-    once, for any number of targets.
+    once, for any number of clips.
     """
 
     def __init__(self, generator, perceptual_loss=None, perceptual_weight=0.002):
         self.generator, self.perceptual_loss, self.perceptual_weight = generator, perceptual_loss, perceptual_weight
 
-    def _real_part(self, waveform):
-        return spectrogram(tf.transpose(waveform[0]))[0]  # [num_channels, frames, bins]
+    def originals(self, waveforms):
+        """Targets [n, num_samples, num_channels] → all that the objective has to know of them, a list of tensors
+        [n, …].
+        """
+        waveforms = tf.convert_to_tensor(waveforms, tf.float32)
+        activations = self.perceptual_loss.activations(waveforms[..., 0]) if self.perceptual_loss else []
+        return [waveforms, _real_parts(waveforms), *activations]
 
-    @tf.function
-    def _objective_and_gradient(self, z, target, target_real, activations):
+    def values_and_gradients(self, z, originals):
+        """Latent vectors [n, latent_dim] and the originals of as many clips → objectives [n] and their gradients
+        [n, latent_dim], float64.
+        """
+        values, gradients = self._compiled(tf.constant(z, tf.float32), originals)
+        return values.numpy().astype(np.float64), gradients.numpy().astype(np.float64)
+
+    @tf.function(reduce_retracing=True)
+    def _compiled(self, z, originals):
+        target, real, *activations = originals
         with tf.GradientTape() as tape:
             tape.watch(z)
             waveform = self.generator(z)
-            objective = tf.reduce_mean(tf.abs(waveform - target))
-            objective += tf.reduce_mean(tf.abs(self._real_part(waveform) - target_real))
+            values = tf.reduce_mean(tf.abs(waveform - target), axis=(1, 2))
+            values += tf.reduce_mean(tf.abs(_real_parts(waveform) - real), axis=(1, 2, 3))
             if self.perceptual_loss:
-                objective += self.perceptual_weight * tf.reduce_mean(
-                    self.perceptual_loss(activations, waveform[..., 0])
-                )
-        return objective, tape.gradient(objective, z)
+                values += self.perceptual_weight * self.perceptual_loss(activations, waveform[..., 0])
+        return values, tape.gradient(values, z)
 
-    def of(self, target):
-        """A target [1, num_samples, num_channels] → function z [latent_dim] → (objective, gradient [latent_dim]), as
-        SciPy wants it."""
-        target = tf.constant(target)
-        real = self._real_part(target)
-        activations = self.perceptual_loss.activations(target[..., 0]) if self.perceptual_loss else []
 
-        def function(z):
-            objective, gradient = self._objective_and_gradient(
-                tf.constant(z[None], tf.float32), target, real, activations
-            )
-            return float(objective), gradient[0].numpy().astype(np.float64)
+def _real_parts(waveforms):
+    """Waveforms [n, samples, channels] → real parts of their spectrograms [n, channels, frames, bins]."""
+    samples, channels = waveforms.shape[1:]
+    real = spectrogram(tf.reshape(tf.transpose(waveforms, (0, 2, 1)), (-1, samples)))[0]
+    return tf.reshape(real, (-1, channels, *real.shape[1:]))
 
-        return function
+
+class SideBySide:
+    """Descents that each ask for one value at a time, and get it from a batch of all that are waiting.
+
+    The batch is computed as soon as no descent is at work on its own any more, so it holds the same clips whichever
+    thread was first. function: z [m, latent_dim], index [m] of the clips → values [m], gradients [m, latent_dim].
+    """
+
+    def __init__(self, function):
+        self.function = function
+        self._asked = queue.SimpleQueue()  # (clip, z), or (clip, None) from a descent that has ended
+
+    def run(self, descend, starts, report):
+        """descend(function of z → value and gradient, start) → a result; returns those of all starts [n, …]."""
+        results, errors = [None] * len(starts), []
+        answers = [queue.SimpleQueue() for _ in starts]
+
+        def work(i):
+            def ask(z):
+                self._asked.put((i, z.copy()))
+                answer = answers[i].get()
+                if answer is None:
+                    raise InterruptedError("the batch could not be computed")
+                return answer
+
+            try:
+                results[i] = descend(ask, starts[i])
+            except InterruptedError:
+                pass
+            except Exception as error:
+                errors.append(error)
+            finally:
+                self._asked.put((i, None))
+
+        threads = [threading.Thread(target=work, args=(i,), daemon=True) for i in range(len(starts))]
+        for thread in threads:
+            thread.start()
+        try:
+            self._answer(answers, report)
+        finally:
+            for answer in answers:
+                answer.put(None)  # nobody waits for ever where the function or the user stopped the batch
+        if errors:
+            raise errors[0]
+        return results
+
+    def _answer(self, answers, report):
+        working = len(answers)
+        while working:
+            asked = [self._asked.get() for _ in range(working)]
+            waiting = sorted(((i, z) for i, z in asked if z is not None), key=lambda one: one[0])
+            if report and len(waiting) < working:
+                report(len(waiting))
+            working = len(waiting)
+            if waiting:
+                index = np.array([i for i, _ in waiting])
+                values, gradients = self.function(np.stack([z for _, z in waiting]), index)
+                for i, value, gradient in zip(index, values, gradients):
+                    answers[i].put((value, gradient))
 
 
 def solve(targets, generator, start, max_iter, perceptual_loss=None, perceptual_weight=0.002, report=None):
@@ -54,18 +126,24 @@ def solve(targets, generator, start, max_iter, perceptual_loss=None, perceptual_
     targets: waveforms [n, num_samples, num_channels]. max_iter: iterations of each clip. report: called with the number
     of clips left.
     """
-    z, objective, iterations = np.zeros_like(start, np.float32), np.zeros(len(targets)), np.zeros(len(targets), int)
-    published = PublishedObjective(generator, perceptual_loss, perceptual_weight)
-    for i, target in enumerate(targets):
-        result = scipy.optimize.minimize(
-            published.of(target[None]),
-            start[i].astype(np.float64),
+    published, results = PublishedObjective(generator, perceptual_loss, perceptual_weight), []
+
+    def descend(function, begin):
+        return scipy.optimize.minimize(
+            function,
+            begin.astype(np.float64),
             method="L-BFGS-B",
             jac=True,
             tol=1e-8,
             options={"maxiter": max_iter, "maxfun": 20 * max_iter},
         )
-        z[i], objective[i], iterations[i] = result.x, result.fun, result.nit
-        if report:
-            report(len(targets) - i - 1)
-    return z, objective, iterations
+
+    for i in range(0, len(targets), AT_ONCE):
+        originals = published.originals(targets[i : i + AT_ONCE])
+        left = max(0, len(targets) - i - AT_ONCE)
+        batch = SideBySide(lambda z, index, known=originals: published.values_and_gradients(z, take(known, index)))
+        results += batch.run(
+            descend, start[i : i + AT_ONCE], report and (lambda going, left=left: report(going + left))
+        )
+    z, objective, iterations = zip(*((result.x, result.fun, result.nit) for result in results))
+    return np.array(z, np.float32), np.array(objective, np.float64), np.array(iterations, int)

@@ -1,32 +1,21 @@
-"""What least-squares recovery minimises: how far a generated waveform is from the target, as a vector, with its
-derivative by the latent vector.
+"""What least-squares recovery minimises, problem by problem: the difference of the waveforms and, if wanted, of their
+compressed STFT magnitudes.
 
-The residual is the difference of the waveforms and, if wanted, of their compressed STFT magnitudes. The first is what
-an exact answer needs; for a real recording, which no latent vector repeats sample by sample, the second finds a sound
-that is alike where the phases cannot be. Near an exact answer the second only disturbs: compression makes the smallest
-magnitudes, where there is hardly any sound, count and bend the most. So a problem whose waveform has come close goes on
-with the waveform alone.
+The first is what an exact answer needs; for a real recording, which no latent vector repeats sample by sample, the
+second finds a sound that is alike where the phases cannot be. Near an exact answer the second only disturbs:
+compression makes the smallest magnitudes, where there is hardly any sound, count and bend the most. So a problem whose
+waveform has come close goes on with the waveform alone.
 """
 
 import numpy as np
 import tensorflow as tf
 
-from models.audio import HOP_LENGTH, spectrogram
+from models.mismatch import mismatch
 
-EXPONENT = 0.5  # of the STFT magnitudes: loudness grows roughly like this
-FLOOR = 1e-3  # magnitude below which nothing is heard and the compression turns linear; a full-scale sine reaches 64
-SILENCE = 1e-3  # energy of a target below which the objective is no longer relative to it
 # Relative squared error of a waveform, 20 dB, below which an exact answer is near and the spectral part has done its
 # work
 CLOSE = 0.01
 JACOBIANS_AT_ONCE = 4  # clips, to bound the memory
-
-
-def compressed(real, imaginary):
-    """STFT parts → compressed magnitude and what it is multiplied by to differentiate it."""
-    power = real**2 + imaginary**2 + FLOOR**2
-    magnitude = power ** (EXPONENT / 2)
-    return magnitude, EXPONENT * magnitude / power
 
 
 class Residual:
@@ -35,101 +24,79 @@ class Residual:
 
     spectral: weight of the spectral part in [0, 1]; 0 is waveforms only, 1 is magnitudes only. Both parts are scaled to
     the target's own energy, so the objective is half the weighted mean of the two relative squared errors. A problem
-    that `linearise` finds within 20 dB of its waveform is one of waveforms only from then on (not with spectral 1).
+    that `settle` finds within 20 dB of its waveform is one of waveforms only from then on (not with spectral 1).
     """
 
     def __init__(self, generator, targets, spectral=0.0):
-        self.generator = generator
-        self.targets = tf.reshape(
-            tf.convert_to_tensor(targets, tf.float32), (len(targets), -1)
-        )  # [n, num_samples * num_channels]
-        self._energy = tf.maximum(tf.reduce_sum(self.targets**2, axis=1), SILENCE)
-        spectral = spectral if generator.num_samples >= HOP_LENGTH else 0.0  # less has no spectrum
-        if spectral:
-            self._magnitudes = compressed(*self._stft(self.targets))[0]  # [n, channels * frames * bins]
-            self._spectral_energy = tf.reduce_sum(self._magnitudes**2, axis=1)
+        self.functions = mismatch(generator)
+        self.originals = self.functions.originals(targets)
+        spectral = spectral if self.functions.has_spectrum else 0.0
         self.weights = np.full(len(targets), spectral, np.float32)  # of the spectral part, [n]
+        self._normals, self._widths = [], []  # of the last Jacobians, arrays [n, …]
 
-    def _stft(self, flat):
-        """[..., num_samples * num_channels] → real and imaginary part, each [..., channels * frames * bins]."""
-        shape = tf.shape(flat)
-        waves = tf.reshape(flat, (-1, self.generator.num_samples, self.generator.num_channels))
-        waves = tf.reshape(tf.transpose(waves, (0, 2, 1)), (-1, self.generator.num_samples))
-        return [tf.reshape(part, tf.concat([shape[:-1], [-1]], 0)) for part in spectrogram(waves)]
+    def _known(self, index):
+        """The originals of the targets `index` [m], without magnitudes where none of them needs those."""
+        needed = self.originals if self.weights[index].any() else self.originals[:2]
+        return [tf.gather(tensor, index) for tensor in needed]
 
-    @tf.function(reduce_retracing=True)
-    def _errors(self, z, index, spectral):
-        """z [m, latent_dim] → relative squared errors [m] of the waveforms and, where `spectral` is True, of the
-        magnitudes, else 0.
-        """
-        waveform = tf.reshape(self.generator(z), (tf.shape(z)[0], -1))
-        of_waveforms = tf.reduce_sum((waveform - tf.gather(self.targets, index)) ** 2, axis=1) / tf.gather(
-            self._energy, index
-        )
-        if not spectral:
-            return of_waveforms, tf.zeros_like(of_waveforms)
-        difference = compressed(*self._stft(waveform))[0] - tf.gather(self._magnitudes, index)
-        return of_waveforms, tf.reduce_sum(difference**2, axis=1) / tf.gather(self._spectral_energy, index)
-
-    @tf.function(reduce_retracing=True)
-    def _linearised(self, z, index, smoothing, weights, spectral):
-        waveform, tangents = self.generator.jacobian(z, smoothing)  # means over the noise, [m, s], [m, k, s]
-        scale = tf.sqrt((1 - weights) / tf.gather(self._energy, index))[:, None]
-        residuals, jacobians = [scale * (waveform - tf.gather(self.targets, index))], [scale[:, None] * tangents]
-        if spectral:
-            scale = tf.sqrt(weights / tf.gather(self._spectral_energy, index))[:, None]
-            real, imaginary = self._stft(waveform)
-            tangent_real, tangent_imaginary = self._stft(tangents)
-            magnitude, slope = compressed(real, imaginary)
-            residuals.append(scale * (magnitude - tf.gather(self._magnitudes, index)))
-            jacobians.append(
-                (scale * slope)[:, None] * (real[:, None] * tangent_real + imaginary[:, None] * tangent_imaginary)
-            )
-        gradient, normal = 0.0, 0.0
-        for residual, jacobian in zip(
-            residuals, jacobians
-        ):  # in float64: the condition of the normal equations is that of J squared
-            residual, jacobian = tf.cast(residual, tf.float64), tf.cast(jacobian, tf.float64)
-            gradient += tf.einsum("nks,ns->nk", jacobian, residual)
-            normal += tf.matmul(jacobian, jacobian, transpose_b=True)
-        return gradient, normal
-
-    def _measured(self, z, index):
-        """z [m, k] → the two relative squared errors [m] of the targets `index` [m], and the objectives [m] that they
-        make.
-        """
-        weights = self.weights[index].astype(np.float64)
-        errors = self._errors(tf.constant(z, tf.float32), tf.constant(index, tf.int32), bool(weights.any()))
-        of_waveforms, of_magnitudes = (error.numpy().astype(np.float64) for error in errors)
-        return of_waveforms, of_magnitudes, 0.5 * ((1 - weights) * of_waveforms + weights * of_magnitudes)
+    def _shares(self, index):
+        """The weights of the parts, a list of one or two [m]."""
+        spectral = self.weights[index]
+        return [1 - spectral, spectral] if spectral.any() else [1 - spectral]
 
     def evaluate(self, z, index):
         """z [m, k] → objectives [m] of the targets `index` [m]."""
-        return self._measured(z, index)[2]
+        return self._objectives(self._errors(z, index), index)
+
+    def unsettled(self, index):
+        """True for each of the targets `index` [m] whose objective `settle` may still change."""
+        return (self.weights[index] > 0) & (self.weights[index] < 1)
+
+    def settle(self, z, index):
+        """z [m, k] → objectives [m] of the targets `index` [m], after those that are close have become problems of
+        waveforms only.
+        """
+        errors = self._errors(z, index)
+        close = (errors[0] < CLOSE) & (self.weights[index] < 1)
+        self.weights[index[close]] = 0
+        return self._objectives(errors, index)
+
+    def _errors(self, z, index):
+        errors = self.functions.errors(tf.constant(z, tf.float32), self._known(index))
+        return [error.numpy().astype(np.float64) for error in errors]
+
+    def _objectives(self, errors, index):
+        return 0.5 * sum(share * error for share, error in zip(self._shares(index), errors))
 
     def linearise(self, z, index, smoothing):
-        """z [m, k] → objectives [m], and of the problems averaged over latent noise gradients [m, k] and normal
-        matrices [m, k, k], float64.
-
-        index: [m], which targets. smoothing: [m], standard deviation of the noise. Turns problems that are close into
-        ones of waveforms only.
+        """Takes a new Jacobian at z [m, k] for the targets `index` [m], averaged over latent noise of the standard
+        deviation `smoothing` [m], which `normals` and `gradients` go by from then on.
         """
-        of_waveforms, _, objectives = self._measured(z, index)
-        close = (of_waveforms < CLOSE) & (self.weights[index] < 1)
-        self.weights[index[close]] = 0
-        objectives = np.where(close, 0.5 * of_waveforms, objectives)
-        parts = []
         for i in range(0, len(z), JACOBIANS_AT_ONCE):
-            part = slice(i, i + JACOBIANS_AT_ONCE)
-            weights = self.weights[index[part]]
-            arguments = [tf.constant(a[part], tf.float32) for a in (z, smoothing)]
-            parts.append(
-                self._linearised(
-                    arguments[0],
-                    tf.constant(index[part], tf.int32),
-                    arguments[1],
-                    tf.constant(weights),
-                    bool(weights.any()),
-                )
-            )
-        return objectives, *(np.concatenate(column) for column in zip(*parts))
+            part = index[i : i + JACOBIANS_AT_ONCE]
+            near, noise = (tf.constant(a[i : i + JACOBIANS_AT_ONCE], tf.float32) for a in (z, smoothing))
+            normals, widths = self.functions.linearised(near, self._known(part), noise)
+            self._keep(self._normals, part, normals)
+            self._keep(self._widths, part, widths)
+
+    def _keep(self, kept, index, arrays):
+        """Puts arrays [m, …] into the rows `index` of those kept, a list of [n, …]."""
+        for position, array in enumerate(arrays):
+            if position == len(kept):
+                kept.append(np.zeros((len(self.weights), *array.shape[1:]), array.dtype.as_numpy_dtype))
+            kept[position][index] = array
+
+    def normals(self, index):
+        """The normal matrices JᵀJ [m, k, k] of the targets `index` [m] at their last Jacobians, float64."""
+        parts = zip(self._normals, self._shares(index))
+        return sum(share[:, None, None].astype(np.float64) * kept[index] for kept, share in parts)
+
+    def gradients(self, z, index, smoothing):
+        """z [m, k] → gradients Jᵀr [m, k] of the targets `index` [m], float64, averaged over latent noise of the
+        standard deviation `smoothing` [m], as wide in the generator's inside as at their last Jacobians.
+        """
+        z, smoothing = (tf.constant(a, tf.float32) for a in (z, smoothing))
+        widths = [tf.constant(kept[index]) for kept in self._widths]
+        shares = [tf.constant(share, tf.float32) for share in self._shares(index)]
+        found = self.functions.gradient(z, self._known(index), smoothing, widths, shares)
+        return found.numpy().astype(np.float64)

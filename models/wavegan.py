@@ -129,11 +129,12 @@ def recognised(function, variables):
     return SubpixelWaveGAN(variables, theirs.shape[1]) if same else None
 
 
-def load_wavegan(folder, *, subpixel=True):
+def load_wavegan(folder, *, subpixel=True, differentiated=True):
     """Loads the one generator in `folder`: infer.meta with model.ckpt.* (WaveGAN's names; also a training run's
     folder), a .pb, or a .keras file.
 
-    subpixel: False keeps the frozen graph even of a WaveGAN that is recognised. Returns a Generator. Raises
+    subpixel: False keeps the frozen graph even of a WaveGAN that is recognised. differentiated: False does not check
+    the derivative of a recognised WaveGAN, for whoever wants its sounds only. Returns a Generator. Raises
     CheckpointError, in one line, for a folder without a generator, with several, or with half of one, and for one that
     cannot be used: damaged, not finite, no function of its latent vector alone, without a derivative, or doing more
     than to compute.
@@ -156,7 +157,9 @@ def load_wavegan(folder, *, subpixel=True):
         if path.suffix == ".keras":
             generator = load_keras(path, preparation)
         else:
-            generator = _load_graph(path, checkpoint_prefix(folder) if metas else None, subpixel, preparation)
+            generator = _load_graph(
+                path, checkpoint_prefix(folder) if metas else None, subpixel, preparation, differentiated
+            )
     except CheckpointError as error:
         raise CheckpointError(str(error) if str(folder) in str(error) else f"{path}: {error}") from error
     except DAMAGE as error:
@@ -169,7 +172,7 @@ def load_wavegan(folder, *, subpixel=True):
     return generator
 
 
-def _load_graph(path, prefix, subpixel, preparation):
+def _load_graph(path, prefix, subpixel, preparation, differentiated):
     """A MetaGraph with its checkpoint, or a frozen graph where prefix is None."""
     graph, variables = freeze(path, prefix) if prefix else read_graph_def(path)
     function = as_function(graph, path)
@@ -180,5 +183,5 @@ def _load_graph(path, prefix, subpixel, preparation):
     latent_dim, sha256 = function.inputs[0].shape[1], fingerprint(variables)
     fast = recognised(function, variables) if subpixel else None
     if fast:
-        return Generator(fast, latent_dim, fast.description, sha256, preparation)
+        return Generator(fast, latent_dim, fast.description, sha256, preparation, differentiated)
     return Generator(function, latent_dim, f"frozen graph {path.name}", sha256, preparation)

@@ -67,7 +67,7 @@ def test_jacobians_agree_with_reverse_mode(tmp_path, variant):
         total = tf.reduce_sum(weights * load_wavegan(tmp_path)(latent)[..., 0])
     expected = tape.gradient(total, latent)
     for subpixel in (True, False):
-        _, jacobian = load_wavegan(tmp_path, subpixel=subpixel).jacobian(z, np.zeros(2, np.float32))
+        _, jacobian, _ = load_wavegan(tmp_path, subpixel=subpixel).jacobian(z, np.zeros(2, np.float32))
         terms = np.asarray(jacobian, float) * np.asarray(weights, float)[:, None]
         # Sums of at most 800 products in each of five layers, as in `rounding`; the terms err independently.
         allowed = 16 * np.sqrt(5 * 800) * np.finfo(np.float32).eps * np.sqrt((terms**2).sum(axis=2)).max()

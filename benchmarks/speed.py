@@ -1,0 +1,240 @@
+"""How fast this is, beside a plain way of doing the same: one table, under ten minutes.
+
+The plain way does as the paper's scripts do: the frozen graph, one clip at a time, operations run one by one. Both
+have the same networks, of random weights, and take turns; each figure is the median of the turns. Random weights
+serve, since speed does not depend on them, except in whole recoveries, which start at an SNR of about 17 dB or from
+zero.
+"""
+
+widths = "16,64"  # d of the generators, comma-separated; the published one has 64
+network_width = 64  # filters of the classifier's and the inverse mapping's first layer [1 to 64]
+turns = 5  # of the two ways; the medians are compared [1 to 1000]
+recovered = 4  # clips of a whole recovery; 0: none [0 to 10,000]
+corpora = ""  # numbers of clips whose prediction and metrics are timed too, comma-separated; make bench-full gives some
+seed = 0  # of the weights and the latent vectors [0 to 2,147,483,646]
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from common.settings import from_shell
+
+from_shell(globals())
+
+import platform
+import resource
+import subprocess
+import tempfile
+import time
+
+import common.networks  # noqa: F401
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from models.audio import spectrogram
+from models.classifier import PerceptualLoss, build_classifier
+from models.generator import generate, random_latent
+from models.inverse_mapping import InverseMapping
+from models.metrics import log_spectral_distance, snr_db, ssim, waveform_mse
+from models.published_solver import PublishedObjective
+from models.recovery import predict, recover
+from models.tf1_export import export_wavegan, wavegan_variables
+from models.wavegan import load_wavegan
+from models.wavegan_networks import build_generator
+
+LARGE = 2048  # rows of the matrix product that is the yardstick
+FEW = 4  # clips that the plain way of predicting and judging is timed with
+START_DB = 17.0  # SNR that a hybrid recovery starts at
+
+
+def seconds(function, *arguments):
+    begin = time.perf_counter()
+    function(*arguments)
+    return time.perf_counter() - begin
+
+
+def paired(plain, ours, *arguments):
+    """Median seconds of two functions of the same arguments that take turns, and the median of the turns' ratios; the
+    first turn, which compiles, does not count."""
+    plain(*arguments), ours(*arguments)
+    times = np.array([[seconds(plain, *arguments), seconds(ours, *arguments)] for _ in range(turns)])
+    return (*np.median(times, axis=0), np.median(times[:, 0] / times[:, 1]))
+
+
+def processor():
+    """The name of the processor, as the system gives it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
+
+
+def matrix_rate():
+    """Floating-point operations a second of a large float32 matrix product."""
+    a = tf.random.normal((LARGE, LARGE))
+    (a @ a).numpy()
+    return 2 * LARGE**3 / np.median([seconds(lambda: (a @ a).numpy()) for _ in range(turns)])
+
+
+def operations(width):
+    """Floating-point operations of a clip in the sub-pixel form: seven taps a layer."""
+    sizes = [(16, 16, 8), (64, 8, 4), (256, 4, 2), (1024, 2, 1), (4096, 1, 1 / width)]
+    return 2 * sum(length * 7 * width * before * 4 * width * after for length, before, after in sizes)
+
+
+def generators(width):
+    """A WaveGAN of random weights as (frozen graph, sub-pixel convolutions)."""
+    keras.utils.set_random_seed(seed)
+    with tempfile.TemporaryDirectory() as folder:
+        export_wavegan(folder, wavegan_variables(build_generator(width)))
+        return [load_wavegan(folder, subpixel=subpixel) for subpixel in (False, True)]
+
+
+def gradient_of(generator):
+    @tf.function(reduce_retracing=True)
+    def function(z):
+        with tf.GradientTape() as tape:
+            tape.watch(z)
+            total = tf.reduce_sum(generator(z) ** 2)
+        return tape.gradient(total, z)
+
+    return lambda z: function(z).numpy()
+
+
+def plain_objective(generator, loss, target):
+    """The published objective of one clip and its gradient, operation by operation."""
+    activations = loss.activations(target[..., 0])
+    real = spectrogram(target[..., 0])[0]
+
+    def function(z, _):
+        z = z[:1]
+        with tf.GradientTape() as tape:
+            tape.watch(z)
+            waveform = generator(z)
+            objective = tf.reduce_mean(tf.abs(waveform - target))
+            objective += tf.reduce_mean(tf.abs(spectrogram(waveform[..., 0])[0] - real))
+            objective += 0.002 * tf.reduce_mean(loss(activations, waveform[..., 0]))
+        return tape.gradient(objective, z).numpy()
+
+    return function
+
+
+def plain_metrics(generator, mapping, loss, clips):
+    """Prediction and metrics, clip after clip."""
+    for clip in clips:
+        wave = generator(mapping(clip[None])).numpy()[..., 0]
+        pair = clip[None], wave
+        waveform_mse(*pair), snr_db(*pair), ssim(*pair), log_spectral_distance(*pair), loss(*pair)
+
+
+def batched_metrics(generator, mapping, loss, clips, size=50):
+    """The same in batches."""
+    waves = generate(generator, predict(clips, mapping))[..., 0]
+    for i in range(0, len(clips), size):
+        pair = clips[i : i + size], waves[i : i + size]
+        waveform_mse(*pair), snr_db(*pair), ssim(*pair), log_spectral_distance(*pair), loss(*pair)
+
+
+def near(generator, true, clips):
+    """Latent vectors whose sounds have an SNR of about START_DB against the clips, found by halving."""
+    noise = np.random.default_rng([seed, 2]).normal(size=true.shape)
+    low, high = np.full(len(true), 1e-3), np.full(len(true), 0.5)
+    for _ in range(8):
+        middle = np.sqrt(low * high)
+        found = snr_db(clips, generate(generator, np.clip(true + middle[:, None] * noise, -1, 1))) > START_DB
+        low, high = np.where(found, middle, low), np.where(found, high, middle)
+    return np.clip(true + low[:, None] * noise, -1, 1).astype(np.float32)
+
+
+def row(name, plain, ours, ratio, note=""):
+    shown = [f"{1000 * one:.3g} ms" if one else "" for one in (plain, ours)]
+    print(f"| {name} | {shown[0]} | {shown[1]} | {ratio and f'{ratio:.2f}'} | {note} |", flush=True)
+
+
+def of_generator(width, frozen, ours, rate):
+    for batch in (1, 16, 64):
+        found = paired(lambda z: frozen(z).numpy(), lambda z: ours(z).numpy(), random_latent(ours, batch, seed))
+        share = operations(width) * batch / found[1] / rate
+        row(f"width {width}: generator, {batch} clips", *found, f"{share:.0%} of the matrix rate")
+    both = [gradient_of(generator) for generator in (frozen, ours)]
+    for batch in (1, 16, 64):
+        found = paired(*both, tf.constant(random_latent(ours, batch, seed)))
+        row(f"width {width}: value and gradient, {batch} clips", *found)
+
+
+def of_objective(width, frozen, ours, loss):
+    z = tf.constant(random_latent(ours, 16, seed))
+    targets = ours(random_latent(ours, 16, seed + 1))
+    plain = plain_objective(frozen, loss, targets[:1])
+    published = PublishedObjective(ours, loss)
+    for batch in (1, 16):
+        originals = published.originals(targets[:batch])
+        before, after, ratio = paired(plain, published.values_and_gradients, z[:batch], originals)
+        row(f"width {width}: published objective, per clip of {batch}", before, after / batch, ratio * batch)
+
+
+def of_recovery(width, ours):
+    z = random_latent(ours, 4, seed)
+    row(f"width {width}: Jacobian, per clip of 4", 0, _median(lambda: ours.jacobian(z, np.full(4, 0.1))) / 4, "")
+    if not recovered:
+        return
+    true = random_latent(ours, recovered, seed + 1)
+    clips = generate(ours, true)
+    for name, start in (("hybrid", near(ours, true, clips)), ("from zero", None)):
+        how = {"solver": "levenberg_marquardt", "start": start}
+        recover(clips[:1], ours, **how | {"start": start if start is None else start[:1], "max_iter": 2})  # compiles
+        begin = time.perf_counter()
+        found = recover(clips, ours, **how)
+        spent = (time.perf_counter() - begin) / recovered
+        exact = int((((found.z - true) ** 2).mean(axis=1) < 1e-4).sum())
+        note = f"{exact} of {recovered} exact, {np.mean(found.iterations):.1f} Jacobians"
+        row(f"width {width}: recovery, {name}, per clip of {recovered}", 0, spent, "", note)
+
+
+def of_metrics(width, frozen, ours, mapping, loss):
+    for count in (16, *(int(size) for size in corpora.split(",") if size)):
+        clips = generate(ours, random_latent(ours, count, seed + 3))[..., 0]
+        before, after, _ = paired(
+            lambda several: plain_metrics(frozen, mapping, loss, several[:FEW]),
+            lambda several: batched_metrics(ours, mapping, loss, several),
+            clips,
+        )
+        before, after = before / FEW, after / count
+        memory = f"peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.1f} GiB"
+        row(f"width {width}: prediction and metrics, per clip of {count}", before, after, before / after, memory)
+
+
+def _median(function):
+    function()
+    return np.median([seconds(function) for _ in range(turns)])
+
+
+def of_start():
+    """generate.py beside a script that only imports TensorFlow."""
+    with tempfile.TemporaryDirectory() as folder:
+        script = Path(__file__).parents[1] / "generate.py"
+        commands = ["-c", "import tensorflow"], [str(script), "--num_samples=1", f"--output={folder}/waves"]
+        both = [lambda c=c: subprocess.run([sys.executable, *c], check=True, capture_output=True) for c in commands]
+        row("start: generate.py --num_samples=1, beside importing TensorFlow", *paired(*both))
+
+
+def main():
+    rate = matrix_rate()
+    print(f"{processor()}, TensorFlow {tf.__version__}; a float32 matrix product: {rate / 1e9:.0f} GFLOP/s\n")
+    print("| what | plain | here | ratio | |\n| --- | --- | --- | --- | --- |")
+    loss = PerceptualLoss(build_classifier(width=network_width))
+    mapping = InverseMapping(network="resnet", width=network_width, features="real")
+    for width in (int(one) for one in widths.split(",")):
+        frozen, ours = generators(width)
+        of_generator(width, frozen, ours, rate)
+        of_objective(width, frozen, ours, loss)
+        of_recovery(width, ours)
+        of_metrics(width, frozen, ours, mapping, loss)
+    of_start()
+
+
+if __name__ == "__main__":
+    main()
