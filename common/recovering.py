@@ -13,6 +13,7 @@ import soundfile
 from tqdm import tqdm
 
 from common.files import content_hash, printable, result_names
+from common.lock import locked
 from models.generator import generate
 from models.layer_space import generate_from_layer
 from models.recovery import recover
@@ -117,8 +118,7 @@ class RecoveryTable:
         self.folder = Path(folder)
         self.path = self.folder / "recovery.csv"
         self.settings = {name: value for name, value in settings.items() if name not in PLACES}
-        self._held = None
-        self._lock()
+        self._held = locked(self.folder)
         self.rows = {}
         if self.path.exists():
             self._read(overwrite)
@@ -128,19 +128,6 @@ class RecoveryTable:
             table = csv.DictWriter(file, COLUMNS, lineterminator="\n", extrasaction="ignore")
             table.writeheader()
             table.writerows(self.rows.values())
-
-    def _lock(self):
-        try:
-            import fcntl
-        except ImportError:  # only POSIX systems have it
-            return
-        self._held = os.open(self.folder, os.O_RDONLY)  # the lock ends with the table, or with the process
-        try:
-            fcntl.flock(self._held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            self.close()
-            message = "another run is writing there; wait for its end, or give another --output"
-            raise ValueError(f"{self.folder}: {message}") from None
 
     def close(self):
         """Gives the folder free for another run."""

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from common import lock
+
 EXIT_FAILED = 1
 EXIT_INTERRUPTED = 128 + signal.SIGINT
 
@@ -45,4 +47,5 @@ def one_line_errors(script, *expected, interrupted="stopped; run it again to go 
         complain(script, error)
         raise SystemExit(EXIT_FAILED) from None
     finally:
+        lock.release()
         signal.signal(signal.SIGTERM, before)

@@ -19,7 +19,7 @@ def read_clips(recordings, name, *, preparation=PUBLISHED, wanted_in=""):
             recordings, preparation=preparation, tell=lambda done, total: bar.update(done - bar.n)
         )
     for reason in unreadable:
-        print(f"left out: {reason}")
+        print(f"left out: {reason}".encode("utf-8", "backslashreplace").decode())
     if wanted_in and not left:
         raise ValueError(f"{wanted_in}: no recordings in its {name} part; datasets/README.md says how they are divided")
     return clips, left

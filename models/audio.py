@@ -13,6 +13,7 @@ import librosa
 import numpy as np
 import soundfile
 from keras import ops
+from scipy.io import wavfile
 
 from models.writing import written_whole
 
@@ -22,6 +23,8 @@ FRAME_LENGTH = 256  # STFT window, samples
 HOP_LENGTH = 128  # STFT hop, samples
 PUBLISHED_GAIN = 1.414  # the paper's scripts multiply each recording by this; peaks may pass 1
 FILTER_MARGIN = 0.05  # seconds read beyond the clip's end, for the resampling filter
+LOUDEST = 2.0**32  # full scale is 1; float files in units of 32-bit integers reach 2**31, what is above is no sound
+FAINTEST = 1e-20  # what is below is silence, and too small to be brought to a level in float32
 SPEECH_RANGE_DB = 40.0  # what lies further below the loudest frame does not count when a clip is centred
 AUDIO_EXTENSIONS = frozenset({".wav", ".flac", ".ogg", ".oga", ".aif", ".aiff", ".w64", ".rf64", ".caf", ".au", ".mp3"})
 
@@ -139,6 +142,8 @@ def _decode(path, seconds):
         raise AudioError(f"{path}: no samples in it")
     if not np.isfinite(samples).all():
         raise AudioError(f"{path}: NaN or infinite samples in it")
+    if (loudest := float(np.abs(samples).max())) > LOUDEST:
+        raise AudioError(f"{path}: samples of up to {loudest:.0e}, where full scale is 1")
     if _is_cut(path):
         warnings.append("the file ends before its samples do")
     elif duration > 1.05 * seconds:
@@ -205,7 +210,8 @@ def prepare(path, *, num_samples=NUM_SAMPLES, num_channels=1, preparation=PUBLIS
     clip = np.zeros((num_samples, num_channels), np.float32)  # [num_samples, channels]
     clip[: len(samples)] = samples[:num_samples]
     gain, offset, peak = 1.0, 0, float(np.abs(clip).max())
-    if peak == 0:
+    if peak < FAINTEST:
+        clip[:] = 0
         warnings.append("silence")
     elif not prepared:
         if preparation.position == "center":
@@ -228,11 +234,11 @@ def read_clip(path, *, num_samples=NUM_SAMPLES, num_channels=1, preparation=PUBL
 def write_wav(file, samples):
     """Writes samples [n] or [n, channels] as 32-bit float WAV at 16,384 Hz, so that nothing is clipped or rounded.
 
-    file: a path, or an open binary file. Encoded in memory first: soundfile swallows the errors of a file object, a
-    full disk among them.
+    file: a path, or an open binary file. The same samples are the same bytes: soundfile would put the time into the
+    file (its PEAK chunk), and swallow the errors of a file object, a full disk among them.
     """
     encoded = io.BytesIO()
-    soundfile.write(encoded, np.asarray(samples, np.float32), SAMPLE_RATE, subtype="FLOAT", format="WAV")
+    wavfile.write(encoded, SAMPLE_RATE, np.asarray(samples, np.float32))
     if hasattr(file, "write"):
         file.write(encoded.getvalue())
     else:
