@@ -61,6 +61,7 @@ from models.tf1_export import WAVEGAN_FILES, export_wavegan
 from models.wavegan_losses import UNLABELLED
 from models.wavegan_state import packed, read_state, unpack
 from models.wavegan_training import WaveGANTraining
+from models.writing import written_whole
 
 PROGRESS, CURVE = "progress.npz", "curve.csv"
 SAMPLES = 16  # that TensorBoard plays and shows
@@ -115,7 +116,7 @@ class Curve(keras.callbacks.Callback):
         losses = {name: float(np.mean([batch[name] for batch in self.batches])) for name in logs}
         values = {"step": step, **hours, **dict.fromkeys(FIGURES, ""), **figures, **losses}
         self.rows.append({name: f"{x:.6g}" if isinstance(x, float) else str(x) for name, x in values.items()})
-        with open(place / CURVE, "w", newline="") as file:
+        with written_whole(place / CURVE, "w") as file:
             columns = dict.fromkeys(name for row in self.rows for name in row)  # an older version may have had fewer
             table = csv.DictWriter(file, columns)
             table.writeheader()
@@ -137,7 +138,8 @@ def export(model, place, preparation):
     variables = model.exported()
     preparation.write(place / "clip.json", fingerprint(variables))
     export_wavegan(place, variables, int(model.step))
-    np.savez_compressed(place / PROGRESS, **state)
+    with written_whole(place / PROGRESS) as file:
+        np.savez_compressed(file, **state)
 
 
 def read_curve(step):

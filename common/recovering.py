@@ -176,7 +176,7 @@ class RecoveryTable:
             arrays = [f"{row['name']}.npy"] + [f"{row['name']}.layer.npy"] * (self.settings.get("space") == "layer")
             sizes = [np.load(self.folder / name, allow_pickle=False).size for name in arrays]
             return wave.frames > 0 and min(sizes) > 0
-        except (OSError, ValueError, EOFError, RuntimeError):
+        except Exception:  # soundfile and NumPy raise whatever a damaged file leads to
             return False
 
     def add(self, path, values):

@@ -10,7 +10,8 @@ import h5py
 import keras
 import numpy as np
 
-from models.file_set import replaced_together, share
+from models.file_set import check_room, replaced_together, share
+from models.writing import written_whole
 
 STATE = "training"  # folder of the run's own state, below that of the exported weights
 PREVIOUS = "previous"  # folder of the weights that a run found there
@@ -93,6 +94,12 @@ def make_room(folder, place, names):
     return [*found, *(f"{PREVIOUS}/{name}" for name in names if name not in found)]
 
 
+def _bytes(model):
+    """Of a model's weights and its optimizer's."""
+    variables = [*model.variables, *model.optimizer.variables]
+    return sum(int(np.prod(v.shape)) * np.dtype(v.dtype).itemsize for v in variables if v.dtype != "string")
+
+
 class Saved(keras.callbacks.Callback):
     """After each epoch: the run's weights and the state that it goes on from, replaced as one (models/file_set.py).
 
@@ -130,8 +137,10 @@ class Saved(keras.callbacks.Callback):
                 if (self.folder / STATE / name).exists():
                     share(self.folder / STATE / name, place / STATE / f"{name}{SPARE}")
             weights, metadata = (place / STATE / name for name in STATE_FILES)
+            check_room(weights, _bytes(self.model))
             self.model.save_weights(weights)
-            metadata.write_text(json.dumps({"epoch": epoch + 1}))
+            with written_whole(metadata, "w") as file:
+                json.dump({"epoch": epoch + 1}, file)
 
 
 class Best:
@@ -155,6 +164,7 @@ class Best:
         if self.best is None or (now["value"], -now["loss"]) > (self.best["value"], -self.best["loss"]):
             self.export(model, place)
             self.best = now
-            (place / STATE / self.path.name).write_text(json.dumps(now))
+            with written_whole(place / STATE / self.path.name, "w") as file:
+                json.dump(now, file)
         elif self.patience and now["epoch"] - self.best["epoch"] >= self.patience:
             model.stop_training = True

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import shutil
 from pathlib import Path
 
 from models.file_set import finish, replaced_together, share
@@ -36,7 +35,7 @@ def _free_folder(folder, names):
 
 
 def place(files, folder):
-    """Puts copies of `files` into `folder` in the place of the generator that it holds, with all that belongs to that
+    """Puts `files` into `folder` in the place of the generator that it holds, with all that belongs to that
     one; the switch is one step (models/file_set.py). Without `files` the generator there only makes way.
 
     The old one is then in `folder`/previous, or, where that holds one already, in `folder`/previous/2 and so on.
@@ -55,7 +54,7 @@ def place(files, folder):
             share(path, new / previous.relative_to(folder) / path.name)
         for file in files:
             if file.name not in same:
-                shutil.copyfile(file, new / file.name)
+                share(file, new / file.name)
     return previous
 
 

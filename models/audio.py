@@ -6,6 +6,7 @@ the same thing.
 
 import io
 import json
+import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -56,9 +57,7 @@ class Preparation:
             raise ValueError(f"peak is in (0, 1] or null, not {self.peak!r}")
 
     def write(self, path, generator=""):
-        """Writes `clip.json`, whole. generator: SHA-256 of the generator that it belongs to, "" for whichever lies
-        there.
-        """
+        """Writes `clip.json`, whole. generator: SHA-256 of the one it belongs to, "" for whichever lies there."""
         with written_whole(path, "w") as file:
             file.write(json.dumps(asdict(self) | ({"generator": generator} if generator else {}), indent=2) + "\n")
 
@@ -104,9 +103,7 @@ class Clip:
 
 
 def _place(samples, offset):
-    """Moves samples [n, ...] by `offset`, keeping the length: zeros come in at one end, what leaves at the other is
-    cut.
-    """
+    """Moves samples [n, ...] by `offset`, keeping the length: zeros come in at one end, the other end is cut."""
     moved = np.zeros_like(samples)
     if offset >= 0:
         moved[offset:] = samples[: len(samples) - offset]
@@ -117,9 +114,8 @@ def _place(samples, offset):
 
 def _audible_middle(samples):
     """Middle of the part of samples [n, channels] that is within 40 dB of its loudest frame, in samples."""
-    _, (start, stop) = librosa.effects.trim(
-        np.abs(samples).max(axis=1), top_db=SPEECH_RANGE_DB, frame_length=FRAME_LENGTH, hop_length=FRAME_LENGTH // 4
-    )
+    frames = {"frame_length": FRAME_LENGTH, "hop_length": FRAME_LENGTH // 4}
+    _, (start, stop) = librosa.effects.trim(np.abs(samples).max(axis=1), top_db=SPEECH_RANGE_DB, **frames)
     return (start + stop) // 2
 
 
@@ -129,12 +125,11 @@ def _decode(path, seconds):
     if path.stat().st_size == 0:
         raise AudioError(f"{path}: the file is empty")
     try:
-        with soundfile.SoundFile(path) as file:
+        with soundfile.SoundFile(os.fsencode(path) if os.name == "posix" else path) as file:  # a name may be no text
             rate, subtype = file.samplerate, file.subtype
             duration = file.frames / rate  # seconds
-            samples = file.read(
-                int(np.ceil((seconds + FILTER_MARGIN) * rate)), dtype="float32", always_2d=True
-            )  # [n, channels]
+            wanted = int(np.ceil((seconds + FILTER_MARGIN) * rate))
+            samples = file.read(wanted, dtype="float32", always_2d=True)  # [n, channels]
     except (soundfile.LibsndfileError, RuntimeError) as error:
         cause = str(error).split(": ")[-1].strip().rstrip(".")
         raise AudioError(f"{path}: not a readable recording ({cause})") from error
@@ -154,9 +149,7 @@ def _decode(path, seconds):
 
 
 def _is_cut(path):
-    """True for a RIFF WAV whose data chunk promises more bytes than the file holds (libsndfile reads such a file in
-    silence).
-    """
+    """True for a RIFF WAV whose data chunk promises more bytes than there are (libsndfile reads it in silence)."""
     size = path.stat().st_size
     with open(path, "rb") as file:
         if file.read(4) != b"RIFF" or file.seek(4, 1) < 0 or file.read(4) != b"WAVE":
@@ -178,7 +171,7 @@ def is_prepared(path):
         return False
     try:
         found = np.load(beside, mmap_mode="r", allow_pickle=False)  # reads no more than the header
-    except (OSError, ValueError, EOFError):
+    except Exception:  # NumPy raises whatever a damaged header leads to
         return False
     return isinstance(found, np.ndarray) and found.dtype.kind == "f" and max(found.shape, default=0) == found.size
 

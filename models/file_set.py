@@ -14,6 +14,8 @@ import shutil
 from contextlib import contextmanager
 from pathlib import Path
 
+from models.writing import written_whole
+
 NEXT = ".next"  # folder of a set that is valid and not yet in place
 WRITING = ".next.partial"  # folder of a set that is being written
 DONE = ".next.done"  # folder of a set that is in place, on its way out
@@ -29,8 +31,22 @@ def share(source, target):
     except FileExistsError:
         raise
     except OSError:  # a disk without hard links
-        shutil.copyfile(source, target)
-        _sync(target)
+        with open(source, "rb") as whole, written_whole(target) as file:
+            shutil.copyfileobj(whole, file)
+
+
+def check_room(path, size):
+    """Raises OSError, naming `path`, where the disk does not take `size` bytes more; for writers that crash there."""
+    beside = path.with_name(f".{path.name}.room")
+    beside.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with open(beside, "wb") as file:
+            if hasattr(os, "posix_fallocate"):
+                os.posix_fallocate(file.fileno(), 0, max(1, size))
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error
+    finally:
+        beside.unlink(missing_ok=True)
 
 
 def _sync(path):
@@ -98,6 +114,10 @@ def replaced_together(folder, leaving=()):
     try:
         writing.mkdir()
         yield writing
+        for path in folder.iterdir():  # what stays as it is belongs to the new set too
+            if path.is_file() and path.name[0] != "." and path.name not in leaving:
+                if not (writing / path.name).exists():
+                    share(path, writing / path.name)
         written = _files(writing)
         for path in written:
             _sync(path)

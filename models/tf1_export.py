@@ -13,6 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from models.audio import NUM_SAMPLES
+from models.file_set import check_room
 
 v1 = tf.compat.v1
 STRIDE = 4
@@ -73,6 +74,7 @@ def export_wavegan(folder, variables, step=0):
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
+    check_room(folder / WAVEGAN_FILES[0], sum(value.nbytes for value in variables.values()))  # TensorFlow crashes there
     latent_dim = variables["G/z_project/dense/kernel"].shape[0]
     with (
         tf.Graph().as_default(),

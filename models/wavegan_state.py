@@ -42,9 +42,9 @@ def read_state(path):
     try:
         with np.load(path, allow_pickle=False) as arrays:
             found = {name: arrays[name] for name in arrays.files}
-    except OSError:
+    except (FileNotFoundError, PermissionError):
         raise
-    except Exception as error:  # zipfile, zlib and NumPy raise whatever the damage leads to
+    except Exception as error:  # zipfile, zlib, NumPy and the system raise whatever the damage leads to
         raise ValueError(f"{path}: damaged, not the state of a training run ({type(error).__name__})") from error
     if STEP not in found or not all(np.isfinite(array).all() for array in found.values()):
         raise ValueError(f"{path}: not the state of a training run, or not finite")
