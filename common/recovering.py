@@ -118,6 +118,7 @@ class RecoveryTable:
         self.folder = Path(folder)
         self.path = self.folder / "recovery.csv"
         self.settings = {name: value for name, value in settings.items() if name not in PLACES}
+        self._held = None
         self._held = locked(self.folder)
         self.rows = {}
         if self.path.exists():
