@@ -1,6 +1,7 @@
 """A run's state and its weights: kept after each epoch, replaced as one, mended after damage, the best epoch."""
 
 import contextlib
+import errno
 import json
 import os
 import shutil
@@ -18,6 +19,7 @@ PREVIOUS = "previous"  # folder of the weights that a run found there
 METADATA = "training_metadata.json"  # in the state: the epoch
 STATE_FILES = ("latest.weights.h5", METADATA)
 SPARE = ".bkp"  # ending of the state of the epoch before
+HDF5_BYTES = 2**16  # that an HDF5 file needs beside its arrays, more or less
 EXPORTED = "exported"  # in the state: the weights in the folder are this run's own
 
 
@@ -95,9 +97,9 @@ def make_room(folder, place, names):
 
 
 def _bytes(model):
-    """Of a model's weights and its optimizer's."""
+    """Of a model's weights and its optimizer's, with what HDF5 needs beside them."""
     variables = [*model.variables, *model.optimizer.variables]
-    return sum(int(np.prod(v.shape)) * np.dtype(v.dtype).itemsize for v in variables if v.dtype != "string")
+    return HDF5_BYTES + sum(int(np.prod(v.shape)) * np.dtype(v.dtype).itemsize for v in variables)
 
 
 class Saved(keras.callbacks.Callback):
@@ -138,7 +140,11 @@ class Saved(keras.callbacks.Callback):
                     share(self.folder / STATE / name, place / STATE / f"{name}{SPARE}")
             weights, metadata = (place / STATE / name for name in STATE_FILES)
             check_room(weights, _bytes(self.model))
-            self.model.save_weights(weights)
+            try:
+                self.model.save_weights(weights)
+            except OSError as error:  # HDF5 says so in many lines
+                code = error.errno or errno.EIO
+                raise OSError(code, os.strerror(code), str(weights)) from error
             with written_whole(metadata, "w") as file:
                 json.dump({"epoch": epoch + 1}, file)
 

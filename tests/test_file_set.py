@@ -2,8 +2,11 @@
 
 import os
 import resource
+import subprocess
+import sys
 
 import pytest
+from conftest import ROOT
 
 from benchmarks.killing import KILLED, Moments, in_a_fork
 from models.file_set import finish, read_together, replaced_together
@@ -110,3 +113,41 @@ def test_an_error_leaves_all_as_it_was_and_names_the_file(tmp_path):
 
     assert in_a_fork(full, tmp_path.with_suffix(".log")) == 7
     assert contents(tmp_path) == OLD
+
+
+FULL = """
+import resource, sys
+import common.networks
+import keras, numpy as np
+from common.state import Saved
+from models.file_set import replaced_together
+from models.tf1_export import export_wavegan, wavegan_variables
+from models.wavegan_networks import build_generator
+
+what, folder, limit = sys.argv[1], sys.argv[2], int(sys.argv[3])
+variables = wavegan_variables(build_generator(1, 8))
+model = keras.Sequential([keras.Input((100,)), keras.layers.Dense(100)])
+model.compile("adam", "mse")
+x = np.ones((4, 100), np.float32)
+model.fit(x, x, verbose=0)
+resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+try:
+    if what == "state":
+        model.fit(x, x, verbose=0, callbacks=[Saved(folder, ())])
+    else:
+        with replaced_together(folder) as place:
+            export_wavegan(place, variables)
+except OSError as error:
+    print(error.filename, error.strerror)
+"""
+
+
+@pytest.mark.parametrize("what, name", [("state", "training/latest.weights.h5"), ("export", "model.ckpt.data-")])
+@pytest.mark.parametrize("limit", [1000, 20_000])
+def test_libraries_that_crash_on_a_full_disk_are_kept_from_it(tmp_path, what, name, limit):
+    command = [sys.executable, "-c", FULL, what, str(tmp_path / "out"), str(limit)]
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "CUDA_VISIBLE_DEVICES": ""}
+    run = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=ROOT)
+    assert run.returncode == 0, run.stderr
+    assert run.stdout.startswith(str(tmp_path / "out" / name)) and run.stdout.count("\n") == 1
+    assert not [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
