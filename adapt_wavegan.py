@@ -34,11 +34,13 @@ import numpy as np
 from tqdm import tqdm
 
 from common.files import find_recordings, writable_folder
+from common.lock import hold
 from common.recovering import recovered_batches
-from common.script import ScriptError, one_line_errors
+from common.script import ScriptError, complain, one_line_errors
 from datasets.layouts import find_dataset
 from models.adaptation import adapt, adaptable
-from models.audio import read_clip
+from models.audio import AudioError, read_clip
+from models.file_set import replaced_together
 from models.generator import fingerprint
 from models.inverse_mapping import INVERSE_MAPPING_FILE, InverseMapping
 from models.saving import save_network
@@ -62,8 +64,18 @@ def chosen_paths():
     return [paths[i] for i in order[:num_recordings]]
 
 
+def load(path, preparation):
+    """A recording as a clip, or None, with a line that says what is wrong with it."""
+    try:
+        return read_clip(path, preparation=preparation)
+    except (AudioError, OSError) as error:
+        complain(__file__, f"left out: {error}")
+        return None
+
+
 def main():
     folder = writable_folder(output)
+    hold(folder)
     generator = open_generator(checkpoint)
     _, variables = freeze(Path(checkpoint) / "infer.meta", checkpoint_prefix(checkpoint))
     if not adaptable(variables):
@@ -74,11 +86,13 @@ def main():
     how = {"inverse_mapping": mapping, "perceptual_loss": perceptual_loss, "seed": seed}
     clips, latents = [], []
     for _, read, found, _ in recovered_batches(
-        paths, lambda path: read_clip(path, preparation=generator.preparation), AT_ONCE, generator=generator,
+        paths, lambda path: load(path, generator.preparation), AT_ONCE, generator=generator,
         description="latent vectors", **how,
     ):  # fmt: skip
         clips.extend(read)
         latents.extend(found.z)
+    if not clips:
+        raise ScriptError(f"{files}: none of the recordings there can be read")
     with tqdm(total=steps, desc="tuning", unit="step", disable=None) as bar:
 
         def tell(done, loss):
@@ -89,14 +103,14 @@ def main():
             variables, np.stack(clips), np.stack(latents), perceptual_loss=perceptual_loss,
             keeping_weight=keeping_weight, steps=steps, seed=seed, report=tell,
         )  # fmt: skip
-    export_wavegan(folder / "checkpoint", tuned)
-    generator.preparation.write(folder / "checkpoint" / "clip.json", fingerprint(tuned))
-    adapted = load_wavegan(folder / "checkpoint")
-    settings = mapping.get_config() | {"generator_sha256": adapted.sha256}
-    same = InverseMapping.from_config(settings)  # where other samples keep their sound, its predictions hold
-    same.set_weights(mapping.get_weights())
-    (folder / "inverse_mapping_checkpoint").mkdir(exist_ok=True)
-    save_network(same, folder / "inverse_mapping_checkpoint" / INVERSE_MAPPING_FILE)
+    with replaced_together(folder) as place:
+        export_wavegan(place / "checkpoint", tuned)
+        generator.preparation.write(place / "checkpoint" / "clip.json", fingerprint(tuned))
+        adapted = load_wavegan(place / "checkpoint")
+        same = mapping.get_config() | {"generator_sha256": adapted.sha256}
+        same = InverseMapping.from_config(same)  # where other samples keep their sound, its predictions hold
+        same.set_weights(mapping.get_weights())
+        save_network(same, place / "inverse_mapping_checkpoint" / INVERSE_MAPPING_FILE)
     print(f"Tuned to {len(clips)} recordings; {folder}/ has a generator and an inverse mapping for the other scripts")
 
 

@@ -28,9 +28,9 @@ import numpy as np
 from common.files import find_recordings, result_names, writable_folder, write_clip
 from common.page import Sound, write_page
 from common.recovering import recover_all, waveforms_of
-from common.script import one_line_errors
+from common.script import ScriptError, complain, one_line_errors
 from datasets.layouts import DIGITS
-from models.audio import read_clip
+from models.audio import AudioError, read_clip
 from models.generator import generate, random_latent
 from models.judge import load_judge, probabilities
 from models.metrics import latent_mse, log_spectral_distance, snr_db
@@ -88,6 +88,19 @@ def rows(kind, names, clips, true, generator, judge, found):
         yield name, known, sounds
 
 
+def read(paths, preparation):
+    """{path: clip} of recordings, without those that cannot be read, with a line for each."""
+    clips = {}
+    for path in paths:
+        try:
+            clips[path] = read_clip(path, preparation=preparation)
+        except (AudioError, OSError) as error:
+            complain(__file__, f"left out: {error}")
+    if not clips:
+        raise ScriptError(f"{files}: none of the recordings there can be read")
+    return clips
+
+
 def main():
     writable_folder(output)
     generator = open_generator(checkpoint)
@@ -98,10 +111,10 @@ def main():
     if resnet := open_resnet(resnet_checkpoint, generator):
         mappings["resnet"], hashes["resnet"] = resnet
     judge = load_judge(judge_checkpoint)
-    paths = find_recordings(files)
+    real = read(find_recordings(files), generator.preparation)
     true = random_latent(generator, num_synthesized, seed)
     clips = {"synthesized": generate(generator, true)[..., 0]}
-    clips["real"] = np.stack([read_clip(path, preparation=generator.preparation) for path in paths])
+    clips["real"] = np.stack(list(real.values()))
     networks = generator, mappings, hashes
     found = {kind: recovered(kind, clips[kind], networks, perceptual_loss) for kind in clips}
     page = ["Synthesized clips: red lines are the true latent vector, bars the recovered one"]
@@ -110,7 +123,7 @@ def main():
     page.append(
         "Real recordings, prepared for the generator: no latent vector is theirs, bars are the closest one found"
     )
-    page += rows("real", list(result_names(paths).values()), clips["real"], None, generator, judge, found["real"])
+    page += rows("real", list(result_names(list(real)).values()), clips["real"], None, generator, judge, found["real"])
     made_with = [f"Generator: {generator.description}, SHA-256 {generator.sha256[:16]}…"]
     made_with.append(f"Inverse mapping: {mapping.settings['network']} network, SHA-256 {prediction[:16]}…")
     if "resnet" in mappings:

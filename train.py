@@ -71,8 +71,9 @@ import numpy as np
 import tensorflow as tf
 
 from common.files import writable_folder
-from common.runs import Logs, StopAtNaN, backup, begin_run, epochs_done, make_room, training_strategy
+from common.runs import Logs, StopAtNaN, begin_run, training_strategy
 from common.script import ScriptError, one_line_errors
+from common.state import STATE, Saved
 from common.view import Pairs
 from datasets.augmentation import ELSEWHERE
 from datasets.layouts import find_dataset
@@ -90,12 +91,9 @@ TEST_BATCHES = 6
 WARM_UP = 100  # steps
 
 
-class Export(keras.callbacks.Callback):
-    """Writes the inverse mapping after each epoch."""
-
-    def on_epoch_end(self, epoch, logs=None):
-        make_room(inverse_mapping_checkpoint, INVERSE_MAPPING_FILES)
-        save_network(self.model.mapping, Path(inverse_mapping_checkpoint) / INVERSE_MAPPING_FILE)
+def export(model, place, epoch, logs):
+    """Writes the inverse mapping of an epoch into the folder `place`."""
+    save_network(model.mapping, place / INVERSE_MAPPING_FILE)
 
 
 def check_settings(generator):
@@ -196,8 +194,9 @@ def main():
     generator = open_generator(checkpoint)
     check_settings(generator)
     strategy = training_strategy(devices)
-    writable_folder(inverse_mapping_checkpoint)
-    begin_run(inverse_mapping_checkpoint, settings, generator=generator.sha256, fresh=fresh)
+    for place in (inverse_mapping_checkpoint, logs, waves):
+        writable_folder(place)
+    done = begin_run(inverse_mapping_checkpoint, settings, generator=generator.sha256, fresh=fresh)
     recordings = read_recordings(generator)
     perceptual_loss, _ = open_perceptual_loss(classifier_checkpoint, generator, taps)
     keras.utils.set_random_seed(seed)
@@ -207,22 +206,22 @@ def main():
     with strategy.scope():
         model = build_model(generator, perceptual_loss, epochs * count)
     print(f"{network}, {model.mapping.count_params():,} weights, on {strategy.num_replicas_in_sync} device(s)")
-    state, done = backup(inverse_mapping_checkpoint), epochs_done(inverse_mapping_checkpoint)
     if done:
         print(f"Going on after epoch {done}")
-    print(f"State: {state.backup_dir}/. Pairs to listen to: {waves}. Losses and sounds: tensorboard --logdir {logs}")
+    state = Path(inverse_mapping_checkpoint) / STATE
+    print(f"State: {state}/. Pairs to listen to: {waves}. Losses and sounds: tensorboard --logdir {logs}")
     model.fit(
         training_data(recordings, generator).skip(done * count),
         validation_data=test_data(recordings, generator),
         steps_per_epoch=count,
+        initial_epoch=done,
         epochs=epochs,
         shuffle=False,  # the batches are shuffled already
         callbacks=[
             StopAtNaN(),
-            Export(),
             Pairs(listening_pairs(recordings, generator), waves, logs),
             Logs(logs),
-            state,  # last, so that a state is never ahead of what was made of its epoch
+            Saved(inverse_mapping_checkpoint, INVERSE_MAPPING_FILES, export),
         ],
     )
     place = f"the inverse mapping is in {inverse_mapping_checkpoint}"

@@ -33,7 +33,6 @@ from common.settings import from_shell
 settings = from_shell(globals())
 
 import sys
-from pathlib import Path
 
 import common.networks  # noqa: F401
 
@@ -41,8 +40,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from common.runs import KeepBest, StopAtNaN, backup, begin_run, make_room
+from common.files import writable_folder
+from common.runs import StopAtNaN, begin_run
 from common.script import one_line_errors
+from common.state import Best, Saved
 from datasets.layouts import find_dataset
 from datasets.pipeline import evaluation_batches
 from datasets.reading import read_clips
@@ -73,7 +74,9 @@ def main():
     print(f"{folder}: {layout}, {len(training)} recordings to train on, {len(validation)} to choose the epoch by")
     waveforms, spoken = read(validation, "valid")
     train = batches(*read(training, "train"), SpectrogramAugmentation(warp, pace, equalizer, noise, room))
-    begin_run(judge_checkpoint, settings, fresh=fresh)
+    for place in (judge_checkpoint, logs):
+        writable_folder(place)
+    done = begin_run(judge_checkpoint, settings, fresh=fresh)
     keras.utils.set_random_seed(seed)
     judge = build_judge(width)
     front = judge.get_layer("log_mel")
@@ -86,22 +89,21 @@ def main():
     )
     print(f"Judge: {judge.count_params():,} weights")
 
-    def export(_):
-        make_room(judge_checkpoint, (JUDGE_FILE,))
-        save_network(judge, Path(judge_checkpoint) / JUDGE_FILE)
+    def export(_, place):
+        save_network(judge, place / JUDGE_FILE)
 
     pictures = np.concatenate([np.asarray(front(waveforms[i : i + 64])) for i in range(0, len(waveforms), 64)])
     body.fit(
         train,
         validation_data=(pictures, spoken),
+        initial_epoch=done,
         epochs=epochs,
         verbose=1 if sys.stdout.isatty() else 2,
         shuffle=False,  # the batches already are
         callbacks=[
             StopAtNaN(),
-            KeepBest(judge_checkpoint, export),
             keras.callbacks.TensorBoard(logs, write_graph=False),
-            backup(judge_checkpoint),
+            Saved(judge_checkpoint, (JUDGE_FILE,), Best(judge_checkpoint, export)),
         ],
     )
     best = load_judge(judge_checkpoint)

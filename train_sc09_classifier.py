@@ -69,8 +69,9 @@ import numpy as np
 import tensorflow as tf
 
 from common.files import writable_folder
-from common.runs import KeepBest, Logs, StopAtNaN, backup, begin_run, make_room, training_strategy
+from common.runs import Logs, StopAtNaN, begin_run, training_strategy
 from common.script import one_line_errors
+from common.state import Best, Saved
 from common.view import save_figure
 from datasets.augmentation import Augmentation
 from datasets.layouts import DIGITS, SPLITS, counts, find_dataset
@@ -84,9 +85,8 @@ from models.writing import written_whole
 MOST_MISTAKES = 50  # written to listen to
 
 
-def export(network):
-    make_room(classifier_checkpoint, CLASSIFIER_FILES)
-    save_network(network, Path(classifier_checkpoint) / CLASSIFIER_FILE)
+def export(network, place):
+    save_network(network, place / CLASSIFIER_FILE)
 
 
 def rate(count):
@@ -104,8 +104,8 @@ def read_splits(folder, recordings):
     return found
 
 
-def train(clips, strategy):
-    """Trains, resuming where an earlier run ended; the best epoch is in classifier_checkpoint."""
+def train(clips, strategy, done):
+    """Trains, going on after `done` epochs of an earlier run; the best epoch is in classifier_checkpoint."""
     keras.utils.set_random_seed(seed)
     augmentation = Augmentation(shift, speed, gain, equalizer, noise, masks, pace, room, band)
     waveforms, recordings = clips["train"]
@@ -122,14 +122,14 @@ def train(clips, strategy):
     network.fit(
         batches,
         validation_data=evaluation_batches(clips["valid"][0], batch_size),
+        initial_epoch=done,
         epochs=epochs,
         verbose=1 if sys.stdout.isatty() else 2,
         shuffle=False,  # the batches already are
         callbacks=[
             StopAtNaN(),
-            KeepBest(classifier_checkpoint, export, patience=patience),
             Logs(logs),
-            backup(classifier_checkpoint),  # last, so that a state is never ahead of what was made of its epoch
+            Saved(classifier_checkpoint, CLASSIFIER_FILES, Best(classifier_checkpoint, export, patience)),
         ],
     )
 
@@ -178,10 +178,11 @@ def main():
     strategy = training_strategy(devices)
     layout, folder, recordings = find_dataset(datasets)
     print(f"{layout} in {folder}:\n{counts(recordings)}")
-    writable_folder(classifier_checkpoint)
-    begin_run(classifier_checkpoint, settings, fresh=fresh)
+    for place in (classifier_checkpoint, logs):
+        writable_folder(place)
+    done = begin_run(classifier_checkpoint, settings, fresh=fresh)
     clips = read_splits(folder, recordings)
-    train(clips, strategy)
+    train(clips, strategy, done)
     part = "test" if clips["test"][1] else "valid"
     waveforms, recordings = clips[part]
     batches = evaluation_batches(waveforms, batch_size).as_numpy_iterator()

@@ -46,8 +46,9 @@ import numpy as np
 import tensorflow as tf
 
 from common.files import find_recordings, writable_folder
-from common.runs import STATE, Logs, backup, begin_run, epochs_done, make_room
+from common.runs import Logs, begin_run
 from common.script import ScriptError, one_line_errors
+from common.state import EXPORTED, STATE, Saved
 from common.view import log_sounds
 from datasets.layouts import Recording, find_dataset
 from datasets.pipeline import displaced_batches
@@ -56,14 +57,13 @@ from models.audio import Preparation
 from models.classifier import load_classifier
 from models.generator import fingerprint, generate, random_latent
 from models.metrics import harmonicity, inception_score
-from models.tf1_export import EXPORTED, export_wavegan
+from models.tf1_export import WAVEGAN_FILES, export_wavegan
 from models.wavegan_losses import UNLABELLED
-from models.wavegan_state import packed, unpack
+from models.wavegan_state import packed, read_state, unpack
 from models.wavegan_training import WaveGANTraining
 from models.writing import written_whole
 
 PROGRESS, CURVE = "progress.npz", "curve.csv"
-FULL_STATE = "latest.weights.h5"  # Keras's name
 SAMPLES = 16  # that TensorBoard plays and shows
 JUDGED_SAMPLES = 1000
 NOT_FINITE = "Tensor had"  # "… NaN values" or "… Inf values", TensorFlow's words
@@ -81,8 +81,8 @@ class Rates(keras.callbacks.Callback):
 
 
 class Curve(keras.callbacks.Callback):
-    """After each epoch: the means of its losses and, every few epochs, the figures of samples, as a row of curve.csv;
-    the figures for TensorBoard too.
+    """Gathers the losses of an epoch; `write` adds their means and, every few epochs, the figures of samples, as a row
+    to curve.csv, and logs the figures for TensorBoard.
 
     rows: of the epochs before this run was started again, whose hours count. classifier: judges the samples; None: no
     figures.
@@ -109,14 +109,14 @@ class Curve(keras.callbacks.Callback):
         digits = np.bincount(probabilities.argmax(axis=1), minlength=probabilities.shape[1])
         return dict(zip(FIGURES, (score, float(np.median(harmonicity(samples))), digits.min() / len(samples))))
 
-    def on_epoch_end(self, epoch, logs=None):
-        step, due = int(self.model.step), judged_every and (epoch + 1) % judged_every == 0
+    def write(self, model, place, epoch, logs):
+        step, due = int(model.step), judged_every and (epoch + 1) % judged_every == 0
         figures = self.figures() if due and self.classifier else {}
         hours = {name: self.before[name] + (clock() - self.start[name]) / 3600 for name, clock in CLOCKS.items()}
         losses = {name: float(np.mean([batch[name] for batch in self.batches])) for name in logs}
         values = {"step": step, **hours, **dict.fromkeys(FIGURES, ""), **figures, **losses}
         self.rows.append({name: f"{x:.6g}" if isinstance(x, float) else str(x) for name, x in values.items()})
-        with written_whole(Path(checkpoint) / CURVE, "w") as file:
+        with written_whole(place / CURVE, "w") as file:
             columns = dict.fromkeys(name for row in self.rows for name in row)  # an older version may have had fewer
             table = csv.DictWriter(file, columns)
             table.writeheader()
@@ -125,29 +125,21 @@ class Curve(keras.callbacks.Callback):
             for name, value in figures.items():
                 tf.summary.scalar(name, value)
         if due:
-            z = random_latent(self.model, SAMPLES, seed)
-            log_sounds(self.writer, "samples", np.asarray(self.model(z))[..., 0], step)
+            z = random_latent(model, SAMPLES, seed)
+            log_sounds(self.writer, "samples", np.asarray(model(z))[..., 0], step)
 
 
-class Export(keras.callbacks.Callback):
-    """After each epoch: the averaged generator as a WaveGAN checkpoint, and the compact state.
+def export(model, place, preparation):
+    """Writes the averaged generator as a WaveGAN checkpoint, and the compact state, into the folder `place`.
 
-    It comes before every other callback that writes: weights that are not finite raise ValueError, and nothing is
-    replaced.
+    Raises ValueError for weights that are not finite.
     """
-
-    def __init__(self, preparation):
-        super().__init__()
-        self.preparation = preparation
-
-    def on_epoch_end(self, epoch, logs=None):
-        state = packed(self.model)
-        make_room(checkpoint, (*EXPORTED, "clip.json", PROGRESS, CURVE))
-        variables = self.model.exported()
-        self.preparation.write(Path(checkpoint) / "clip.json", fingerprint(variables))
-        export_wavegan(checkpoint, variables, int(self.model.step))
-        with written_whole(Path(checkpoint) / PROGRESS) as file:
-            np.savez_compressed(file, **state)
+    state = packed(model)
+    variables = model.exported()
+    preparation.write(place / "clip.json", fingerprint(variables))
+    export_wavegan(place, variables, int(model.step))
+    with written_whole(place / PROGRESS) as file:
+        np.savez_compressed(file, **state)
 
 
 def read_curve(step):
@@ -155,19 +147,22 @@ def read_curve(step):
     path = Path(checkpoint) / CURVE
     if not step or not path.exists():
         return []
-    with open(path, newline="") as file:
-        return [row for row in csv.DictReader(file) if int(row["step"]) <= step]
+    try:
+        with open(path, newline="") as file:
+            return [row for row in csv.DictReader(file) if int(row["step"]) <= step]
+    except (csv.Error, ValueError, KeyError, TypeError) as error:
+        raise ScriptError(f"{path}: damaged, no table with a column step; without it the curve begins anew") from error
 
 
-def epochs_behind(model):
-    """How many epochs the run has behind it, and sets the model to the compact state if that is all there is."""
-    progress, exported = Path(checkpoint) / PROGRESS, Path(checkpoint) / STATE / "exported"
+def go_on_from_progress(model):
+    """Sets the model to the compact state, where that is all there is of a run → the epochs that it has behind it."""
+    progress, exported = Path(checkpoint) / PROGRESS, Path(checkpoint) / STATE / EXPORTED
     if fresh:
         exported.unlink(missing_ok=True)  # what lies there is another run's
         return 0
-    if (Path(checkpoint) / STATE / FULL_STATE).exists() or not progress.exists():
-        return epochs_done(checkpoint)
-    unpack(model, np.load(progress))
+    if not progress.exists():
+        return 0
+    unpack(model, read_state(progress))
     exported.touch()  # the generator there is this run's own
     print(f"Going on from {progress}, {int(model.step)} steps old")
     return int(model.step) // steps
@@ -202,16 +197,18 @@ def main():
     if batch_size % 2:
         raise ScriptError(f"batch_size is {batch_size}; an even number from 2 on")
     preparation = Preparation(peak, "center", shift)
-    writable_folder(checkpoint)
-    begin_run(checkpoint, settings, fresh=fresh)
+    for place in (checkpoint, logs):
+        writable_folder(place)
+    done = begin_run(checkpoint, settings, fresh=fresh)
     clips, count = read_recordings(preparation)
     model = WaveGANTraining(width, lowpass=lowpass)
     model.compile(generator_rate, discriminator_rate)
     model.build((None, model.latent_dim))
-    state = backup(checkpoint)
-    first = epochs_behind(model)
+    first = done or go_on_from_progress(model)
     curve = Curve(read_curve(first * steps), load_judging_classifier())
-    print(f"Training state is kept in {state.backup_dir}/; losses and sounds: tensorboard --logdir {logs}")
+    names = (*WAVEGAN_FILES, "clip.json", PROGRESS, CURVE)
+    saved = Saved(checkpoint, names, lambda model, place, *_: export(model, place, preparation), curve.write)
+    print(f"Training state is kept in {Path(checkpoint) / STATE}/; losses and sounds: tensorboard --logdir {logs}")
     try:
         model.fit(
             displaced_batches(clips, count, batch_size, shift, seed + first),
@@ -221,9 +218,8 @@ def main():
             shuffle=False,  # the batches are shuffled already
             callbacks=[
                 Rates(),
-                Export(preparation),
                 curve,
-                state,
+                saved,
                 Logs(logs),
             ],
             verbose=2,  # a line an epoch, which is what a log of hours needs

@@ -104,7 +104,7 @@ def read_array(path, shape):
                 raise ValueError("another shape or type")
             file.seek(0)
             array = np.lib.format.read_array(file, allow_pickle=False)
-    except (ValueError, OSError, EOFError, KeyError) as error:
+    except Exception as error:  # NumPy raises whatever a damaged header leads to
         wanted = " x ".join(map(str, shape))
         raise ValueError(f"{printable(path)}: no array of {wanted} numbers, as this generator takes it") from error
     if not np.isfinite(array).all():

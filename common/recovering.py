@@ -13,6 +13,7 @@ import soundfile
 from tqdm import tqdm
 
 from common.files import content_hash, printable, result_names
+from common.lock import locked
 from models.generator import generate
 from models.layer_space import generate_from_layer
 from models.recovery import recover
@@ -118,7 +119,7 @@ class RecoveryTable:
         self.path = self.folder / "recovery.csv"
         self.settings = {name: value for name, value in settings.items() if name not in PLACES}
         self._held = None
-        self._lock()
+        self._held = locked(self.folder)
         self.rows = {}
         if self.path.exists():
             self._read(overwrite)
@@ -128,19 +129,6 @@ class RecoveryTable:
             table = csv.DictWriter(file, COLUMNS, lineterminator="\n", extrasaction="ignore")
             table.writeheader()
             table.writerows(self.rows.values())
-
-    def _lock(self):
-        try:
-            import fcntl
-        except ImportError:  # only POSIX systems have it
-            return
-        self._held = os.open(self.folder, os.O_RDONLY)  # the lock ends with the table, or with the process
-        try:
-            fcntl.flock(self._held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            self.close()
-            message = "another run is writing there; wait for its end, or give another --output"
-            raise ValueError(f"{self.folder}: {message}") from None
 
     def close(self):
         """Gives the folder free for another run."""
@@ -189,7 +177,7 @@ class RecoveryTable:
             arrays = [f"{row['name']}.npy"] + [f"{row['name']}.layer.npy"] * (self.settings.get("space") == "layer")
             sizes = [np.load(self.folder / name, allow_pickle=False).size for name in arrays]
             return wave.frames > 0 and min(sizes) > 0
-        except (OSError, ValueError, EOFError, RuntimeError):
+        except Exception:  # soundfile and NumPy raise whatever a damaged file leads to
             return False
 
     def add(self, path, values):

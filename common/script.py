@@ -1,5 +1,6 @@
 """How a script ends: errors that a user can mend are one line and exit status 1, an interruption says what is left."""
 
+import re
 import signal
 import sys
 from contextlib import contextmanager
@@ -7,7 +8,10 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from common import lock
+
 EXIT_FAILED = 1
+UNWRITABLE = re.compile("No space left|File too large|Disk quota|Permission denied|Read-only|Not a directory")
 EXIT_INTERRUPTED = 128 + signal.SIGINT
 
 
@@ -19,6 +23,12 @@ def complain(script, message):
     """One line on standard error, above a progress bar if there is one. script: its __file__."""
     text = f"{Path(script).name}: {message}".replace("\n", " ")
     tqdm.write(text.encode("utf-8", "backslashreplace").decode(), file=sys.stderr)
+
+
+def _of_a_file(error):
+    """True for TensorFlow's own errors of a file that it cannot write; its words name the file."""
+    tensorflow = sys.modules.get("tensorflow")
+    return bool(tensorflow) and isinstance(error, tensorflow.errors.OpError) and UNWRITABLE.search(str(error))
 
 
 def _terminated(*_):
@@ -44,5 +54,11 @@ def one_line_errors(script, *expected, interrupted="stopped; run it again to go 
     except (ScriptError, ValueError, *expected) as error:
         complain(script, error)
         raise SystemExit(EXIT_FAILED) from None
+    except Exception as error:
+        if not _of_a_file(error):
+            raise
+        complain(script, str(error).splitlines()[0])
+        raise SystemExit(EXIT_FAILED) from None
     finally:
+        lock.release()
         signal.signal(signal.SIGTERM, before)

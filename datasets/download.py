@@ -181,6 +181,7 @@ def download(remote, folder, progress=lambda done, total: None, *, timeout=30.0,
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / remote.name
     if path.exists():
+        path.with_name(f"{path.name}.partial.json").unlink(missing_ok=True)
         return _right_or_gone(path, remote, path.unlink)
     with Partial(path, remote.address) as partial:
         most, tries, stale = partial.size, 0, False

@@ -26,31 +26,31 @@ def decoded(
     how = {"num_samples": num_samples, "num_channels": num_channels, "preparation": preparation}
     shape = (num_samples,) if num_channels == 1 else (num_samples, num_channels)
 
-    def read(path):
+    def read(index):
         try:
-            return read_clip(path.decode(), **how).astype(np.float16), True
+            return read_clip(recordings[index].path, **how).astype(np.float16), True
         except (AudioError, OSError) as error:
-            unreadable[path.decode()] = str(error)
+            unreadable[int(index)] = str(error)
             return np.zeros(shape, np.float16), False
 
-    def read_in_graph(path, digit):
-        waveform, good = tf.numpy_function(read, [path], (tf.float16, tf.bool))
+    def read_in_graph(index, digit):
+        waveform, good = tf.numpy_function(read, [index], (tf.float16, tf.bool))
         return tf.ensure_shape(waveform, shape), digit, good
 
-    paths = [str(r.path) for r in recordings]
     digits = np.array([r.digit for r in recordings], np.int32)
-    dataset = tf.data.Dataset.from_tensor_slices((paths, digits)).map(read_in_graph, tf.data.AUTOTUNE)
+    indices = np.arange(len(recordings))  # not paths: a name may be no text
+    dataset = tf.data.Dataset.from_tensor_slices((indices, digits)).map(read_in_graph, tf.data.AUTOTUNE)
     dataset = (
         dataset.filter(lambda waveform, digit, good: good).map(lambda waveform, digit, good: (waveform, digit)).cache()
     )
     count = 0
     for _ in dataset:  # fills the cache, which only a complete pass does
         count += 1
-        tell(count, len(paths))
-    if len(unreadable) > MOST_UNREADABLE * len(paths):
+        tell(count, len(recordings))
+    if len(unreadable) > MOST_UNREADABLE * len(recordings):
         first = min(unreadable.values())
-        raise ValueError(f"{len(unreadable)} of {len(paths)} recordings cannot be read, the first being {first}")
-    left = [r for r in recordings if str(r.path) not in unreadable]
+        raise ValueError(f"{len(unreadable)} of {len(recordings)} recordings cannot be read, the first being {first}")
+    left = [r for i, r in enumerate(recordings) if i not in unreadable]
     return dataset.apply(tf.data.experimental.assert_cardinality(len(left))), left, sorted(unreadable.values())
 
 

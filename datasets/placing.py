@@ -2,10 +2,9 @@
 
 import hashlib
 import json
-import os
-import shutil
 from pathlib import Path
 
+from models.file_set import finish, replaced_together, share
 from models.writing import written_whole
 
 PREVIOUS = "previous"  # below the checkpoint folder: what was there before
@@ -35,40 +34,27 @@ def _free_folder(folder, names):
     raise FileExistsError(f"{folder}: holds too many generators; remove some")
 
 
-def move_aside(folder, keep=()):
-    """Moves the generator that `folder` holds, with what belongs to it, to `folder`/previous; `keep`: names that stay.
-
-    Where that folder already holds one, to `folder`/previous/2 and so on. Returns the folder it is in now, None if
-    there was none.
-    """
-    folder = Path(folder)
-    matching = {path for pattern in GENERATOR_FILES for path in folder.glob(pattern)}
-    found = sorted(path for path in matching if path.is_file() and path.name not in keep)
-    if not found:
-        return None
-    previous = _free_folder(folder / PREVIOUS, [path.name for path in found])
-    previous.mkdir(parents=True, exist_ok=True)
-    # the graph first: what an interruption leaves is then refused as half a generator, not taken for a whole one
-    for path in sorted(found, key=lambda path: path.name != "infer.meta"):
-        os.replace(path, previous / path.name)
-    return previous
-
-
 def place(files, folder):
-    """Copies `files`, in their order, into `folder`, after what another generator left there has made way.
+    """Puts `files` into `folder` in the place of the generator that it holds, with all that belongs to that
+    one; the switch is one step (models/file_set.py). Without `files` the generator there only makes way.
 
-    Interrupted and called again with the same files, it goes on. Returns the folder that the old generator is in now,
-    None if there was none.
+    The old one is then in `folder`/previous, or, where that holds one already, in `folder`/previous/2 and so on.
+    Returns that folder, None if nothing was there, or the same files.
     """
-    files = [Path(file) for file in files]
     folder = Path(folder)
-    here = [file for file in files if (folder / file.name).exists()]
-    there = {file.name for file in here if _sha256(folder / file.name) == _sha256(file)}
-    previous = move_aside(folder, keep=there)
-    for file in files:
-        if file.name not in there:
-            with open(file, "rb") as source, written_whole(folder / file.name) as target:
-                shutil.copyfileobj(source, target)
+    finish(folder)
+    files = [Path(file) for file in files]
+    here = {file.name for file in files if (folder / file.name).exists()}
+    same = {file.name for file in files if file.name in here and _sha256(folder / file.name) == _sha256(file)}
+    matching = {path for pattern in GENERATOR_FILES for path in folder.glob(pattern)}
+    old = sorted(path for path in matching if path.is_file() and path.name not in same)
+    previous = _free_folder(folder / PREVIOUS, [path.name for path in old]) if old else None
+    with replaced_together(folder, [path.name for path in old]) as new:
+        for path in old:
+            share(path, new / previous.relative_to(folder) / path.name)
+        for file in files:
+            if file.name not in same:
+                share(file, new / file.name)
     return previous
 
 

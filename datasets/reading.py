@@ -17,7 +17,7 @@ def read_clips(recordings, name, *, wanted_in="", **how):
     with tqdm(total=len(recordings), desc=f"reading {name}", unit="recording", disable=None) as bar:
         clips, left, unreadable = decoded(recordings, tell=lambda done, total: bar.update(done - bar.n), **how)
     for reason in unreadable:
-        print(f"left out: {reason}")
+        print(f"left out: {reason}".encode("utf-8", "backslashreplace").decode())
     if wanted_in and not left:
         raise ValueError(f"{wanted_in}: no recordings in its {name} part; datasets/README.md says how they are divided")
     return clips, left

@@ -6,6 +6,7 @@ the same thing.
 
 import io
 import json
+import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import librosa
 import numpy as np
 import soundfile
 from keras import ops
+from scipy.io import wavfile
 
 from models.writing import written_whole
 
@@ -22,6 +24,8 @@ FRAME_LENGTH = 256  # STFT window, samples
 HOP_LENGTH = 128  # STFT hop, samples
 PUBLISHED_GAIN = 1.414  # the paper's scripts multiply each recording by this; peaks may pass 1
 FILTER_MARGIN = 0.05  # seconds read beyond the clip's end, for the resampling filter
+LOUDEST = 2.0**32  # full scale is 1; float files in units of 32-bit integers reach 2**31, what is above is no sound
+FAINTEST = 1e-20  # what is below is silence, and too small to be brought to a level in float32
 SPEECH_RANGE_DB = 40.0  # what lies further below the loudest frame does not count when a clip is centred
 AUDIO_EXTENSIONS = frozenset({".wav", ".flac", ".ogg", ".oga", ".aif", ".aiff", ".w64", ".rf64", ".caf", ".au", ".mp3"})
 
@@ -53,9 +57,7 @@ class Preparation:
             raise ValueError(f"peak is in (0, 1] or null, not {self.peak!r}")
 
     def write(self, path, generator=""):
-        """Writes `clip.json`, whole. generator: SHA-256 of the generator that it belongs to, "" for whichever lies
-        there.
-        """
+        """Writes `clip.json`, whole. generator: SHA-256 of the one it belongs to, "" for whichever lies there."""
         with written_whole(path, "w") as file:
             file.write(json.dumps(asdict(self) | ({"generator": generator} if generator else {}), indent=2) + "\n")
 
@@ -101,9 +103,7 @@ class Clip:
 
 
 def _place(samples, offset):
-    """Moves samples [n, ...] by `offset`, keeping the length: zeros come in at one end, what leaves at the other is
-    cut.
-    """
+    """Moves samples [n, ...] by `offset`, keeping the length: zeros come in at one end, the other end is cut."""
     moved = np.zeros_like(samples)
     if offset >= 0:
         moved[offset:] = samples[: len(samples) - offset]
@@ -114,9 +114,8 @@ def _place(samples, offset):
 
 def _audible_middle(samples):
     """Middle of the part of samples [n, channels] that is within 40 dB of its loudest frame, in samples."""
-    _, (start, stop) = librosa.effects.trim(
-        np.abs(samples).max(axis=1), top_db=SPEECH_RANGE_DB, frame_length=FRAME_LENGTH, hop_length=FRAME_LENGTH // 4
-    )
+    frames = {"frame_length": FRAME_LENGTH, "hop_length": FRAME_LENGTH // 4}
+    _, (start, stop) = librosa.effects.trim(np.abs(samples).max(axis=1), top_db=SPEECH_RANGE_DB, **frames)
     return (start + stop) // 2
 
 
@@ -126,12 +125,11 @@ def _decode(path, seconds):
     if path.stat().st_size == 0:
         raise AudioError(f"{path}: the file is empty")
     try:
-        with soundfile.SoundFile(path) as file:
+        with soundfile.SoundFile(os.fsencode(path) if os.name == "posix" else path) as file:  # a name may be no text
             rate, subtype = file.samplerate, file.subtype
             duration = file.frames / rate  # seconds
-            samples = file.read(
-                int(np.ceil((seconds + FILTER_MARGIN) * rate)), dtype="float32", always_2d=True
-            )  # [n, channels]
+            wanted = int(np.ceil((seconds + FILTER_MARGIN) * rate))
+            samples = file.read(wanted, dtype="float32", always_2d=True)  # [n, channels]
     except (soundfile.LibsndfileError, RuntimeError) as error:
         cause = str(error).split(": ")[-1].strip().rstrip(".")
         raise AudioError(f"{path}: not a readable recording ({cause})") from error
@@ -139,6 +137,8 @@ def _decode(path, seconds):
         raise AudioError(f"{path}: no samples in it")
     if not np.isfinite(samples).all():
         raise AudioError(f"{path}: NaN or infinite samples in it")
+    if (loudest := float(np.abs(samples).max())) > LOUDEST:
+        raise AudioError(f"{path}: samples of up to {loudest:.0e}, where full scale is 1")
     if _is_cut(path):
         warnings.append("the file ends before its samples do")
     elif duration > 1.05 * seconds:
@@ -149,9 +149,7 @@ def _decode(path, seconds):
 
 
 def _is_cut(path):
-    """True for a RIFF WAV whose data chunk promises more bytes than the file holds (libsndfile reads such a file in
-    silence).
-    """
+    """True for a RIFF WAV whose data chunk promises more bytes than there are (libsndfile reads it in silence)."""
     size = path.stat().st_size
     with open(path, "rb") as file:
         if file.read(4) != b"RIFF" or file.seek(4, 1) < 0 or file.read(4) != b"WAVE":
@@ -173,7 +171,7 @@ def is_prepared(path):
         return False
     try:
         found = np.load(beside, mmap_mode="r", allow_pickle=False)  # reads no more than the header
-    except (OSError, ValueError, EOFError):
+    except Exception:  # NumPy raises whatever a damaged header leads to
         return False
     return isinstance(found, np.ndarray) and found.dtype.kind == "f" and max(found.shape, default=0) == found.size
 
@@ -205,7 +203,8 @@ def prepare(path, *, num_samples=NUM_SAMPLES, num_channels=1, preparation=PUBLIS
     clip = np.zeros((num_samples, num_channels), np.float32)  # [num_samples, channels]
     clip[: len(samples)] = samples[:num_samples]
     gain, offset, peak = 1.0, 0, float(np.abs(clip).max())
-    if peak == 0:
+    if peak < FAINTEST:
+        clip[:] = 0
         warnings.append("silence")
     elif not prepared:
         if preparation.position == "center":
@@ -228,11 +227,11 @@ def read_clip(path, *, num_samples=NUM_SAMPLES, num_channels=1, preparation=PUBL
 def write_wav(file, samples):
     """Writes samples [n] or [n, channels] as 32-bit float WAV at 16,384 Hz, so that nothing is clipped or rounded.
 
-    file: a path, or an open binary file. Encoded in memory first: soundfile swallows the errors of a file object, a
-    full disk among them.
+    file: a path, or an open binary file. The same samples are the same bytes: soundfile would put the time into the
+    file (its PEAK chunk), and swallow the errors of a file object, a full disk among them.
     """
     encoded = io.BytesIO()
-    soundfile.write(encoded, np.asarray(samples, np.float32), SAMPLE_RATE, subtype="FLOAT", format="WAV")
+    wavfile.write(encoded, SAMPLE_RATE, np.asarray(samples, np.float32))
     if hasattr(file, "write"):
         file.write(encoded.getvalue())
     else:

@@ -1,10 +1,9 @@
 """The spoken digit classifier, its residual-block taps, and the perceptual loss that is measured at them."""
 
-from pathlib import Path
-
 import keras
 from keras import ops
 
+from models.file_set import read_together
 from models.published_weights import is_published, load_published_weights
 from models.resnet import BasicBlock, Bottleneck, resnet
 from models.saving import load_network
@@ -30,7 +29,10 @@ def load_classifier(folder):
     the STFT, as published), else classifier.keras, which says itself what network and which features it is.
     Raises FileNotFoundError if there is neither, ValueError for a file that is not a classifier; one line each.
     """
-    folder = Path(folder)
+    return read_together(folder, _load)
+
+
+def _load(folder):
     if is_published(folder / AUTHORS_PREFIX):
         network = build_classifier(depth=18, width=64, features="real")
         load_published_weights(network, folder / AUTHORS_PREFIX)

@@ -8,14 +8,13 @@ makes of the prediction so far, and predicts the correction (ReStyle, Alaluf et 
 wanted.
 """
 
-from pathlib import Path
-
 import keras
 from keras import layers, ops
 
 from models.audio import NUM_SAMPLES
 from models.encoder import STRIDE, downconvolutions
 from models.errors import CheckpointError
+from models.file_set import read_together
 from models.published_weights import is_published, load_published_weights
 from models.resnet import resnet
 from models.saving import load_network
@@ -149,7 +148,10 @@ def load_inverse_mapping(folder, generator=None):
     Raises CheckpointError, in one line, for a folder without one, a file that is none, or one that was trained for
     another generator.
     """
-    folder = Path(folder)
+    return read_together(folder, lambda place: _load(place, generator))
+
+
+def _load(folder, generator):
     try:
         if is_published(folder / AUTHORS_PREFIX):
             mapping = InverseMapping(network="resnet", width=64, depth=18, features="real", bounded=False)

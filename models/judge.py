@@ -8,13 +8,12 @@ augmentation and a seed of its own. It listens below 3.8 kHz, where telephone re
 alike.
 """
 
-from pathlib import Path
-
 import keras
 import numpy as np
 from keras import layers, ops
 
 from models.audio import NUM_SAMPLES, SAMPLE_RATE, spectrogram
+from models.file_set import read_together
 from models.saving import load_network
 
 NUM_DIGITS = 10
@@ -93,7 +92,11 @@ def load_judge(folder):
 
     Raises FileNotFoundError if there is none, ValueError for a file that is not a judge; one line each.
     """
-    path = Path(folder) / JUDGE_FILE
+    return read_together(folder, _load)
+
+
+def _load(folder):
+    path = folder / JUDGE_FILE
     network = load_network(path, "judge")
     if FEATURES not in [layer.name for layer in network.layers] or network.output_shape != (None, NUM_DIGITS):
         raise ValueError(f"{path}: another network, not a judge")

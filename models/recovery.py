@@ -74,7 +74,8 @@ def recover(
     report=None,  # called with the number of clips still being worked on
 ):
     """Latent vectors whose waveforms are closest to the targets → Recovery. With both inverse_mapping and gradient it
-    is the paper's hybrid. What is found for a clip does not depend on the others.
+    is the paper's hybrid. What is found for a clip depends on the others by rounding only: with another
+    number of them TensorFlow sums in another order, and gradients differ by up to 2e-4 of their size.
 
     Raises ValueError for an unknown solver or space, a misshapen target, neither a prediction nor a gradient, and for
     space "layer" with a generator that is no recognised WaveGAN.

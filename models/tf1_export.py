@@ -4,6 +4,7 @@
 What this writes is read by models/wavegan.py, and by every tool that reads the published SC09 model.
 """
 
+import errno
 import os
 import tempfile
 from pathlib import Path
@@ -12,15 +13,12 @@ import numpy as np
 import tensorflow as tf
 
 from models.audio import NUM_SAMPLES
+from models.file_set import check_room
 
 v1 = tf.compat.v1
 STRIDE = 4
 FILTER = "G/pp_filt/conv1d/kernel"  # WaveGAN's post-processing filter, [taps, 1, 1]
-EXPORTED = (
-    "model.ckpt.data-00000-of-00001",
-    "model.ckpt.index",
-    "infer.meta",
-)  # in the order in which they are put in place
+WAVEGAN_FILES = ("model.ckpt.data-00000-of-00001", "model.ckpt.index", "infer.meta")
 
 
 def wavegan_variables(generator):
@@ -68,7 +66,7 @@ def _to_int16(x, name):
 
 def export_wavegan(folder, variables, step=0):
     """Writes the variables of a 16,384-sample generator of kernel 25 into `folder` as infer.meta and model.ckpt.*; each
-    file appears whole.
+    file appears whole, all three as one only in a folder of models/file_set.py. Raises OSError for a full disk.
 
     variables: as `wavegan_variables` returns them, or with transposed convolutions as the published model has them,
     with or without FILTER. step: the number of training steps, kept as
@@ -76,6 +74,7 @@ def export_wavegan(folder, variables, step=0):
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
+    check_room(folder / WAVEGAN_FILES[0], sum(value.nbytes for value in variables.values()))  # TensorFlow crashes there
     latent_dim = variables["G/z_project/dense/kernel"].shape[0]
     with (
         tf.Graph().as_default(),
@@ -99,6 +98,10 @@ def export_wavegan(folder, variables, step=0):
         session.run(v1.global_variables_initializer())
         for name, value in variables.items():
             v[name].load(value, session)  # not as an initial value: the MetaGraph would hold it a second time
-        saver.save(session, os.path.join(partial, "model.ckpt"), write_meta_graph=False, write_state=False)
-        for name in EXPORTED:
+        try:
+            saver.save(session, os.path.join(partial, "model.ckpt"), write_meta_graph=False, write_state=False)
+        except tf.errors.OpError as error:  # a full disk, for the most part
+            cause = error.message.splitlines()[0].rpartition("; ")[2]
+            raise OSError(errno.EIO, f"cannot be written ({cause})", str(folder / WAVEGAN_FILES[0])) from error
+        for name in WAVEGAN_FILES:
             os.replace(os.path.join(partial, name), folder / name)

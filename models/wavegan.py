@@ -6,13 +6,13 @@ TensorFlow's transposed convolutions; what is not recognised runs as the graph t
 """
 
 import re
-from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 
 from models.audio import PUBLISHED, Preparation
 from models.errors import CheckpointError
+from models.file_set import read_together
 from models.generator import Generator, fingerprint
 from models.graph_walk import GraphWalk
 from models.keras_generator import load_keras
@@ -139,7 +139,10 @@ def load_wavegan(folder, *, subpixel=True, differentiated=True):
     cannot be used: damaged, not finite, no function of its latent vector alone, without a derivative, or doing more
     than to compute.
     """
-    folder = Path(folder)
+    return read_together(folder, lambda place: _load(place, subpixel))
+
+
+def _load(folder, subpixel):
     metas = [p for p in (folder / "infer.meta", folder / "infer" / "infer.meta") if p.exists()][:1]
     found = metas + sorted(folder.glob("*.pb")) + sorted(folder.glob("*.keras"))
     if not found:

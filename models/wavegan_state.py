@@ -35,3 +35,17 @@ def unpack(model, arrays):
     except (KeyError, ValueError) as error:
         raise ValueError(f"not the state of these networks ({str(error).splitlines()[0]})") from error
     model.start_from(int(arrays[STEP]), arrays[MARGINAL])
+
+
+def read_state(path):
+    """The arrays of a compact state from an .npz file. Raises ValueError, in one line, for a file that is none."""
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            found = {name: arrays[name] for name in arrays.files}
+    except (FileNotFoundError, PermissionError):
+        raise
+    except Exception as error:  # zipfile, zlib, NumPy and the system raise whatever the damage leads to
+        raise ValueError(f"{path}: damaged, not the state of a training run ({type(error).__name__})") from error
+    if STEP not in found or not all(np.isfinite(array).all() for array in found.values()):
+        raise ValueError(f"{path}: not the state of a training run, or not finite")
+    return found

@@ -13,14 +13,14 @@ from tensorboard.util.tensor_util import make_ndarray
 
 KILLED = """
 import os, runpy, signal, sys
-import common.script
-import keras
+import common.networks
+import common.state
 after_epochs = int(sys.argv[1])
 del sys.argv[:2]
 def on_train_batch_end(self, batch, logs=None):
-    if self._current_epoch == after_epochs:
+    if common.state.epochs_done(self.folder) == after_epochs:
         os.kill(os.getpid(), signal.SIGKILL)
-keras.callbacks.BackupAndRestore.on_train_batch_end = on_train_batch_end
+common.state.Saved.on_train_batch_end = on_train_batch_end
 runpy.run_path(sys.argv[0], run_name="__main__")
 """
 TWO_DEVICES = """

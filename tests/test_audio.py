@@ -1,5 +1,7 @@
 """Reading recordings of every kind into clips, and writing them back."""
 
+import os
+
 import numpy as np
 import pytest
 import soundfile
@@ -50,6 +52,42 @@ def test_stereo_is_mixed_down_or_kept(tmp_path):
     assert np.allclose(read_clip(tmp_path / "a.wav", prepared=True)[:8000], 0.25 * TONE, atol=1e-6)
     two = read_clip(tmp_path / "a.wav", num_channels=2, num_samples=32768, prepared=True)
     assert two.shape == (32768, 2) and np.allclose(two[:8000], stereo, atol=1e-6)
+
+
+def test_the_same_samples_are_the_same_bytes(tmp_path):
+    """No time of writing in them, which libsndfile puts into the PEAK chunk of float files."""
+    write_wav(tmp_path / "a.wav", TONE)
+    content = (tmp_path / "a.wav").read_bytes()
+    chunks, at = [], 12
+    while at < len(content):
+        chunks.append(content[at : at + 4])
+        at += 8 + int.from_bytes(content[at + 4 : at + 8], "little")
+    assert chunks == [b"fmt ", b"fact", b"data"] and at == len(content)
+    assert soundfile.info(tmp_path / "a.wav").subtype == "FLOAT"
+
+
+@pytest.mark.parametrize("rate", [8000, SAMPLE_RATE])
+@pytest.mark.parametrize("level", [3e38, 1e25, 1e9, 30_000, 1e-6, 1e-30, 1e-44])
+def test_absurd_levels_are_refused_or_brought_to_level(tmp_path, rate, level):
+    soundfile.write(tmp_path / "a.wav", (level / np.abs(TONE).max() * TONE).astype(np.float32), rate, subtype="FLOAT")
+    if level > 2**32:
+        with pytest.raises(AudioError, match=r"a.wav: samples of up to \d") as refused:
+            prepare(tmp_path / "a.wav", preparation=Preparation(0.9, "center"))
+        assert "\n" not in str(refused.value)
+        return
+    clip = prepare(tmp_path / "a.wav", preparation=Preparation(0.9, "center"))
+    assert np.isfinite(clip.samples).all() and np.isfinite(clip.undo(clip.samples)).all()
+    assert np.abs(clip.samples).max() == (pytest.approx(0.9) if level > 1e-20 else 0)
+    assert ("silence" in clip.warnings) == (level < 1e-20)
+
+
+def test_a_name_that_is_no_text_is_read(tmp_path):
+    path = tmp_path / os.fsdecode(b"caf\xe9.wav")
+    try:
+        write_wav(path, TONE)
+    except OSError:
+        pytest.skip("this disk takes only names that are text")
+    assert np.abs(read_clip(path)).max() > 0
 
 
 def test_written_clips_come_back_to_the_bit(tmp_path):

@@ -22,7 +22,7 @@ from datasets import download as downloading
 from datasets.download import DownloadError, Remote, download
 from datasets.layouts import find_dataset
 from datasets.partial import Partial
-from datasets.placing import is_placed, move_aside, place, remember
+from datasets.placing import is_placed, place, remember
 from datasets.sources import SOURCES
 
 CONTENT = np.random.default_rng(0).bytes(300_000)
@@ -315,7 +315,7 @@ def test_generators_of_other_kinds_make_way(tmp_path):
         tmp_path,
         {"generator.keras": b"", "graph.pb": b"", "checkpoint": b"", "model.ckpt-7.index": b"", "notes.txt": b""},
     )
-    move_aside(tmp_path)
+    place([], tmp_path)
     assert set(contents(tmp_path)) == {"notes.txt"} and len(contents(tmp_path / "previous")) == 4
 
 

@@ -14,11 +14,12 @@ import tf1_wavegan
 from reference_resnet import evaluate, random_arrays, write_checkpoint
 from run_script import run_script
 
-from common.runs import make_room
 from common.script import ScriptError
+from common.state import make_room
 from models.audio import write_wav
 from models.classifier import PerceptualLoss, build_classifier, tapped
 from models.errors import CheckpointError
+from models.file_set import replaced_together
 from models.generator import generate, random_latent
 from models.inverse_mapping import INVERSE_MAPPING_FILE, INVERSE_MAPPING_FILES, InverseMapping, load_inverse_mapping
 from models.inverse_mapping_training import InverseMappingTraining
@@ -206,8 +207,10 @@ def test_the_authors_weights_are_loaded_by_name_and_come_first(folder, tmp_path,
 
 def test_a_training_run_moves_the_authors_weights_aside(folder, tmp_path):
     write_checkpoint(random_arrays(outputs=100), tmp_path / "generated_and_real_training.ckpt")
-    make_room(tmp_path, INVERSE_MAPPING_FILES)
-    (tmp_path / INVERSE_MAPPING_FILE).write_bytes((folder / "mapping" / INVERSE_MAPPING_FILE).read_bytes())
+    leaving = []
+    with replaced_together(tmp_path, leaving) as place:
+        (place / INVERSE_MAPPING_FILE).write_bytes((folder / "mapping" / INVERSE_MAPPING_FILE).read_bytes())
+        leaving += make_room(tmp_path, place, INVERSE_MAPPING_FILES)
     assert load_inverse_mapping(tmp_path).generator_sha256, "the newest training wins"
     assert len(list((tmp_path / "previous").glob("generated_and_real_training.ckpt.*"))) == 2
 

@@ -114,7 +114,10 @@ def test_batches_that_are_done_are_kept_and_damage_is_set_aside(output, monkeypa
     assert "damaged" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("content", [b"", b"PK\x03\x04", "nan", "far too long", "folder", "pickle"])
+DAMAGED_HEADER = b"\x93NUMPY\x01\x00\x04\x00{(\n\n"
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04", DAMAGED_HEADER, "nan", "far too long", "folder", "pickle"])
 def test_what_lies_beside_a_recording_and_is_no_latent_vector_is_one_line(tmp_path, content):
     path = tmp_path / "x.npy"
     if content == "folder":

@@ -4,6 +4,7 @@ recordings or with two devices.
 
 import json
 
+import h5py
 import keras
 import numpy as np
 import pytest
@@ -11,7 +12,8 @@ import soundfile
 import tf1_wavegan
 from run_script import run_killed, run_on_two_devices, run_script, scalars
 
-from common.runs import backup, begin_run, epochs_done
+from common.runs import begin_run
+from common.state import Saved, epochs_done
 from models.classifier import build_classifier
 from models.generator import generate, random_latent
 from models.inverse_mapping import load_inverse_mapping
@@ -90,8 +92,10 @@ def test_killed_and_resumed_it_is_an_unbroken_run(inputs, tmp_path, capsys):
 
 
 def finished_epoch(folder):
-    """As Keras leaves a state."""
-    (folder / "training/training_metadata.json").write_text('{"epoch": 1, "batch": 0}')
+    """As an epoch leaves a state."""
+    with h5py.File(folder / "training/latest.weights.h5", "w") as file:
+        file["weights"] = np.zeros(1)
+    (folder / "training/training_metadata.json").write_text('{"epoch": 1}')
 
 
 def test_a_run_for_another_generator_makes_way(tmp_path, capsys):
@@ -121,15 +125,15 @@ def test_a_state_cut_short_gives_way_to_its_spare(tmp_path, capsys):
     model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
     model.compile("adam", "mse")
     x = np.ones((4, 1), np.float32)
-    model.fit(x, x, epochs=2, verbose=0, callbacks=[backup(tmp_path)])
+    model.fit(x, x, epochs=2, verbose=0, callbacks=[Saved(tmp_path, ())])
     weights = (state / "latest.weights.h5").read_bytes()
     (state / "latest.weights.h5").write_bytes(weights[: len(weights) // 2])
     (state / "training_metadata.json").write_text("")
-    backup(tmp_path)
+    assert begin_run(tmp_path, {}) == 1
     assert "the state of the epoch before" in capsys.readouterr().out and epochs_done(tmp_path) == 1
+    (state / "training_metadata.json.bkp").unlink()
     (state / "latest.weights.h5").write_bytes(b"")
-    backup(tmp_path)
-    assert "begins anew" in capsys.readouterr().out and epochs_done(tmp_path) == 0
+    assert begin_run(tmp_path, {}) == 0 and "begins anew" in capsys.readouterr().out
 
 
 def test_the_papers_objective_on_two_devices_without_recordings(inputs, tmp_path):

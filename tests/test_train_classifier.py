@@ -8,8 +8,9 @@ import pytest
 import soundfile
 from run_script import run_killed, run_on_two_devices, run_script, scalars
 
-from common.runs import KeepBest, epochs_done
+from common.state import Best, Saved, epochs_done
 from models.classifier import load_classifier
+from models.file_set import replaced_together
 
 SCRIPT = "train_sc09_classifier.py"
 
@@ -73,7 +74,7 @@ def test_the_same_seed_gives_the_same_run_and_ctrl_c_one_line(recordings, tmp_pa
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(KeepBest, "on_epoch_begin", stop)
+        patched.setattr(Saved, "on_epoch_begin", stop)
         assert run_script(*settings(recordings, tmp_path / "stopped", "--epochs=2")) == 130
     assert "goes on after the last whole epoch" in capsys.readouterr().err
     loss = {"stopped": epoch_losses(tmp_path / "stopped")[0]}
@@ -101,15 +102,15 @@ def test_the_best_epoch_is_kept_across_restarts_and_patience_ends_a_run(tmp_path
         stop_training = False
 
     def epochs(first, accuracies, loss=1.0):
-        keep = KeepBest(tmp_path, exports.append, patience=2)
-        keep.set_model(Model())
+        best, model = Best(tmp_path, lambda model, place: exports.append(place), patience=2), Model()
         for epoch, accuracy in enumerate(accuracies, first):
-            keep.on_epoch_end(epoch, {"val_accuracy": accuracy, "val_loss": loss})
-        return keep
+            with replaced_together(tmp_path) as place:
+                (place / "training").mkdir()
+                best(model, place, epoch, {"val_accuracy": accuracy, "val_loss": loss})
+        return model.stop_training
 
     epochs(0, [0.5, 0.9])
     assert len(exports) == 2
-    keep = epochs(2, [0.8])  # after a restart
-    assert len(exports) == 2 and not keep.model.stop_training
-    assert epochs(3, [0.9]).model.stop_training and len(exports) == 2
-    assert not epochs(4, [0.9], loss=0.5).model.stop_training and len(exports) == 3  # as accurate, but surer
+    assert not epochs(2, [0.8]) and len(exports) == 2  # after a restart
+    assert epochs(3, [0.9]) and len(exports) == 2
+    assert not epochs(4, [0.9], loss=0.5) and len(exports) == 3  # as accurate, but surer

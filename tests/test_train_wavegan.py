@@ -113,19 +113,31 @@ def test_the_generator_is_loaded_and_generated_from(trained, tmp_path):
     assert spectrum[4400:].max() < 1e-3 * spectrum.max()  # Hz, for a clip of one second
 
 
-def test_losses_that_are_not_finite_end_it_and_replace_nothing(trained, capsys):
-    """A run that goes on from a state with one weight that is no number."""
+def test_losses_that_are_not_finite_end_it_and_replace_nothing(trained, monkeypatch, capsys):
     checkpoint = trained["checkpoint"]
-    progress, steps = checkpoint / "progress.npz", steps_in(checkpoint)[0]
-    arrays = dict(np.load(progress))
-    arrays["encoder/0"] = np.full_like(arrays["encoder/0"], np.nan)
-    np.savez(progress, **arrays)
-    shutil.rmtree(checkpoint / "training")
-    before = {path: path.read_bytes() for path in checkpoint.iterdir() if path.is_file()}
-    assert run_script("train_wavegan.py", *as_arguments(trained, epochs=steps // STEPS + 1)) == 1
+    steps = steps_in(checkpoint)[0]
+    before = {path: path.read_bytes() for path in checkpoint.rglob("*") if path.is_file() and path.suffix != ".json"}
+    arguments = as_arguments(trained, epochs=steps // STEPS + 1)
+    with monkeypatch.context() as patched:
+        patched.setattr("models.wavegan_training.LEAST_RMS", np.nan)
+        assert run_script("train_wavegan.py", *arguments) == 1
     error = capsys.readouterr().err
     assert "a loss is no longer finite" in error and error.count("\n") == 1
-    assert {path: path.read_bytes() for path in checkpoint.iterdir() if path.is_file()} == before
+    progress = checkpoint / "progress.npz"
+    arrays = dict(np.load(progress))
+    np.savez(progress, **(arrays | {"encoder/0": np.full_like(arrays["encoder/0"], np.nan)}))
+    shutil.rmtree(checkpoint / "training")
+    assert run_script("train_wavegan.py", *arguments) == 1
+    error = capsys.readouterr().err
+    assert "progress.npz: not the state of a training run, or not finite" in error and error.count("\n") == 1
+    progress.write_bytes(before[progress][:-100])
+    assert run_script("train_wavegan.py", *arguments) == 1
+    error = capsys.readouterr().err
+    assert "progress.npz: damaged" in error and error.count("\n") == 1
+    progress.write_bytes(before[progress])
+    assert {path: path.read_bytes() for path in before if path.parent == checkpoint} == {
+        path: content for path, content in before.items() if path.parent == checkpoint
+    }
 
 
 def test_a_fresh_run_takes_nothing_from_the_one_before(trained):

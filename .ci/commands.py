@@ -1,0 +1,127 @@
+"""Runs every command line that README and the model cards contain, in a copy of the project: as it stands there, with
+smaller settings behind it where it would take longer than a minute.
+
+Recordings are the examples' own, under FSDD's names; what is downloaded comes from a server on this machine. Prints
+each command with its seconds; exit status 1 if one fails.
+"""
+
+import functools
+import http.server
+import re
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+SPEAKERS = ("george", "jackson", "lucas", "theo", "yweweler")
+TAKES = (2, 5, 6, 7)  # a test take, a validation take, two to train on
+FEW = "--epochs=1 --width=1"
+SMALLER = {  # what is added to a command, by script; {server} is the address of the server
+    "train.py": f"{FEW} --datasets=datasets/fsdd --steps=1 --batch_size=2 --real_batch_size=2",
+    "train_wavegan.py": f"{FEW} --datasets=datasets/fsdd --steps=1 --batch_size=2 --judged_every=0 --fresh",
+    "train_sc09_classifier.py": f"{FEW} --datasets=datasets/fsdd --xla=False",
+    "train_judge.py": f"{FEW} --datasets=datasets/fsdd",
+    "adapt_wavegan.py": "--files=datasets/fsdd --num_recordings=2 --steps=1",
+    "calculate_metrics.py": "--datasets=datasets/fsdd --num_clips=2 --max_iter=2 --restarts=0 --splits=1",
+    "audio_examples.py": "--num_synthesized=1 --max_iter=2 --output=waves/examples/",
+    "datasets/fetch.py": "--address={server}",
+    "benchmarks/faults.py": "--kills=1 --limits= --only=datasets/fetch.py",
+    "benchmarks/fuzz.py": "--audio=30 --checkpoints=9 --odd=24 --runs=2",
+    "benchmarks/generator_quality.py": "--num_samples=20 --num_jacobians=1 --datasets=datasets/fsdd",
+    "benchmarks/generators.py": "--widths=16 --num_clips=1 --num_others=1 --max_iter=2 --restarts=0",
+    "benchmarks/shipped_classifier.py": "--triples=10",
+    "benchmarks/unseen_speakers.py": "--datasets=datasets/fsdd --features=log --width=1 --epochs=1",
+    "benchmarks/loader_speed.py": "--width=4 --batches=1 --repeats=1",
+    "benchmarks/real_recordings.py": "--datasets=datasets/fsdd --num_clips=2 --methods=prediction",
+    "benchmarks/reading.py": "--datasets=datasets/fsdd --number=64 --rounds=1",
+    "benchmarks/training_step.py": "--versions=before=.,now=. --width=1 --batch_size=2 --steps=1 --rounds=1",
+    "benchmarks/curves.py": "--runs=logs/inverse_mapping/",
+    "benchmarks/side_by_side.py": "--tables=one=waves/metrics/,other=waves/metrics/",
+}
+REPLACING = ("train.py", "train_sc09_classifier.py", "train_judge.py", "datasets/fetch.py")  # weights of others
+SHOWING = ("benchmarks/side_by_side.py", "benchmarks/curves.py")  # what others wrote
+
+
+def documented():
+    """The command lines of README and the cards, and a plain one of each script that has none, without repetitions."""
+    found = []
+    for file in (ROOT / "README.md", *sorted(ROOT.glob("*/README.md"))):
+        text = file.read_text(encoding="utf-8").replace("\\\n", " ")
+        found += re.findall(r"python (?!-)([\w/]+\.py(?:\s+--[-\w./=,]+)*)", text)
+    found = [" ".join(command.split()) for command in found]
+    named = {command.split()[0] for command in found}
+    found += [path.name for path in sorted(ROOT.glob("*.py")) if path.name not in named]
+    scripts = {command: command.split()[0] for command in found}
+    return sorted(scripts, key=lambda command: (scripts[command] in SHOWING, scripts[command] in REPLACING))
+
+
+def copy_project(folder):
+    """A copy of the project with recordings in datasets/fsdd/."""
+    left_out = shutil.ignore_patterns(".git", ".venv", "waves", "logs", "training", "previous", "*cache*")
+    shutil.copytree(ROOT, folder, ignore=left_out)
+    shutil.rmtree(folder / "datasets/fsdd", ignore_errors=True)
+    (folder / "datasets/fsdd").mkdir()
+    sources = [folder / "Audio_Examples/real", *sorted((folder / "Audio_Examples/recovered/real").iterdir())]
+    for speaker, source in zip(SPEAKERS, sources):
+        for digit in range(10):
+            for take in TAKES:
+                shutil.copy(source / f"{digit}.wav", folder / f"datasets/fsdd/{digit}_{speaker}_{take}.wav")
+
+
+class Silent(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *_):
+        pass
+
+
+def serve(folder, project):
+    """Starts a server that has the shipped generator under the published one's names, and SC09 of ten recordings."""
+    folder.mkdir()
+    names = {"infer.meta": "sc09_infer.meta"}
+    names |= {f"model.ckpt.{end}": f"sc09.ckpt.{end}" for end in ("index", "data-00000-of-00001")}
+    for name, there in names.items():
+        shutil.copy(project / "checkpoint" / name, folder / there)
+    words = "Zero One Two Three Four Five Six Seven Eight Nine".split()
+    with tarfile.open(folder / "sc09.tar.gz", "w:gz") as archive:
+        for digit, word in enumerate(words):
+            archive.add(project / f"Audio_Examples/real/{digit}.wav", f"sc09/train/{word}_a_0.wav")
+    handler = functools.partial(Silent, directory=str(folder))
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    return f"http://127.0.0.1:{server.server_address[1]}"
+
+
+def filled_in(command, server):
+    """A command as words, with the smaller settings, and with what it leaves to the reader."""
+    script = command.split()[0]
+    command = command.replace("--judge_checkpoint=FOLDER", "--judge_checkpoint=waves/judge/")
+    command = command.replace("FOLDER_OR_FILE", "Audio_Examples/real/3.wav")
+    if script == "train_wavegan.py":
+        command += " --checkpoint=waves/wavegan/"
+    return f"{command} {SMALLER.get(script, '')}".format(server=server).split()
+
+
+def main():
+    failed, begin = 0, time.monotonic()
+    with tempfile.TemporaryDirectory() as folder:
+        project = Path(folder) / "project"
+        copy_project(project)
+        server = serve(Path(folder) / "served", project)
+        for command in documented():
+            words, start = filled_in(command, server), time.monotonic()
+            run = subprocess.run([sys.executable, *words], cwd=project, capture_output=True, text=True)
+            ended = "fails" if run.returncode else "runs"
+            print(f"{time.monotonic() - start:6.1f} s  {ended:5}  {' '.join(words)}", flush=True)
+            if run.returncode:
+                failed += 1
+                print(run.stderr[-2000:], flush=True)
+    print(f"{failed} failed; {time.monotonic() - begin:.0f} s")
+    return failed > 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
