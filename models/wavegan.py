@@ -139,10 +139,10 @@ def load_wavegan(folder, *, subpixel=True, differentiated=True):
     cannot be used: damaged, not finite, no function of its latent vector alone, without a derivative, or doing more
     than to compute.
     """
-    return read_together(folder, lambda place: _load(place, subpixel))
+    return read_together(folder, lambda place: _load(place, subpixel, differentiated))
 
 
-def _load(folder, subpixel):
+def _load(folder, subpixel, differentiated):
     metas = [p for p in (folder / "infer.meta", folder / "infer" / "infer.meta") if p.exists()][:1]
     found = metas + sorted(folder.glob("*.pb")) + sorted(folder.glob("*.keras"))
     if not found:
