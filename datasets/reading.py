@@ -3,7 +3,7 @@
 from tqdm import tqdm
 
 from datasets.pipeline import decoded
-from models.audio import PUBLISHED
+from models.preparation import PUBLISHED
 
 
 def read_clips(recordings, name, *, preparation=PUBLISHED, wanted_in=""):
