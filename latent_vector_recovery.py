@@ -6,7 +6,10 @@ files = "Audio_Examples/real/"  # a folder of recordings, or one recording; WAV,
 output = "waves/"  # folder for {name}_reconstruction.wav, {name}.npy (float32, [100]) and recovery.csv
 prepared = False  # the recordings are a generator's own clips: change neither level nor position
 hop = 0.0  # seconds between the windows that a recording of any length is cut into; 0: only its first is used [0 to 4]
+provenance = False  # score how likely the generator in checkpoint/ made each recording: 0.3 s more for each
 report = False  # write index.html into output as well, a page to listen to and look at
+shard = ""  # "3/16": only the third of sixteen parts of the recordings, into a folder of its own in output
+merge = False  # no recovery: move the results of all parts in output together
 overwrite = False  # do again what an earlier run with the same settings has done
 
 # Method
@@ -53,8 +56,11 @@ from common.closeness import Closeness
 from common.files import find_recordings, known_latent, printable, writable_folder, write_array, write_clip
 from common.long_recordings import LongRecording, hop_in_samples
 from common.page import Sound, write_page
+from common.provenance import open_provenance
 from common.recovering import RecoveryTable, recovered_batches
 from common.script import EXIT_FAILED, ScriptError, complain, one_line_errors
+from common.shards import merge as merge_parts
+from common.shards import part_folder, part_of
 from models.audio import AudioError, is_prepared, prepare
 from models.metrics import EXACT, IDENTIFIABLE, condition_number, latent_mse
 
@@ -122,7 +128,7 @@ def recover_files(paths, names, table, generator, mapping, closeness):
     for batch, clips, found, seconds in recovered_batches(
         paths, load, unit="recording", **method(generator, mapping, closeness)
     ):
-        for i, (path, row) in enumerate(zip(batch, closeness.of(clips, found))):
+        for i, (path, row) in enumerate(zip(batch, closeness.of(clips, found, batch))):
             if not (np.isfinite(found.z[i]).all() and np.isfinite(found.waveforms[i]).all()):
                 complain(__file__, f"{path}: no finite latent vector was found")
                 continue
@@ -190,25 +196,32 @@ def write_report(paths, names, table, generator, made_with):
 
 
 def main():
+    if merge:
+        count, lacking = merge_parts(output)
+        print(f"{count} recordings are in {Path(output) / 'recovery.csv'}" + f"; no part {lacking}" * bool(lacking))
+        return EXIT_FAILED if lacking else 0
     check_settings()
     paths = find_recordings(files)
-    folder = writable_folder(output)
+    folder = writable_folder(part_folder(output, shard) if shard else output)
     generator = open_generator(checkpoint)
     mapping, prediction = open_inverse_mapping(inverse_mapping_checkpoint, generator) if inverse_mapping else (None, "")
     perceptual_loss, classifier = open_perceptual_loss(classifier_checkpoint, generator, taps)
     networks = {"generator": generator.sha256, "prediction": prediction, "classifier": classifier}
     judge = open_judge(judge_checkpoint, generator)
     networks["judge"] = network_hash(judge) if judge else ""
-    closeness = Closeness(perceptual_loss, judge)
+    made_here = open_provenance(checkpoint, generator, mapping, prediction) if provenance else None
+    networks["provenance"] = made_here.calibration.__dict__ if made_here else None
+    closeness = Closeness(perceptual_loss, judge, made_here)
     table = RecoveryTable(folder, settings | networks, overwrite)
     names = table.names(paths)
+    paths = part_of(paths, shard) if shard else paths
     left = [path for path in paths if overwrite or not table.is_done(path)]
     if len(left) < len(paths):
         done = len(paths) - len(left)
         print(f"{done} of {len(paths)} recordings are done with these settings already (--overwrite does them again)")
     (recover_long if hop else recover_files)(left, names, table, generator, mapping, closeness)
     unread = [path for path in left if not table.is_done(path)]
-    if len(unread) == len(paths):
+    if paths and len(unread) == len(paths):
         raise ScriptError(f"{files}: none of the recordings there could be recovered")
     print(f"Reconstructions, latent vectors and recovery.csv are in {folder}/")
     if report:

@@ -10,12 +10,16 @@ from models.metrics import IDENTICAL_DB, log_spectral_distance
 class Closeness:
     """How close reconstructions come to their clips: in words, for the table and the page."""
 
-    def __init__(self, perceptual_loss, judge):
+    def __init__(self, perceptual_loss, judge, provenance=None):
         self.perceptual_loss = perceptual_loss
         self.judge = judge
+        self.provenance = provenance
 
-    def of(self, clips, found):
-        """The rows' columns of a batch: clips, a list of [num_samples, …], and their models.recovery.Recovery."""
+    def of(self, clips, found, paths=None):
+        """The rows' columns of a batch: clips, a list of [num_samples, …], and their models.recovery.Recovery.
+
+        paths: of the recordings that the clips are, where they are that; provenance is measured on what they hold.
+        """
         first = np.stack([clip.reshape(len(clip), -1)[:, 0] for clip in clips])  # [n, num_samples], the first channel
         waves = found.waveforms[..., 0]
         columns = {"snr_db": [f"{value:.2f}" for value in found.snr_db]}
@@ -26,6 +30,8 @@ class Closeness:
             predicted = probabilities(self.judge, waves)
             columns["predicted_digit"] = [DIGITS[digit] for digit in predicted.argmax(axis=1)]
             columns["probability"] = [f"{value:.2f}" for value in predicted.max(axis=1)]
+        if self.provenance:
+            columns["provenance"] = self.provenance.of(paths) if paths else self.provenance.of_segments(first)
         return [dict(zip(columns, values)) for values in zip(*columns.values())]
 
     @staticmethod
@@ -37,11 +43,12 @@ class Closeness:
     @staticmethod
     def in_words(row):
         """A row's columns as a phrase; SNR only where it says something, that is for an identical reconstruction."""
+        made = f", {float(row['provenance']):.0%} made by this generator" if row.get("provenance") else ""
         if float(row["snr_db"]) > IDENTICAL_DB:
-            return f"identical, SNR {float(row['snr_db']):.1f} dB"
+            return f"identical, SNR {float(row['snr_db']):.1f} dB{made}"
         words = [f"log-spectral distance {float(row['log_spectral_distance']):.1f} dB"]
         if row.get("perceptual_loss"):
             words.append(f"perceptual loss {float(row['perceptual_loss']):.3f}")
         if row.get("predicted_digit"):
             words.append(f"sounds like {row['predicted_digit']} ({float(row['probability']):.0%})")
-        return ", ".join(words)
+        return ", ".join(words) + made

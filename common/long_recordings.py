@@ -24,7 +24,15 @@ from models.recovery import Recovery
 from models.windows import OverlapAdd, duration_of, window_count, windows
 from models.writing import written_whole
 
-COLUMNS = ("start", "log_spectral_distance", "perceptual_loss", "predicted_digit", "probability", "snr_db")
+COLUMNS = (
+    "start",
+    "log_spectral_distance",
+    "perceptual_loss",
+    "predicted_digit",
+    "probability",
+    "provenance",
+    "snr_db",
+)
 UNFINISHED = "windows"  # ending of the file that holds what is found so far
 
 

@@ -63,7 +63,7 @@ def _place(samples, offset):
     return moved
 
 
-def _audible_middle(samples):
+def audible_middle(samples):
     """Middle of the part of samples [n, channels] that is within 40 dB of its loudest frame, in samples."""
     _, (start, stop) = librosa.effects.trim(
         np.abs(samples).max(axis=1), top_db=SPEECH_RANGE_DB, frame_length=FRAME_LENGTH, hop_length=FRAME_LENGTH // 4
@@ -180,7 +180,7 @@ def fitted(samples, num_samples, preparation=PUBLISHED, prepared=False, warnings
     elif not prepared:
         if preparation.position == "center":
             length = min(len(samples), num_samples)
-            offset = num_samples // 2 - int(_audible_middle(clip[:length]))
+            offset = num_samples // 2 - int(audible_middle(clip[:length]))
             clip = _place(clip, offset)
         if preparation.peak is not None:
             gain = preparation.peak / float(np.abs(clip).max())
