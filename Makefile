@@ -5,12 +5,13 @@ DATASETS ?= datasets/
 
 .PHONY: demo test lint install refresh fetch published bench bench-full
 
-demo: install  ## recover the latent vectors of ten recordings, and of four synthesized clips whose latent vectors are known
+demo: install  ## recover the latent vectors of ten recordings, and of four synthesized clips whose latent vectors are known; walk from one to another
 	$(BIN)/python generate.py --num_samples=4 --seed=2026 --output=waves/demo/generated/
 	$(BIN)/python latent_vector_recovery.py --files=waves/demo/generated/ --gradient --output=waves/demo/synthesized/ --overwrite
 	$(BIN)/python latent_vector_recovery.py --files=Audio_Examples/real/ --output=waves/demo/predicted/ --overwrite
 	$(BIN)/python latent_vector_recovery.py --files=Audio_Examples/real/ --gradient --output=waves/demo/real/ --report --overwrite
-	@echo "Listen: waves/demo/real/index.html, waves/demo/real/*_reconstruction.wav beside Audio_Examples/real/*.wav, and Audio_Examples/index.html"
+	$(BIN)/python generate.py --between=waves/demo/real/3.npy,waves/demo/real/8.npy --steps=8 --output=waves/demo/between/
+	@echo "Listen: waves/demo/between/index.html, the way from a three to an eight; waves/demo/real/index.html, waves/demo/real/*_reconstruction.wav beside Audio_Examples/real/*.wav, and Audio_Examples/index.html"
 
 published: install  ## the paper from end to end: classifier, inverse mapping, recovery, tables, beside ours (hours; DATASETS=folder)
 	PYTHON=$(BIN)/python recipes/published.sh $(DATASETS)

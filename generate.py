@@ -1,16 +1,20 @@
 """Latent vectors → WaveGAN → waves: samples of the generator in checkpoint/, each with its latent vector.
 
-With --latents, the sounds of saved latent vectors, or of first-layer outputs, in place of samples.
+With --latents, the sounds of saved latent vectors, or of first-layer outputs, in place of samples. With --between, the
+sounds on the straight line from one saved latent vector to another, and a page to listen to them.
 """
 
 # What is generated, and where it goes
 num_samples = 10  # how many [1 to 1,000,000]
 seed = 0  # of the latent vectors, uniform on [-1, 1] [0 to 4,294,967,295]
 latents = ""  # a .npy file or a folder of them: {name}.npy, latent vectors, or {name}.layer.npy, first-layer outputs
+between = ""  # two .npy files with a comma between them: the sounds on the straight line from one to the other
+steps = 8  # of that line, its two ends included [2 to 1000]
 output = "waves/generated/"  # folder for {i}.wav (float32, 16,384 Hz) and {i}.npy (float32, [100])
 
 # Weights
 checkpoint = "checkpoint/"  # folder with the generator
+judge_checkpoint = "judge_checkpoint/"  # folder with the judge, which says which digits lie along the line
 
 from common.settings import from_shell
 
@@ -18,14 +22,18 @@ from_shell(globals())
 
 from pathlib import Path
 
-from common.networks import open_generator
+from common.networks import open_generator, open_judge
 
 import numpy as np
 from tqdm import tqdm
 
-from common.files import read_array, writable_folder, write_clip
+from common.files import read_array, read_latents, writable_folder, write_array, write_clip
+from common.page import Picture, Sound, write_page
 from common.script import ScriptError, one_line_errors
-from models.generator import BATCH, random_latent
+from common.view import digits_figure
+from datasets.layouts import DIGITS
+from models.generator import BATCH, generate, random_latent
+from models.judge import probabilities
 from models.layer_space import generate_from_layer
 
 LAYER = ".layer.npy"  # ending of saved first-layer outputs
@@ -50,14 +58,55 @@ def sound_saved(generator, folder):
             array = read_array(path, generator.first_layer(np.zeros((1, generator.latent_dim), np.float32)).shape[1:])
             waveform, name = generate_from_layer(generator, array[None])[0], path.name.removesuffix(LAYER) + "_layer"
         else:
-            waveform, name = generator(read_array(path, (generator.latent_dim,))[None])[0].numpy(), path.stem
+            z, name = read_latents(path, generator.latent_dim), path.stem
+            waveform = in_a_row(generate(generator, z))
+            if len(z) > 1:
+                tqdm.write(f"{path}: {len(z)} latent vectors; {name}.wav has their sounds one after another")
         write_clip(folder, name, waveform)
     return len(paths)
+
+
+def in_a_row(waveforms):
+    """Waveforms [n, num_samples, num_channels] one after another, [n * num_samples, num_channels]."""
+    return waveforms.reshape(-1, waveforms.shape[-1])
+
+
+def walk(generator, folder):
+    """Writes the sounds on the line `between` two latent vectors: {i}.wav and {i}.npy, all in a row, and a page."""
+    ends = [read_array(path.strip(), (generator.latent_dim,)) for path in between.split(",")]
+    if len(ends) != 2:
+        raise ScriptError(f"between is two .npy files with a comma between them, not {len(ends)}")
+    z = np.linspace(*ends, steps, dtype=np.float32)  # [steps, latent_dim]
+    waveforms = generate(generator, z)
+    judge = open_judge(judge_checkpoint, generator)
+    predicted = probabilities(judge, waveforms[..., 0]) if judge else None
+    sounds = []
+    for i, waveform in enumerate(waveforms):
+        wav, words = write_clip(folder, str(i), waveform, z[i]), ""
+        if judge:
+            likely = np.argsort(-predicted[i])[:2]
+            words = ", ".join(f"{DIGITS[digit]} {predicted[i, digit]:.0%}" for digit in likely)
+        share = i / (steps - 1)
+        print(f"{i}.wav: {share:.0%} of the way" + f", sounds like {words}" * bool(words))
+        sounds.append(Sound(f"{share:.0%} of the way", wav, words, z[i]))
+    row = write_clip(folder, "walk", in_a_row(waveforms))
+    write_array(folder / "walk.npy", z)
+    rows = [("Step by step", None, sounds), ("All in a row", None, [Sound("walk", row)])]
+    if judge:
+        rows.insert(0, Picture("What the judge hears along the way", digits_figure(predicted)))
+    made_with = f"Generator: {generator.description}, SHA-256 {generator.sha256[:16]}…"
+    write_page(folder / "index.html", f"From one sound to another: {between}", [made_with], rows)
+    print(f"{steps} waves, all of them in walk.wav, are in {folder}/; open {folder / 'index.html'} in a browser")
 
 
 def main():
     folder = writable_folder(output)
     generator = open_generator(checkpoint, differentiated=False)
+    if latents and between:
+        raise ScriptError("latents and between are two different things to do; give one of them")
+    if between:
+        walk(generator, folder)
+        return
     if latents:
         print(f"{sound_saved(generator, folder)} waves are in {folder}/")
         return

@@ -5,7 +5,11 @@ recipe = "ours"  # "published": every setting below that is not given as in the 
 files = "Audio_Examples/real/"  # a folder of recordings, or one recording; WAV, FLAC, OGG, … at any rate
 output = "waves/"  # folder for {name}_reconstruction.wav, {name}.npy (float32, [100]) and recovery.csv
 prepared = False  # the recordings are a generator's own clips: change neither level nor position
+hop = 0.0  # seconds between the windows that a recording of any length is cut into; 0: only its first is used [0 to 4]
+provenance = False  # score how likely the generator in checkpoint/ made each recording: 0.3 s more for each
 report = False  # write index.html into output as well, a page to listen to and look at
+shard = ""  # "3/16": only the third of sixteen parts of the recordings, into a folder of its own in output
+merge = False  # no recovery: move the results of all parts in output together
 overwrite = False  # do again what an earlier run with the same settings has done
 
 # Method
@@ -39,6 +43,8 @@ from common.settings import from_shell
 
 settings = from_shell(globals(), recipes={"published": PUBLISHED})
 
+import contextlib
+import time
 from pathlib import Path
 
 from common.networks import (
@@ -53,14 +59,17 @@ from common.networks import (
 import numpy as np
 from tqdm import tqdm
 
+from common.closeness import Closeness
 from common.files import find_recordings, known_latent, printable, writable_folder, write_array, write_clip
+from common.long_recordings import LongRecording, hop_in_samples
 from common.page import Sound, write_page
+from common.provenance import open_provenance
 from common.recovering import RecoveryTable, recovered_batches
 from common.script import EXIT_FAILED, ScriptError, complain, one_line_errors
-from datasets.layouts import DIGITS
-from models.audio import AudioError, prepare
-from models.judge import probabilities
-from models.metrics import EXACT, IDENTICAL_DB, IDENTIFIABLE, condition_number, latent_mse, log_spectral_distance
+from common.shards import merge as merge_parts
+from common.shards import part_folder, part_of
+from models.audio import AudioError, is_prepared, prepare
+from models.metrics import EXACT, IDENTIFIABLE, condition_number, latent_mse
 
 SOLVER_SETTINGS = (
     *("space", "solver", "spectral_weight", "max_iter", "restarts", "spectral", "perceptual_weight", "seed"),
@@ -86,42 +95,9 @@ def read(path, generator):
         complain(__file__, error)
         return None
     for warning in clip.warnings:
-        complain(__file__, f"warning: {path}: {warning}")
+        more = "; --hop=0.5 recovers all of it" if clip.cut and warning == clip.warnings[0] else ""
+        complain(__file__, f"warning: {path}: {warning}{more}")
     return clip
-
-
-class Closeness:
-    """How close reconstructions come to their clips: in words, for the table and the page."""
-
-    def __init__(self, perceptual_loss, judge):
-        self.perceptual_loss = perceptual_loss
-        self.judge = judge
-
-    def of(self, clips, found):
-        """The rows' columns of a batch: clips, a list of [num_samples, …], and their models.recovery.Recovery."""
-        first = np.stack([clip.reshape(len(clip), -1)[:, 0] for clip in clips])  # [n, num_samples], the first channel
-        waves = found.waveforms[..., 0]
-        columns = {"snr_db": [f"{value:.2f}" for value in found.snr_db]}
-        columns["log_spectral_distance"] = [f"{value:.2f}" for value in log_spectral_distance(first, waves)]
-        if self.perceptual_loss:
-            columns["perceptual_loss"] = [f"{value:.4f}" for value in np.asarray(self.perceptual_loss(first, waves))]
-        if self.judge:
-            predicted = probabilities(self.judge, waves)
-            columns["predicted_digit"] = [DIGITS[digit] for digit in predicted.argmax(axis=1)]
-            columns["probability"] = [f"{value:.2f}" for value in predicted.max(axis=1)]
-        return [dict(zip(columns, values)) for values in zip(*columns.values())]
-
-    @staticmethod
-    def in_words(row):
-        """A row's columns as a phrase; SNR only where it says something, that is for an identical reconstruction."""
-        if float(row["snr_db"]) > IDENTICAL_DB:
-            return f"identical, SNR {float(row['snr_db']):.1f} dB"
-        words = [f"log-spectral distance {float(row['log_spectral_distance']):.1f} dB"]
-        if row.get("perceptual_loss"):
-            words.append(f"perceptual loss {float(row['perceptual_loss']):.3f}")
-        if row.get("predicted_digit"):
-            words.append(f"sounds like {row['predicted_digit']} ({float(row['probability']):.0%})")
-        return ", ".join(words)
 
 
 def truth(path, z, generator):
@@ -139,6 +115,14 @@ def truth(path, z, generator):
     return f", latent MSE {error:.1e} ({exact}; {identifiable}, condition {condition:.0f})"
 
 
+def method(generator, mapping, closeness):
+    """The arguments of models.recovery.recover, and how many clips go to it at once."""
+    how = {name: settings[name] for name in SOLVER_SETTINGS}
+    how |= {"perceptual_loss": closeness.perceptual_loss if gradient else None, "inverse_mapping": mapping}
+    how |= {"batch_size": batch_size or (32 if gradient else 64)}
+    return how | {"generator": generator, "gradient": gradient}
+
+
 def recover_files(paths, names, table, generator, mapping, closeness):
     """Recovers recordings and writes what is found; says which could not be recovered."""
     originals = {}
@@ -147,13 +131,10 @@ def recover_files(paths, names, table, generator, mapping, closeness):
         originals[path] = read(path, generator)
         return originals[path] and originals[path].samples
 
-    how = {name: settings[name] for name in SOLVER_SETTINGS}
-    how |= {"perceptual_loss": closeness.perceptual_loss if gradient else None, "inverse_mapping": mapping}
-    size = batch_size or (32 if gradient else 64)
     for batch, clips, found, seconds in recovered_batches(
-        paths, load, size, unit="recording", generator=generator, gradient=gradient, **how
+        paths, load, unit="recording", **method(generator, mapping, closeness)
     ):
-        for i, (path, row) in enumerate(zip(batch, closeness.of(clips, found))):
+        for i, (path, row) in enumerate(zip(batch, closeness.of(clips, found, batch))):
             if not (np.isfinite(found.z[i]).all() and np.isfinite(found.waveforms[i]).all()):
                 complain(__file__, f"{path}: no finite latent vector was found")
                 continue
@@ -164,6 +145,30 @@ def recover_files(paths, names, table, generator, mapping, closeness):
             words = closeness.in_words(row) + (f", {found.iterations[i]} iterations" if gradient else "")
             tqdm.write(printable(f"{path}: {words}{truth(path, found.z[i], generator)}, {seconds:.2g} s"))
         originals.clear()
+
+
+def recover_long(paths, names, table, generator, mapping, closeness):
+    """Recovers recordings of any length window by window; says which could not be recovered."""
+    how, samples = method(generator, mapping, closeness), hop_in_samples(hop, generator)
+    layer_shape = generator.first_layer(np.zeros((1, generator.latent_dim))).shape[1:] if space == "layer" else ()
+    for path in paths:
+        begin, as_it_is = time.perf_counter(), prepared or is_prepared(path)
+        try:
+            long = LongRecording(
+                path, names[path], table.folder, generator, samples, as_it_is, table.settings, overwrite
+            )
+            rows = long.put_together(*long.recover(layer_shape, **how), closeness.of, report)
+        except (AudioError, ValueError) as error:
+            complain(__file__, error)
+            continue
+        seconds = (time.perf_counter() - begin) / len(rows)
+        row = {"name": names[path], "method": METHODS[inverse_mapping, gradient], "seconds": f"{seconds:.2f}"}
+        row |= {"solver": solver if gradient else ""} | closeness.medians(rows)
+        table.add(path, row)
+        heard = f", sounds like {' '.join(r['predicted_digit'] for r in rows[:12])}" if closeness.judge else ""
+        heard += " …" if heard and len(rows) > 12 else ""
+        words = f"{len(rows)} windows, median {closeness.in_words(row)}{heard}, {seconds:.2g} s each"
+        tqdm.write(printable(f"{path}: {words}; all windows are in {names[path]}.csv"))
 
 
 def write_result(folder, name, clip, found, i):
@@ -178,17 +183,17 @@ def write_report(paths, names, table, generator, made_with):
     """The page to listen to, of all recordings that have results; each original is the second that was recovered."""
     rows = []
     for path in (p for p in paths if table.is_done(p)):
-        clip = read(path, generator)
-        if clip is None:
+        clip = None if hop else read(path, generator)
+        original, true, z = table.folder / f"{names[path]}_original.wav", None, None
+        if clip is not None:
+            with contextlib.suppress(ValueError):
+                true = known_latent(path, generator.latent_dim)
+            write_clip(table.folder, original.stem, clip.undo(clip.samples))
+            z = np.load(table.folder / f"{names[path]}.npy")
+        if not original.exists():
             continue
-        try:
-            true = known_latent(path, generator.latent_dim)
-        except ValueError:
-            true = None
-        original = write_clip(table.folder, f"{names[path]}_original", clip.undo(clip.samples))
         reconstruction = table.folder / f"{names[path]}_reconstruction.wav"
         row = table.rows[printable(path)]
-        z = np.load(table.folder / f"{names[path]}.npy")
         sounds = [Sound("original", original, "", true)]
         sounds.append(Sound(row["method"], reconstruction, Closeness.in_words(row), z))
         rows.append((names[path], true, sounds))
@@ -197,25 +202,32 @@ def write_report(paths, names, table, generator, made_with):
 
 
 def main():
+    if merge:
+        count, lacking = merge_parts(output)
+        print(f"{count} recordings are in {Path(output) / 'recovery.csv'}" + f"; no part {lacking}" * bool(lacking))
+        return EXIT_FAILED if lacking else 0
     check_settings()
     paths = find_recordings(files)
-    folder = writable_folder(output)
+    folder = writable_folder(part_folder(output, shard) if shard else output)
     generator = open_generator(checkpoint, differentiated=gradient)
     mapping, prediction = open_inverse_mapping(inverse_mapping_checkpoint, generator) if inverse_mapping else (None, "")
     perceptual_loss, classifier = open_perceptual_loss(classifier_checkpoint, generator, taps)
     networks = {"generator": generator.sha256, "prediction": prediction, "classifier": classifier}
     judge = open_judge(judge_checkpoint, generator)
     networks["judge"] = network_hash(judge) if judge else ""
-    closeness = Closeness(perceptual_loss, judge)
+    made_here = open_provenance(checkpoint, generator, mapping, prediction) if provenance else None
+    networks["provenance"] = made_here.calibration.__dict__ if made_here else None
+    closeness = Closeness(perceptual_loss, judge, made_here)
     table = RecoveryTable(folder, settings | networks, overwrite)
     names = table.names(paths)
+    paths = part_of(paths, shard) if shard else paths
     left = [path for path in paths if overwrite or not table.is_done(path)]
     if len(left) < len(paths):
         done = len(paths) - len(left)
         print(f"{done} of {len(paths)} recordings are done with these settings already (--overwrite does them again)")
-    recover_files(left, names, table, generator, mapping, closeness)
+    (recover_long if hop else recover_files)(left, names, table, generator, mapping, closeness)
     unread = [path for path in left if not table.is_done(path)]
-    if len(unread) == len(paths):
+    if paths and len(unread) == len(paths):
         raise ScriptError(f"{files}: none of the recordings there could be recovered")
     print(f"Reconstructions, latent vectors and recovery.csv are in {folder}/")
     if report:

@@ -53,10 +53,10 @@ from common.view import log_sounds
 from datasets.layouts import Recording, find_dataset
 from datasets.pipeline import displaced_batches
 from datasets.reading import read_clips
-from models.audio import Preparation
 from models.classifier import load_classifier
 from models.generator import fingerprint, generate, random_latent
 from models.metrics import harmonicity, inception_score
+from models.preparation import Preparation
 from models.tf1_export import WAVEGAN_FILES, export_wavegan
 from models.wavegan_losses import UNLABELLED
 from models.wavegan_state import packed, read_state, unpack

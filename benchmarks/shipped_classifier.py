@@ -30,9 +30,10 @@ from common.files import find_recordings
 from common.script import one_line_errors
 from common.view import write_figures
 from datasets.layouts import find_dataset
-from models.audio import NUM_SAMPLES, Preparation, read_clip
+from models.audio import NUM_SAMPLES, read_clip
 from models.classifier import TAPS, PerceptualLoss, load_classifier
 from models.judge import load_judge
+from models.preparation import Preparation
 
 
 def audible_length(clip):

@@ -112,6 +112,15 @@ def read_array(path, shape):
     return array.astype(np.float32).reshape(shape)
 
 
+def read_latents(path, latent_dim):
+    """The latent vectors in a .npy file, one or many → [n, latent_dim]. Raises ValueError as `read_array`."""
+    try:
+        shape = np.load(path, mmap_mode="r", allow_pickle=False).shape  # reads no more than the header
+    except (ValueError, OSError, EOFError, AttributeError):
+        shape = ()
+    return read_array(path, (max(1, np.prod(shape, dtype=int) // latent_dim), latent_dim))
+
+
 def known_latent(recording, latent_dim):
     """The true latent vector [1, latent_dim] of a recording if it lies beside it as {name}.npy, else None.
 

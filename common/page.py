@@ -23,6 +23,7 @@ matplotlib.use("Agg")  # pictures go to files, never to a screen
 from matplotlib import pyplot as plt
 
 RANGE_DB = 70  # shown below the loudest magnitude of a row's first sound
+LONGEST_SHOWN = 10.0  # seconds of a sound's beginning that its spectrogram shows, at most
 STYLE = (Path(__file__).parent / "page.css").read_text()
 SCRIPT = (Path(__file__).parent / "page.js").read_text()
 
@@ -39,9 +40,18 @@ class Sound:
     z: np.ndarray | None = None
 
 
+@dataclass(frozen=True)
+class Picture:
+    """A figure between the rows of the page. title: its heading. figure: of matplotlib; it is closed."""
+
+    title: str
+    figure: object
+
+
 def _level(wav):
     """Magnitudes of a WAV file's spectrogram in dB, [frames, bins]."""
-    samples, _ = soundfile.read(wav, dtype="float32", always_2d=True)
+    frames = int(LONGEST_SHOWN * soundfile.info(wav).samplerate)
+    samples, _ = soundfile.read(wav, frames, dtype="float32", always_2d=True)
     return 20 * np.log10(np.hypot(*(np.asarray(part)[0] for part in spectrogram(samples[:, :1].T))) + 1e-6)
 
 
@@ -49,7 +59,20 @@ def _picture(level, top):
     """A spectrogram as the source of an img element."""
     png = io.BytesIO()
     plt.imsave(png, level.T, cmap="magma", vmin=top - RANGE_DB, vmax=top, origin="lower", format="png")
+    return _source(png)
+
+
+def _source(png):
+    """PNG in memory as the source of an img element."""
     return "data:image/png;base64," + base64.b64encode(png.getvalue()).decode()
+
+
+def _drawn(picture):
+    png = io.BytesIO()
+    picture.figure.savefig(png, format="png", dpi=100)
+    plt.close(picture.figure)
+    title = html.escape(picture.title)
+    return f'<section><h3>{title}</h3><img class="figure" src="{_source(png)}" alt="{title}"></section>'
 
 
 def _bars(z, true):
@@ -81,14 +104,18 @@ def write_page(path, title, made_with, rows):
     """Writes the page.
 
     path: of the HTML file. made_with: lines that say which weights made it. rows: (heading, true latent vector or
-    None, [Sound, …]) for each clip, the original first; or one string for a heading over the rows that follow.
+    None, [Sound, …]) for each clip, the original first; one string for a heading over the rows that follow; or a
+    Picture.
     """
     body = [f"<h1>{html.escape(title)}</h1>", *(f"<p>{html.escape(line)}</p>" for line in made_with)]
-    spectrograms = "Spectrograms: one second across, 0 to 8 kHz upwards."
+    spectrograms = f"Spectrograms: the whole sound across, {LONGEST_SHOWN:.0f} s at most, 0 to 8 kHz upwards."
     body.append(f'<p class="keys">Arrow keys move, space plays and stops. {spectrograms}</p>')
     for row in rows:
         if isinstance(row, str):
             body.append(f"<h2>{html.escape(row)}</h2>")
+            continue
+        if isinstance(row, Picture):
+            body.append(_drawn(row))
             continue
         heading, true, sounds = row
         top = float(_level(sounds[0].wav).max())

@@ -21,9 +21,9 @@ from models.writing import written_whole
 
 COLUMNS = (
     *("file", "name", "method", "solver", "iterations", "objective", "snr_db", "log_spectral_distance"),
-    *("perceptual_loss", "predicted_digit", "probability", "seconds", "size", "sha256"),
+    *("perceptual_loss", "predicted_digit", "probability", "provenance", "seconds", "size", "sha256"),
 )
-PLACES = {"files", "output", "batch_size", "overwrite", "report"}  # settings that change no result
+PLACES = {"files", "output", "batch_size", "overwrite", "report", "shard", "merge"}  # settings that change no result
 PLACES |= {
     f"{network}checkpoint" for network in ("", "classifier_", "inverse_mapping_", "judge_")
 }  # a hash stands for each
@@ -125,6 +125,9 @@ class RecoveryTable:
             self._read(overwrite)
         with written_whole(self.folder / "recovery.json", "w") as file:
             json.dump(self.settings, file, indent=2)
+        self._write()
+
+    def _write(self):
         with written_whole(self.path, "w") as file:
             table = csv.DictWriter(file, COLUMNS, lineterminator="\n", extrasaction="ignore")
             table.writeheader()
@@ -179,6 +182,11 @@ class RecoveryTable:
             return wave.frames > 0 and min(sizes) > 0
         except Exception:  # soundfile and NumPy raise whatever a damaged file leads to
             return False
+
+    def add_all(self, rows):
+        """Adds or replaces rows of another table with the same settings, {file: row}, at once."""
+        self.rows |= rows
+        self._write()
 
     def add(self, path, values):
         """Adds or replaces the row of a recording, {column: value}, and writes it at once."""

@@ -9,6 +9,7 @@ import matplotlib
 import numpy as np
 import tensorflow as tf
 
+from datasets.layouts import DIGITS
 from models.audio import HOP_LENGTH, SAMPLE_RATE, spectrogram, write_wav
 from models.generator import by_channel
 from models.writing import written_whole
@@ -17,6 +18,7 @@ matplotlib.use("Agg")  # pictures go to files, never to a screen
 from matplotlib import pyplot as plt
 
 HASH = 16  # digits of a SHA-256 that model cards show
+LEAST_HEARD = 0.1  # probability that a digit reaches somewhere, if its line is drawn
 RANGE_DB = 80  # shown below the loudest magnitude
 COLUMNS = {  # name: (words, format, only where latent vectors are known)
     "num_clips": ("clips", "d", False),
@@ -76,6 +78,17 @@ def spectrogram_figure(rows, columns=8, titles=()):
             if count < len(titles):
                 axis.set_title(titles[count], fontsize=7)
             count += 1
+    return figure
+
+
+def digits_figure(probabilities):
+    """Probabilities of the digits [n, 10] along n steps as a matplotlib figure, a line for each digit that is heard."""
+    figure, axis = plt.subplots(figsize=(7, 2.6), layout="constrained")
+    along = np.linspace(0, 100, len(probabilities))
+    for digit in np.flatnonzero(probabilities.max(axis=0) > LEAST_HEARD):
+        axis.plot(along, probabilities[:, digit], marker="o", color=f"C{digit}", label=DIGITS[digit])
+    axis.set(xlabel="% of the way", ylabel="probability", ylim=(-0.03, 1.03))
+    axis.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
     return figure
 
 

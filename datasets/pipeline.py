@@ -6,7 +6,8 @@ import numpy as np
 import tensorflow as tf
 
 from datasets.augmentation import augment
-from models.audio import NUM_SAMPLES, PUBLISHED, AudioError, read_clip
+from models.audio import NUM_SAMPLES, AudioError, read_clip
+from models.preparation import PUBLISHED
 
 MOST_UNREADABLE = 0.01  # a share above which something is wrong with the data set, not with a file
 

@@ -5,9 +5,8 @@ the same thing.
 """
 
 import io
-import json
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import librosa
@@ -16,14 +15,16 @@ import soundfile
 from keras import ops
 from scipy.io import wavfile
 
-from models.writing import written_whole
+from models.preparation import PUBLISHED
 
 SAMPLE_RATE = 16384  # Hz
 NUM_SAMPLES = 16384  # one second
 FRAME_LENGTH = 256  # STFT window, samples
 HOP_LENGTH = 128  # STFT hop, samples
 PUBLISHED_GAIN = 1.414  # the paper's scripts multiply each recording by this; peaks may pass 1
-FILTER_MARGIN = 0.05  # seconds read beyond the clip's end, for the resampling filter
+PCM_16_SCALE = np.float32(32768 / 32767)  # the paper's scripts divide 16-bit samples by 32,767, libsndfile by 32,768
+FILTER_MARGIN = 0.05  # seconds read beyond a clip's ends, for the resampling filter
+LONGER = 1.05  # clip's lengths beyond which a recording counts as longer than a clip
 LOUDEST = 2.0**32  # full scale is 1; float files in units of 32-bit integers reach 2**31, what is above is no sound
 FAINTEST = 1e-20  # what is below is silence, and too small to be brought to a level in float32
 SPEECH_RANGE_DB = 40.0  # what lies further below the loudest frame does not count when a clip is centred
@@ -35,54 +36,6 @@ class AudioError(ValueError):
 
 
 @dataclass(frozen=True)
-class Preparation:
-    """How recordings were prepared for a generator: the contents of `clip.json` beside its weights.
-
-    A generator only knows the levels and positions it was trained on, so both are repeated on every recording that it
-    shall imitate.
-
-    peak: the largest absolute sample after preparation, in (0, 1]; None multiplies by 1.414 instead, as published.
-    position: "start" keeps the recording where it is; "center" moves the middle of its audible part to the middle of
-    the clip. shift: the largest random displacement during training, in samples; reading ignores it.
-    """
-
-    peak: float | None = None
-    position: str = "start"
-    shift: int = 0
-
-    def __post_init__(self):
-        if self.position not in ("start", "center"):
-            raise ValueError(f'position is "start" or "center", not {self.position!r}')
-        if self.peak is not None and not 0 < self.peak <= 1:
-            raise ValueError(f"peak is in (0, 1] or null, not {self.peak!r}")
-
-    def write(self, path, generator=""):
-        """Writes `clip.json`, whole. generator: SHA-256 of the one it belongs to, "" for whichever lies there."""
-        with written_whole(path, "w") as file:
-            file.write(json.dumps(asdict(self) | ({"generator": generator} if generator else {}), indent=2) + "\n")
-
-    @classmethod
-    def read(cls, path):
-        """Reads `clip.json` → the Preparation and the SHA-256 of the generator that it belongs to, "" where it names
-        none.
-
-        Without such a file the published behaviour. Raises ValueError, in one line, if it is not understood.
-        """
-        path = Path(path)
-        if not path.exists():
-            return cls(), ""
-        try:
-            values = json.loads(path.read_text())
-            generator = str(values.pop("generator", ""))
-            return cls(**values), generator
-        except (TypeError, ValueError, AttributeError) as error:
-            raise ValueError(f"{path}: not a description of how clips were prepared ({error})") from error
-
-
-PUBLISHED = Preparation()
-
-
-@dataclass(frozen=True)
 class Clip:
     """A prepared recording and the way back.
 
@@ -90,12 +43,14 @@ class Clip:
     gain: what the recording was multiplied by beyond its published treatment; 0 never occurs.
     offset: where sample 0 of the recording lies in the clip, in samples, negative if it was cut at its beginning.
     warnings: what a user should know about it (silence, nearly nothing in it, cut inside its samples), each a phrase.
+    cut: whether the recording goes on beyond the clip.
     """
 
     samples: np.ndarray
     gain: float = 1.0
     offset: int = 0
     warnings: tuple = ()
+    cut: bool = False
 
     def undo(self, reconstruction):
         """A waveform for the prepared clip [num_samples, ...] → the same at the recording's own level and position."""
@@ -112,15 +67,21 @@ def _place(samples, offset):
     return moved
 
 
-def _audible_middle(samples):
+def audible_middle(samples):
     """Middle of the part of samples [n, channels] that is within 40 dB of its loudest frame, in samples."""
     frames = {"frame_length": FRAME_LENGTH, "hop_length": FRAME_LENGTH // 4}
     _, (start, stop) = librosa.effects.trim(np.abs(samples).max(axis=1), top_db=SPEECH_RANGE_DB, **frames)
     return (start + stop) // 2
 
 
+def unreadable(path, error):
+    """The AudioError of a file that soundfile cannot read."""
+    cause = str(error).split(": ")[-1].strip().rstrip(".")
+    return AudioError(f"{path}: not a readable recording ({cause})")
+
+
 def _decode(path, seconds):
-    """The first `seconds` of a recording → samples float32 [n, channels], rate, warnings."""
+    """The first `seconds` of a recording → samples float32 [n, channels], rate, its duration in seconds, warnings."""
     warnings = []
     if path.stat().st_size == 0:
         raise AudioError(f"{path}: the file is empty")
@@ -131,8 +92,7 @@ def _decode(path, seconds):
             wanted = int(np.ceil((seconds + FILTER_MARGIN) * rate))
             samples = file.read(wanted, dtype="float32", always_2d=True)  # [n, channels]
     except (soundfile.LibsndfileError, RuntimeError) as error:
-        cause = str(error).split(": ")[-1].strip().rstrip(".")
-        raise AudioError(f"{path}: not a readable recording ({cause})") from error
+        raise unreadable(path, error) from error
     if len(samples) == 0:
         raise AudioError(f"{path}: no samples in it")
     if not np.isfinite(samples).all():
@@ -141,11 +101,11 @@ def _decode(path, seconds):
         raise AudioError(f"{path}: samples of up to {loudest:.0e}, where full scale is 1")
     if _is_cut(path):
         warnings.append("the file ends before its samples do")
-    elif duration > 1.05 * seconds:
+    elif duration > LONGER * seconds:
         warnings.append(f"{duration:.1f} s long, the first {seconds:.3g} s are used")
     if subtype == "PCM_16":
-        samples *= np.float32(32768 / 32767)  # the published scale of 16-bit samples
-    return samples, rate, warnings
+        samples *= PCM_16_SCALE
+    return samples, rate, duration, warnings
 
 
 def _is_cut(path):
@@ -187,12 +147,8 @@ def prepare(path, *, num_samples=NUM_SAMPLES, num_channels=1, preparation=PUBLIS
     Returns a Clip. Raises AudioError, one line with file and cause, for what cannot be read.
     """
     path = Path(path)
-    samples, rate, warnings = _decode(path, num_samples / SAMPLE_RATE)
-    if num_channels == 1 or samples.shape[1] == 1:
-        samples = samples.mean(axis=1, keepdims=True)
-        samples = np.repeat(samples, num_channels, axis=1)
-    elif samples.shape[1] != num_channels:
-        raise AudioError(f"{path}: {samples.shape[1]} channels where the generator has {num_channels}")
+    samples, rate, duration, warnings = _decode(path, num_samples / SAMPLE_RATE)
+    samples = mixed(samples, num_channels, path)
     prepared = is_prepared(path) if prepared is None else prepared
     if not prepared:
         samples = samples * np.float32(PUBLISHED_GAIN)
@@ -200,28 +156,44 @@ def prepare(path, *, num_samples=NUM_SAMPLES, num_channels=1, preparation=PUBLIS
         samples = librosa.resample(samples, orig_sr=rate, target_sr=SAMPLE_RATE, axis=0)
     if len(samples) < 0.02 * SAMPLE_RATE:
         warnings.append(f"only {1000 * len(samples) / SAMPLE_RATE:.0f} ms long")
-    clip = np.zeros((num_samples, num_channels), np.float32)  # [num_samples, channels]
+    return fitted(samples, num_samples, preparation, prepared, warnings, duration > LONGER * num_samples / SAMPLE_RATE)
+
+
+def mixed(samples, num_channels, path):
+    """Samples [n, channels] mixed down, or repeated, to [n, num_channels]. Raises AudioError, which names the `path`,
+    for two or more channels where the generator has another number of them.
+    """
+    if num_channels == 1 or samples.shape[1] == 1:
+        return np.repeat(samples.mean(axis=1, keepdims=True), num_channels, axis=1)
+    if samples.shape[1] != num_channels:
+        raise AudioError(f"{path}: {samples.shape[1]} channels where the generator has {num_channels}")
+    return samples
+
+
+def fitted(samples, num_samples, preparation=PUBLISHED, prepared=False, warnings=(), cut=False):
+    """Samples [n, num_channels] at 16,384 Hz, cut or zero-padded at their end to `num_samples`, at the level and the
+    position that `preparation` says → Clip. prepared: True changes neither. warnings, cut: of the Clip, beside its own.
+    """
+    clip = np.zeros((num_samples, samples.shape[1]), np.float32)  # [num_samples, channels]
     clip[: len(samples)] = samples[:num_samples]
     gain, offset, peak = 1.0, 0, float(np.abs(clip).max())
     if peak < FAINTEST:
         clip[:] = 0
-        warnings.append("silence")
+        warnings = (*warnings, "silence")
     elif not prepared:
         if preparation.position == "center":
             length = min(len(samples), num_samples)
-            offset = num_samples // 2 - int(_audible_middle(clip[:length]))
+            offset = num_samples // 2 - int(audible_middle(clip[:length]))
             clip = _place(clip, offset)
         if preparation.peak is not None:
             gain = preparation.peak / float(np.abs(clip).max())
             clip = clip * np.float32(gain)
-    return Clip(clip[:, 0] if num_channels == 1 else clip, gain, offset, tuple(warnings))
+    return Clip(clip[:, 0] if samples.shape[1] == 1 else clip, gain, offset, tuple(warnings), cut)
 
 
-def read_clip(path, *, num_samples=NUM_SAMPLES, num_channels=1, preparation=PUBLISHED, prepared=None):
+def read_clip(path, **how):
     """Reads a recording → float32 [num_samples] ([num_samples, num_channels] for several channels); see `prepare`."""
-    return prepare(
-        path, num_samples=num_samples, num_channels=num_channels, preparation=preparation, prepared=prepared
-    ).samples
+    return prepare(path, **how).samples
 
 
 def write_wav(file, samples):

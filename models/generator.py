@@ -5,10 +5,10 @@ import hashlib
 import numpy as np
 import tensorflow as tf
 
-from models.audio import PUBLISHED
 from models.errors import CheckpointError
 from models.forward_mode import ForwardMode
 from models.graph_walk import UnknownOperation, as_concrete
+from models.preparation import PUBLISHED
 from models.smoothed import Smoothed
 
 BATCH = 64  # waveforms generated, or latent vectors predicted, at once

@@ -10,12 +10,12 @@ import re
 import numpy as np
 import tensorflow as tf
 
-from models.audio import PUBLISHED, Preparation
 from models.errors import CheckpointError
 from models.file_set import read_together
 from models.generator import Generator, fingerprint
 from models.graph_walk import GraphWalk
 from models.keras_generator import load_keras
+from models.preparation import PUBLISHED, Preparation
 from models.subpixel import blocked_conv, blocked_kernel, nearest_kernel, subpixel_conv, transposed_kernel
 from models.tf1_graph import DAMAGE, as_function, checkpoint_prefix, first_line, freeze, read_graph_def
 

@@ -11,13 +11,13 @@ from models.audio import (
     NUM_SAMPLES,
     SAMPLE_RATE,
     AudioError,
-    Preparation,
     is_prepared,
     prepare,
     read_clip,
     spectrogram,
     write_wav,
 )
+from models.preparation import Preparation
 
 TONE = np.sin(2 * np.pi * 440 * np.arange(8000) / 8000) * np.hanning(8000) * 0.5  # one second at 8 kHz
 

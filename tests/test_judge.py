@@ -10,7 +10,7 @@ from conftest import ROOT
 
 from datasets.held_out import held_out_clips
 from datasets.spectrogram_augmentation import augmented_log_mel
-from models.audio import NUM_SAMPLES, PUBLISHED, read_clip
+from models.audio import NUM_SAMPLES, read_clip
 from models.judge import (
     BANDS,
     BINS,
@@ -25,6 +25,7 @@ from models.judge import (
     power_spectrogram,
     probabilities,
 )
+from models.preparation import PUBLISHED
 from models.saving import save_network
 
 

@@ -4,7 +4,7 @@ from common.networks import open_generator
 
 import tf1_wavegan
 
-from models.audio import PUBLISHED, Preparation
+from models.preparation import PUBLISHED, Preparation
 from models.wavegan import load_wavegan
 
 

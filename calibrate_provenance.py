@@ -1,0 +1,77 @@
+"""Did the generator make it? Calibrates that score on synthesized clips and recordings → provenance.json beside it.
+
+Both kinds are damaged as sounds are on their way, each clip in one way. Recordings kept for tests take no part.
+"""
+
+# What it is calibrated on
+datasets = "datasets/"  # folder with recordings: SC09, Speech Commands or FSDD; datasets/README.md says how to get them
+num_clips = 130  # of each kind [20 to 100,000]
+seed = 1  # of the latent vectors, the choice of recordings and the damages [0 to 4,294,967,295]
+batch_size = 32  # clips at once [1 to 1024]
+
+# Weights
+checkpoint = "checkpoint/"  # folder with the generator; provenance.json goes there
+inverse_mapping_checkpoint = "inverse_mapping_checkpoint/"  # folder with the network that predicts
+
+from common.settings import from_shell
+
+from_shell(globals())
+
+from common.networks import open_generator, open_inverse_mapping
+
+import numpy as np
+from tqdm import tqdm
+
+from common.script import one_line_errors
+from datasets.layouts import find_dataset
+from models.audio import AudioError
+from models.damage import DAMAGES, damaged
+from models.generator import generate, random_latent
+from models.provenance import PROVENANCE_FILE, area_under_roc, calibrate, evidence
+from models.windows import samples_of
+
+STREAM = 20_117  # separates these latent vectors from every other use of a seed
+
+
+def recordings(count, rng):
+    """Waveforms of up to `count` recordings, none of them kept for tests."""
+    _, _, found = find_dataset(datasets)
+    found = [r for r in found if r.split != "test"]
+    waves = []
+    for i in rng.permutation(len(found)):
+        try:
+            waves.append(next(samples_of(found[i].path))[:, 0])
+        except (AudioError, StopIteration):
+            continue
+        if len(waves) == count:
+            break
+    return waves
+
+
+def measured(waves, networks, rng, description):
+    """Evidence of waveforms, each damaged in one of all ways, in turn → [n, measures]."""
+    ways = list(DAMAGES)
+    segments = [damaged(wave, ways[i % len(ways)], rng) for i, wave in enumerate(waves)]
+    parts = []
+    for i in tqdm(range(0, len(segments), batch_size), description, unit="batch", disable=None):
+        parts.append(evidence(segments[i : i + batch_size], *networks))
+    return np.concatenate(parts)
+
+
+def main():
+    generator = open_generator(checkpoint)
+    mapping, prediction = open_inverse_mapping(inverse_mapping_checkpoint, generator)
+    rng = np.random.default_rng([STREAM, seed])
+    made = generate(generator, random_latent(generator, num_clips, [STREAM, seed]))[..., 0]
+    others = recordings(num_clips, rng)
+    found = [measured(w, (generator, mapping), rng, what) for w, what in ((made, "synthesized"), (others, "recorded"))]
+    words = f"{len(made)} synthesized clips and {len(others)} recordings, damaged in {len(DAMAGES)} ways"
+    calibration = calibrate(*found, generator.sha256, prediction, words)
+    calibration.write(checkpoint)
+    area = area_under_roc(*(calibration.score(part) for part in found))
+    print(f"{checkpoint}{PROVENANCE_FILE}: calibrated on {words}; area under the ROC curve of these {area:.3f}")
+
+
+if __name__ == "__main__":
+    with one_line_errors(__file__):
+        main()

@@ -1,0 +1,54 @@
+"""How close reconstructions are to their clips, as a row of a table and as a phrase."""
+
+import numpy as np
+
+from datasets.layouts import DIGITS
+from models.judge import probabilities
+from models.metrics import IDENTICAL_DB, log_spectral_distance
+
+
+class Closeness:
+    """How close reconstructions come to their clips: in words, for the table and the page."""
+
+    def __init__(self, perceptual_loss, judge, provenance=None):
+        self.perceptual_loss = perceptual_loss
+        self.judge = judge
+        self.provenance = provenance
+
+    def of(self, clips, found, paths=None):
+        """The rows' columns of a batch: clips, a list of [num_samples, …], and their models.recovery.Recovery.
+
+        paths: of the recordings that the clips are, where they are that; provenance is measured on what they hold.
+        """
+        first = np.stack([clip.reshape(len(clip), -1)[:, 0] for clip in clips])  # [n, num_samples], the first channel
+        waves = found.waveforms[..., 0]
+        columns = {"snr_db": [f"{value:.2f}" for value in found.snr_db]}
+        columns["log_spectral_distance"] = [f"{value:.2f}" for value in log_spectral_distance(first, waves)]
+        if self.perceptual_loss:
+            columns["perceptual_loss"] = [f"{value:.4f}" for value in np.asarray(self.perceptual_loss(first, waves))]
+        if self.judge:
+            predicted = probabilities(self.judge, waves)
+            columns["predicted_digit"] = [DIGITS[digit] for digit in predicted.argmax(axis=1)]
+            columns["probability"] = [f"{value:.2f}" for value in predicted.max(axis=1)]
+        if self.provenance:
+            columns["provenance"] = self.provenance.of(paths) if paths else self.provenance.of_segments(first)
+        return [dict(zip(columns, values)) for values in zip(*columns.values())]
+
+    @staticmethod
+    def medians(rows):
+        """The median of each measure of many rows, as one row's columns."""
+        measures = [name for name in ("snr_db", "log_spectral_distance", "perceptual_loss") if name in rows[0]]
+        return {name: f"{np.median([float(row[name]) for row in rows]):.4g}" for name in measures}
+
+    @staticmethod
+    def in_words(row):
+        """A row's columns as a phrase; SNR only where it says something, that is for an identical reconstruction."""
+        made = f", {float(row['provenance']):.0%} made by this generator" if row.get("provenance") else ""
+        if float(row["snr_db"]) > IDENTICAL_DB:
+            return f"identical, SNR {float(row['snr_db']):.1f} dB{made}"
+        words = [f"log-spectral distance {float(row['log_spectral_distance']):.1f} dB"]
+        if row.get("perceptual_loss"):
+            words.append(f"perceptual loss {float(row['perceptual_loss']):.3f}")
+        if row.get("predicted_digit"):
+            words.append(f"sounds like {row['predicted_digit']} ({float(row['probability']):.0%})")
+        return ", ".join(words) + made

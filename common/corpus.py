@@ -1,0 +1,107 @@
+"""What recovery of a corpus is made of: a process's share of it, and the Parquet files of what is done."""
+
+import hashlib
+import json
+import time
+from pathlib import Path
+
+from common.networks import open_generator, open_inverse_mapping, open_judge, open_perceptual_loss
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from common.closeness import Closeness
+from models.audio import AudioError, prepare
+from models.recovery import recover
+from models.writing import written_whole
+
+SCHEMA = pa.schema(
+    [("file", pa.string()), ("size", pa.int64()), ("z", pa.list_(pa.float32()))]
+    + [(name, pa.float32()) for name in ("snr_db", "log_spectral_distance", "perceptual_loss", "probability")]
+    + [("predicted_digit", pa.string()), ("iterations", pa.int32()), ("objective", pa.float32())]
+    + [("seconds", pa.float32()), ("error", pa.string())]
+)  # one row a recording; error is null where there is none, all but file and size where there is one
+ROWS_A_FILE = 512  # rows that a Parquet file has, where time allows
+FLUSH_SECONDS = 30.0  # after which the rows that are there are written all the same
+
+
+class Recoverer:
+    """One process's part: holds the networks, turns batches of paths into rows of SCHEMA."""
+
+    def __init__(self, predict, gradient, seed, checkpoint, **folders):
+        self.generator = open_generator(checkpoint)
+        mapping = folders["inverse_mapping_checkpoint"]
+        self.mapping = open_inverse_mapping(mapping, self.generator)[0] if predict else None
+        loss, _ = open_perceptual_loss(folders["classifier_checkpoint"], self.generator)
+        self.closeness = Closeness(loss, open_judge(folders["judge_checkpoint"], self.generator))
+        self.how = {"gradient": gradient, "seed": seed, "perceptual_loss": loss if gradient else None}
+
+    def __call__(self, batch):
+        """batch: {"item": [[path, …]]}, one list → a table of SCHEMA, in the list's order."""
+        return pa.Table.from_pylist(self.rows(batch["item"][0]), SCHEMA)
+
+    def rows(self, paths):
+        """{column: value} of each path."""
+        begin, rows, clips = time.perf_counter(), {}, {}
+        for path in map(str, paths):
+            try:
+                rows[path] = {"file": path, "size": Path(path).stat().st_size}
+                clips[path] = self._read(path)
+            except (AudioError, OSError, ValueError) as error:
+                rows[path] = {"file": path, "size": -1} | rows.get(path, {}) | {"error": str(error)}
+        if clips:
+            found = recover(np.stack(list(clips.values())), self.generator, inverse_mapping=self.mapping, **self.how)
+            measured = self.closeness.of(list(clips.values()), found)
+            seconds = (time.perf_counter() - begin) / len(clips)
+            for i, path in enumerate(clips):
+                rows[path] |= self._row(found, i, measured[i]) | {"seconds": seconds}
+        return list(rows.values())
+
+    def _read(self, path):
+        shape = {"num_samples": self.generator.num_samples, "num_channels": self.generator.num_channels}
+        return prepare(path, preparation=self.generator.preparation, **shape).samples
+
+    def _row(self, found, i, measured):
+        if not (np.isfinite(found.z[i]).all() and np.isfinite(found.waveforms[i]).all()):
+            return {"error": "no finite latent vector was found"}
+        words = {name: value if name == "predicted_digit" else float(value) for name, value in measured.items()}
+        return words | {"z": found.z[i], "iterations": found.iterations[i], "objective": found.objective[i]}
+
+
+class CorpusTable:
+    """The Parquet files in a folder, a row a recording, each file written whole.
+
+    settings: what the rows depend on. Raises ValueError, in one line, where rows of other settings are there.
+    """
+
+    def __init__(self, folder, settings):
+        self.folder, self._waiting, self._since = Path(folder), [], time.monotonic()
+        made_with = self.folder / "corpus.json"
+        if made_with.exists() and json.loads(made_with.read_text()) != settings:
+            raise ValueError(f"{folder}: the rows there were made with other settings; give another output")
+        with written_whole(made_with, "w") as file:
+            json.dump(settings, file, indent=2)
+        self._done = {}
+        for path in sorted(self.folder.glob("part-*.parquet")):
+            columns = pq.read_table(path, columns=["file", "size"])
+            self._done |= dict(zip(columns["file"].to_pylist(), columns["size"].to_pylist()))
+
+    def is_done(self, path):
+        """True if a recording has a row and is as large as it was then."""
+        size = self._done.get(str(path.absolute()))
+        return size is not None and size == (path.stat().st_size if path.exists() else -1)
+
+    def add(self, rows):
+        """Adds rows, {column: value} each; they are in a file after `flush`, after enough of them, or after a while."""
+        self._waiting += rows
+        if len(self._waiting) >= ROWS_A_FILE or time.monotonic() - self._since > FLUSH_SECONDS:
+            self.flush()
+
+    def flush(self):
+        """Writes what waits."""
+        if self._waiting:
+            name = hashlib.sha256("\n".join(row["file"] for row in self._waiting).encode()).hexdigest()[:16]
+            with written_whole(self.folder / f"part-{name}.parquet") as file:
+                pq.write_table(pa.Table.from_pylist(self._waiting, SCHEMA), file)
+        self._waiting, self._since = [], time.monotonic()

@@ -1,0 +1,168 @@
+"""Recordings of any length: the latent vectors of their windows, kept batch by batch, then one reconstruction."""
+
+import csv
+import errno
+import glob
+import hashlib
+import json
+import os
+from contextlib import ExitStack, contextmanager
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import soundfile
+from tqdm import tqdm
+
+from common.files import content_hash, write_array
+from common.recovering import recovered_batches
+from models.audio import SAMPLE_RATE
+from models.generator import BATCH, generate
+from models.layer_space import generate_from_layer
+from models.metrics import snr_db
+from models.recovery import Recovery
+from models.windows import OverlapAdd, duration_of, window_count, windows
+from models.writing import written_whole
+
+COLUMNS = (
+    "start",
+    "log_spectral_distance",
+    "perceptual_loss",
+    "predicted_digit",
+    "probability",
+    "provenance",
+    "snr_db",
+)
+UNFINISHED = "windows"  # ending of the file that holds what is found so far
+
+
+def hop_in_samples(hop, generator):
+    """A hop in seconds → samples. Raises ValueError for one that is longer than the generator's clips or no sample."""
+    samples = round(hop * SAMPLE_RATE)
+    if not 1 <= samples <= generator.num_samples:
+        raise ValueError(f"hop is {hop:g} s; this generator's clips take up to {generator.num_samples / SAMPLE_RATE:g}")
+    return samples
+
+
+class LongRecording:
+    """One recording, cut into windows of the generator's length.
+
+    path: of the recording. name: of its results in `folder`. hop: in samples. depends_on: what else its latent vectors
+    depend on, anything JSON can hold; what an interrupted run left counts only if that and the recording are the same,
+    and never if `fresh`.
+    Raises models.audio.AudioError for what cannot be read.
+    """
+
+    def __init__(self, path, name, folder, generator, hop, prepared, depends_on, fresh=False):
+        self.path, self.name, self.folder, self.generator = path, name, Path(folder), generator
+        self.hop, self.prepared = hop, prepared
+        self.duration = duration_of(path)  # samples
+        self.count = window_count(self.duration, generator.num_samples, hop)
+        made_of = json.dumps([depends_on, hop, prepared, content_hash(path)], sort_keys=True)
+        key = hashlib.sha256(made_of.encode()).hexdigest()[:12]
+        self._unfinished = self.folder / f"{name}.{key}.{UNFINISHED}"  # rows of float32: z, then the layer
+        if fresh:
+            self._unfinished.unlink(missing_ok=True)
+
+    def windows(self):
+        """Its windows, models.audio.Clip, in order."""
+        generator = self.generator
+        shape = {"num_samples": generator.num_samples, "num_channels": generator.num_channels}
+        how = {"preparation": generator.preparation, "prepared": self.prepared}
+        return windows(self.path, self.count, self.hop, **shape, **how)
+
+    def recover(self, layer_shape, batch_size, **how):
+        """Finds the latent vectors, batch by batch, and goes on where an earlier run stopped.
+
+        layer_shape: of what the first layer gives, where that is optimised too, else (). batch_size: windows at once.
+        how: of models.recovery.recover.
+        → z [windows, latent_dim], and the layer's [windows, …] or None; both stay in a file, whatever their length.
+        """
+        width = self.generator.latent_dim + int(np.prod(layer_shape)) * bool(layer_shape)
+        done = self._unfinished.stat().st_size // (4 * width) if self._unfinished.exists() else 0
+        if done:
+            print(f"{self.path}: {done} of {self.count} windows are done already")
+        clips = self.windows()
+        for _ in range(done):
+            next(clips)
+        with open(self._unfinished, "r+b" if done else "wb") as file:
+            file.truncate(4 * width * done)  # without the row that a kill cut short
+            file.seek(0, os.SEEK_END)
+            left = range(done, self.count)
+            for batch, _, found, _ in recovered_batches(
+                left, lambda _: next(clips).samples, batch_size, description=self.name, unit="window", done=done, **how
+            ):
+                layers = [] if found.layer is None else [found.layer.reshape(len(batch), -1)]
+                np.concatenate([found.z, *layers], axis=1, dtype=np.float32).tofile(file)
+                file.flush()
+        rows = np.memmap(self._unfinished, np.float32, "r", shape=(self.count, width))
+        if not np.isfinite(rows).all():
+            self._unfinished.unlink()
+            raise ValueError(f"{self.path}: no finite latent vector was found for some of its windows")
+        z, layer = rows[:, : self.generator.latent_dim], rows[:, self.generator.latent_dim :]
+        return z, layer.reshape(self.count, *layer_shape) if layer_shape else None
+
+    def put_together(self, z, layer, measure, with_original=False):
+        """Writes {name}_reconstruction.wav, {name}.npy and {name}.csv, a row a window.
+
+        z, layer: of `recover`. measure: function of clips, a list, and a Recovery → their rows' columns. with_original:
+        also {name}_original.wav, what was recovered. → the rows, {column: text} of each window.
+        """
+        generator, rows = self.generator, []
+        shape = generator.num_samples, generator.num_channels, self.hop, self.prepared
+        adders = {kind: OverlapAdd(*shape) for kind in ["reconstruction"] + ["original"] * with_original}
+        with ExitStack() as stack:
+            waves = {kind: stack.enter_context(self._wave(kind)) for kind in adders}
+            table = csv.DictWriter(
+                stack.enter_context(written_whole(self.folder / f"{self.name}.csv", "w")),
+                *(COLUMNS, "", "ignore"), lineterminator="\n",
+            )  # fmt: skip
+            table.writeheader()
+            clips = iter(tqdm(self.windows(), "put together", self.count, unit="window", disable=None, leave=False))
+            while batch := list(islice(clips, BATCH)):
+                part = slice(len(rows), len(rows) + len(batch))
+                found = self._found(batch, z[part], None if layer is None else layer[part])
+                for clip, waveform in zip(batch, found.waveforms):
+                    for kind, adder in adders.items():
+                        waves[kind].write(adder.add(clip, waveform if kind == "reconstruction" else clip.samples))
+                for row in measure([clip.samples for clip in batch], found):
+                    rows.append({"start": f"{len(rows) * self.hop / SAMPLE_RATE:.3f}"} | row)
+                table.writerows(rows[part])
+            for kind, adder in adders.items():
+                waves[kind].write(adder.rest())
+        write_array(self.folder / f"{self.name}.npy", z)
+        if layer is not None:
+            write_array(self.folder / f"{self.name}.layer.npy", layer)
+        for path in self.folder.glob(f"{glob.escape(self.name)}.*.{UNFINISHED}"):
+            path.unlink()
+        return rows
+
+    def _found(self, clips, z, layer):
+        """What `recover` found of some windows, as models.recovery.recover returns it."""
+        generator = self.generator
+        waveforms = generate(generator, z) if layer is None else generate_from_layer(generator, layer)
+        snr = snr_db(np.stack([clip.samples.reshape(waveforms[0].shape) for clip in clips]), waveforms)
+        unknown = np.full(len(clips), np.nan)
+        return Recovery(z, waveforms, unknown, unknown, snr, layer)
+
+    @contextmanager
+    def _wave(self, kind):
+        """An open {name}_{kind}.wav that takes samples [n, num_channels] and keeps those of the recording's length."""
+        path = self.folder / f"{self.name}_{kind}.wav"
+        with written_whole(path) as file:
+            how = {"samplerate": SAMPLE_RATE, "channels": self.generator.num_channels, "closefd": False}
+            with soundfile.SoundFile(file.fileno(), "w", subtype="FLOAT", format="WAV", **how) as wave:
+                yield _UpTo(wave, self.duration)
+            if os.fstat(file.fileno()).st_size < 4 * self.duration * self.generator.num_channels:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))  # libsndfile keeps it to itself
+
+
+class _UpTo:
+    """Writes the first `count` samples of what it is given."""
+
+    def __init__(self, wave, count):
+        self.wave, self.left = wave, count
+
+    def write(self, samples):
+        self.wave.write(samples[: self.left])
+        self.left -= len(samples[: self.left])

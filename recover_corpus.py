@@ -1,0 +1,112 @@
+"""A corpus → latent vectors: every recording in a folder or a list, by many processes, on one machine or on a cluster.
+
+Runs on Ray (requirements-cluster.txt). Each process holds the networks; results are Parquet files, a row a recording.
+"""
+
+# What is recovered, and where it goes
+files = "datasets/"  # a folder of recordings, with the folders below it, or a text file with a path on each line
+output = "waves/corpus/"  # folder for part-….parquet: file, z, how close it is, and its error where there is one
+
+# Method
+inverse_mapping = True  # predict the latent vector with a network
+gradient = False  # optimise it, from the prediction if inverse_mapping is True too (hybrid)
+seed = 0  # of the random starts [0 to 4,294,967,295]
+batch_size = 32  # recordings worked on side by side [1 to 4096]
+
+# Where it runs
+address = ""  # of a Ray cluster, "auto" for the one this machine belongs to; "": this machine alone
+workers = 2  # processes [1 to 10,000]
+threads = 1  # processor cores for each [1 to 256]
+
+# Weights
+checkpoint = "checkpoint/"  # folder with the generator
+inverse_mapping_checkpoint = "inverse_mapping_checkpoint/"  # folder with the network that predicts
+classifier_checkpoint = "classifier_checkpoint/"  # folder with the classifier, for the perceptual loss
+judge_checkpoint = "judge_checkpoint/"  # folder with the judge, which says which digit a reconstruction is
+
+from common.settings import from_shell
+
+settings = from_shell(globals())
+
+import time
+from pathlib import Path
+
+import common.networks  # noqa: F401  first, so that TensorFlow starts without its noise
+
+from tqdm import tqdm
+
+from common.files import find_recordings, printable, writable_folder
+from common.script import ScriptError, one_line_errors
+
+try:
+    import ray
+
+    from common.corpus import CorpusTable, Recoverer
+except ImportError as error:
+    raise SystemExit(f"recover_corpus.py: {error}; pip install -r requirements-cluster.txt") from None
+
+PLACES = {"files", "output", "address", "workers", "threads"}  # settings that change no result
+
+
+def recordings():
+    """Paths of the recordings that `files` names, each once, in order."""
+    path = Path(files)
+    if path.suffix != ".txt":
+        return find_recordings(files, below=True)
+    lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
+    return [Path(line) for line in dict.fromkeys(lines) if line]
+
+
+def connect():
+    """Joins the cluster at `address`, or starts Ray in this machine; processes find this project where it is here."""
+    variables = {"PYTHONPATH": str(Path(__file__).resolve().parent), "TF_NUM_INTRAOP_THREADS": str(threads)}
+    variables |= {"TF_NUM_INTEROP_THREADS": "1", "OMP_NUM_THREADS": str(threads)}
+    how = {"log_to_driver": False, "logging_level": "ERROR", "runtime_env": {"env_vars": variables}}
+    here = {"num_cpus": workers * threads, "include_dashboard": False}
+    ray.init(**how, **({"address": address} if address else here))
+    ray.data.DataContext.get_current().enable_progress_bars = False
+
+
+def recovered(paths):
+    """Yields the rows of one batch after another, as the processes finish them; a process that dies is replaced."""
+    weights = {name: str(Path(settings[name]).resolve()) for name in settings if name.endswith("checkpoint")}
+    how = {"predict": inverse_mapping, "gradient": gradient, "seed": seed}
+    batches = [[str(path.absolute()) for path in paths[i : i + batch_size]] for i in range(0, len(paths), batch_size)]
+    found = ray.data.from_items(batches, override_num_blocks=len(batches)).map_batches(
+        Recoverer,
+        fn_constructor_kwargs=weights | how,
+        batch_size=1,
+        compute=ray.data.ActorPoolStrategy(size=workers),
+        num_cpus=threads,
+    )
+    for block in found.iter_batches(batch_size=None, prefetch_batches=0, batch_format="pyarrow"):
+        yield block.to_pylist()
+
+
+def main():
+    if not gradient and not inverse_mapping:
+        raise ScriptError("gradient and inverse_mapping are both False; one of them, or both, finds the latent vector")
+    paths, folder = recordings(), writable_folder(output)
+    table = CorpusTable(folder, {name: value for name, value in settings.items() if name not in PLACES})
+    left = [path for path in paths if not table.is_done(path)]
+    if len(left) < len(paths):
+        print(f"{len(paths) - len(left)} of {len(paths)} recordings are done already")
+    if left:
+        connect()
+    begin, wrong = time.perf_counter(), 0
+    with tqdm(total=len(paths), initial=len(paths) - len(left), unit="recording", disable=None) as bar:
+        for rows in recovered(left) if left else ():
+            table.add(rows)
+            for row in rows:
+                wrong += bool(row["error"])
+                if row["error"]:
+                    tqdm.write(printable(row["error"]))
+            bar.update(len(rows))
+    table.flush()
+    seconds = time.perf_counter() - begin
+    print(f"{len(left)} recordings in {seconds:.0f} s, {wrong} of them with an error, are in {folder}/")
+
+
+if __name__ == "__main__":
+    with one_line_errors(__file__):
+        main()

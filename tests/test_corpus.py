@@ -1,0 +1,112 @@
+"""A corpus through Ray: every recording once, the same latent vectors as without it, also when a process is killed."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import soundfile
+import tf1_wavegan
+from conftest import ROOT
+
+pytest.importorskip("ray", reason="Ray is not installed: pip install -r requirements-cluster.txt")
+
+import pyarrow.parquet as pq
+
+from common.corpus import SCHEMA, CorpusTable, Recoverer
+from models.inverse_mapping import InverseMapping
+from models.saving import save_network
+from models.wavegan import load_wavegan
+
+COUNT = 12
+HALF_THE_DIGITS = float(np.sqrt(np.finfo(np.float32).eps))  # far above rounding, far below another clip's answer
+WEIGHTS = ("checkpoint", "inverse_mapping_checkpoint", "classifier_checkpoint", "judge_checkpoint")
+
+
+@pytest.fixture
+def corpus(tmp_path):
+    """A tiny generator, an inverse mapping that learnt nothing, twelve recordings and one file that is none."""
+    tf1_wavegan.write(tmp_path, latent_dim=8, width=2, seed=5)
+    sha256 = load_wavegan(tmp_path).sha256
+    mapping = InverseMapping(8, width=1, generator_sha256=sha256)
+    save_network(mapping, tmp_path / "inverse_mapping.keras")
+    rng = np.random.default_rng(0)
+    for i in range(COUNT):
+        path = tmp_path / f"in/{i % 3}/{i}.wav"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        soundfile.write(path, rng.normal(0, 0.1, 4000), 8000, subtype="PCM_16")
+    (tmp_path / "in/bad.wav").write_bytes(b"no recording")
+    return tmp_path
+
+
+def rows(folder):
+    """All rows of the Parquet files in a folder."""
+    return [row for path in sorted(folder.glob("*.parquet")) for row in pq.read_table(path).to_pylist()]
+
+
+def started(corpus):
+    """The script, begun."""
+    weights = [f"--{name}={corpus}" for name in WEIGHTS]
+    where = [f"--files={corpus / 'in'}", f"--output={corpus / 'out'}", "--batch_size=3", "--workers=2"]
+    environment = os.environ | {"CUDA_VISIBLE_DEVICES": ""}
+    command = [sys.executable, str(ROOT / "recover_corpus.py"), *where, *weights]
+    return subprocess.Popen(
+        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+
+
+def actors(driver):
+    """Process numbers of Ray's actors that recover, below a driver."""
+    listed = subprocess.run(["ps", "-eo", "pid,args"], capture_output=True, text=True).stdout.splitlines()
+    found = [int(line.split()[0]) for line in listed if "ray::" in line and "Recoverer" in line]
+    return [pid for pid in found if f"/{driver.pid}/" in parents(pid)]
+
+
+def parents(pid):
+    """The numbers of a process's ancestors, as /a/b/c/."""
+    path = "/"
+    while pid > 1:
+        path += f"{pid}/"
+        with open(f"/proc/{pid}/stat") as file:
+            pid = int(file.read().rpartition(")")[2].split()[1])
+    return path
+
+
+def test_every_recording_once_and_as_without_ray_though_a_process_is_killed(corpus):
+    driver = started(corpus)
+    while driver.poll() is None and not (running := actors(driver)):
+        time.sleep(0.2)
+    assert driver.poll() is None, driver.stdout.read()
+    os.kill(running[0], signal.SIGKILL)
+    said, _ = driver.communicate()
+    assert driver.returncode == 0, said
+    found = {row["file"]: row for row in rows(corpus / "out")}
+    assert len(rows(corpus / "out")) == len(found) == COUNT + 1
+    bad = found.pop(str(corpus / "in/bad.wav"))
+    assert "not a readable recording" in bad["error"] and bad["z"] is None
+    alone = Recoverer(True, False, 0, **{name: str(corpus) for name in WEIGHTS}).rows(sorted(found))
+    for row in alone:
+        assert found[row["file"]]["error"] is None
+        np.testing.assert_allclose(found[row["file"]]["z"], row["z"], atol=HALF_THE_DIGITS)
+    again = started(corpus)
+    assert "13 of 13 recordings are done already" in again.communicate()[0] and again.returncode == 0
+
+
+def test_rows_are_kept_whole_and_other_settings_are_refused(tmp_path):
+    path = tmp_path / "a.wav"
+    path.write_bytes(b"1234")
+    table = CorpusTable(tmp_path, {"seed": 0})
+    table.add([{"file": str(path), "size": 4, "z": [0.5, 1.0]}])
+    assert not list(tmp_path.glob("*.parquet"))
+    table.flush()
+    (written,) = tmp_path.glob("*.parquet")
+    assert pq.read_schema(written) == SCHEMA and rows(tmp_path)[0]["z"] == [0.5, 1.0]
+    again = CorpusTable(tmp_path, {"seed": 0})
+    assert again.is_done(path) and not again.is_done(tmp_path / "b.wav")
+    path.write_bytes(b"another content")
+    assert not again.is_done(path)
+    with pytest.raises(ValueError, match="other settings"):
+        CorpusTable(tmp_path, {"seed": 1})
