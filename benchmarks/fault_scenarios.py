@@ -182,7 +182,7 @@ def make_inputs(folder):
 
     import soundfile
 
-    from models.audio import Preparation
+    from models.preparation import Preparation
     from models.classifier import build_classifier
     from models.generator import fingerprint
     from models.inverse_mapping import InverseMapping

@@ -17,11 +17,11 @@ def make_checkpoints(folder):
     import tensorflow as tf
 
     from common.state import Saved
-    from models.audio import Preparation
     from models.classifier import build_classifier
     from models.generator import fingerprint
     from models.inverse_mapping import InverseMapping
     from models.judge import build_judge
+    from models.preparation import Preparation
     from models.published_weights import SUFFIX, published_variables
     from models.saving import save_network
     from models.tf1_export import export_wavegan, wavegan_variables
