@@ -25,7 +25,7 @@ from keras import ops
 
 from models import diff_augmentation
 from models.audio import NUM_SAMPLES, SAMPLE_RATE
-from models.discriminators import Discriminators, log_spectrogram, spectrogram_network
+from models.discriminators import Discriminators, log_spectrogram, picture_network
 from models.features import multiscale_spectral_loss
 from models.fused_adam import FusedAdam
 from models.subpixel import blocked_conv, blocked_kernel, decimating_kernel
@@ -50,6 +50,7 @@ LEAST_RMS = 0.04  # no recording is fainter after its preparation; adversarial g
 WEIGHTS = {  # of the generator's and encoder's terms
     "generator": 2.0,
     "reconstruction": 4.0,
+    "pitch": 4.0,
     "matching": 2.0,
     "latent": 1.0,
     "prior": 3.0,
@@ -96,7 +97,7 @@ class WaveGANTraining(keras.Model):
         self.windows = _in_samples(RECONSTRUCTION_WINDOWS, rate)
         frame, hop = self.encoder_window
         frames = NUM_SAMPLES // decimation // hop
-        self.encoder = spectrogram_network(frames, frame // 2 + 1, 2, filters, "encoder", latent_dim, "tanh")
+        self.encoder = picture_network((frames, frame // 2 + 1, 2), filters, "encoder", latent_dim, "tanh")
         self.discriminators = Discriminators(filters, rate, NUM_SAMPLES // decimation)
         self.networks = self.discriminators.networks  # where Keras finds them
         self.seeds = keras.random.SeedGenerator(1)
@@ -180,15 +181,14 @@ class WaveGANTraining(keras.Model):
     def adversarial_terms(self, of_real, of_fake, digit):
         """The generator's terms that the discriminators give; the first half of the samples are decoded recordings of
         `digit`."""
-        n, half = ops.shape(digit)[0], ops.shape(digit)[0] // 2
+        half = ops.shape(digit)[0] // 2
         decoded, sampled = of_fake.digits[:half], of_fake.digits[half:]
         probabilities = ops.mean(ops.exp(sampled), axis=0)
         self.marginal.assign(MARGINAL_DECAY * self.marginal + (1 - MARGINAL_DECAY) * probabilities)
         known = ops.mean(ops.cast(digit[:half] != UNLABELLED, "float32"))
-        is_decoded = ops.cast(ops.arange(n) < half, "float32")
         return {
             "generator": logistic_loss(of_fake.logits, real=True),
-            "matching": feature_distance(of_real.activations, of_fake.activations, is_decoded),
+            "matching": feature_distance(*([a[:half] for a in x.activations] for x in (of_real, of_fake))),
             "own_digit": digit_loss(decoded, digit[:half]),
             "ambiguity": known * ambiguity(sampled, self.marginal),
         }
@@ -198,8 +198,10 @@ class WaveGANTraining(keras.Model):
         half = ops.shape(real)[0] // 2
         directions = keras.random.normal((self.latent_dim, self.latent_dim), seed=self.seeds)
         rms = ops.sqrt(ops.mean(fake**2, axis=1) + 1e-8)
+        pitch = [self.discriminators.correlogram(x[:half]) for x in (real, fake)]
         return {
             "reconstruction": ops.mean(multiscale_spectral_loss(real[:half], fake[:half], self.windows)),
+            "pitch": ops.mean(ops.abs(pitch[0] - pitch[1])),
             "latent": ops.mean((self.encode(fake[half:]) - prior[half:]) ** 2),
             "prior": sliced_distance(encoded, prior, directions),
             "quiet": quiet_loss(rms, LEAST_RMS),

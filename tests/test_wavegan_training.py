@@ -162,7 +162,7 @@ def test_the_r1_gradients_are_those_of_the_penalty(model):
             with tf.GradientTape() as tape:
                 tape.watch(view)
                 total = tf.reduce_sum(
-                    tf.reduce_mean(network(view)[0][:, : 1 if "stft" in network.name else None], axis=1)
+                    tf.reduce_mean(network(view)[0][:, : 1 if "period" not in network.name else None], axis=1)
                 )
             squares.append(tf.reduce_mean(tf.reduce_sum(tf.reshape(tape.gradient(total, view), (4, -1)) ** 2, axis=1)))
         return 0.5 * model.r1 * model.r1_interval * float(tf.reduce_mean(squares))
