@@ -6,10 +6,10 @@ CLASSES = 10
 UNLABELLED = -1  # in place of a digit
 
 
-def sliced_distance(latent, prior, directions):
-    """Squared Wasserstein distance of two sets of vectors [n, k] along random directions [k, d], averaged."""
-    directions = directions / ops.sqrt(ops.sum(directions**2, axis=0))
-    return ops.mean((ops.sort(latent @ directions, axis=0) - ops.sort(prior @ directions, axis=0)) ** 2)
+def divergence(mean, deviation):
+    """Kullback–Leibler divergence of independent normal variables from standard normal ones, in nats: mean and standard
+    deviation [n, k] → one number, the sum over k, averaged over n."""
+    return ops.mean(ops.sum(0.5 * (mean**2 + deviation**2 - 1) - ops.log(deviation), axis=1))
 
 
 def logistic_loss(logits, *, real):

@@ -7,7 +7,7 @@ average of the generator, both of which are found again within some thousand ste
 
 import numpy as np
 
-STEP, MARGINAL = "step", "marginal"
+STEP, MARGINAL, DIVERGENCE_WEIGHT = "step", "marginal", "divergence_weight"
 
 
 def _networks(model):
@@ -18,6 +18,7 @@ def packed(model):
     """A WaveGANTraining's compact state as {name: array}. Raises ValueError for weights that are not finite, or too
     large for 16 bits."""
     arrays = {STEP: np.int64(model.step), MARGINAL: np.asarray(model.marginal)}
+    arrays[DIVERGENCE_WEIGHT] = np.asarray(model.divergence_weight)
     for network in _networks(model):
         for i, weight in enumerate(network.get_weights()):
             with np.errstate(over="ignore"):
@@ -34,4 +35,4 @@ def unpack(model, arrays):
             network.set_weights([arrays[f"{network.name}/{i}"] for i in range(len(network.get_weights()))])
     except (KeyError, ValueError) as error:
         raise ValueError(f"not the state of these networks ({str(error).splitlines()[0]})") from error
-    model.start_from(int(arrays[STEP]), arrays[MARGINAL])
+    model.start_from(int(arrays[STEP]), arrays[MARGINAL], arrays[DIVERGENCE_WEIGHT])
