@@ -11,7 +11,7 @@ STEP, MARGINAL, DIVERGENCE_WEIGHT = "step", "marginal", "divergence_weight"
 
 
 def _networks(model):
-    return [model.generator, model.encoder, *model.discriminators.networks]
+    return [model.generator, model.encoder, model.inverter, *model.discriminators.networks]
 
 
 def packed(model):

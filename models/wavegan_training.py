@@ -7,13 +7,15 @@ changes (models/diff_augmentation.py); the loss is the non-saturating logistic o
 (Mescheder et al., arXiv 1801.04406) in place of a gradient penalty at each; generator and discriminators are updated at
 once, from one pass over the samples; and what is exported is the moving average of the generator's weights.
 
-An encoder keeps the samples diverse and every latent coordinate audible, which is what latent vector recovery needs:
-half of each batch is decoded from the encoder's view of a recording, and has to have that recording's spectrogram, its
-correlogram and its activations in the discriminators (VAE-GAN, arXiv 1512.09300); from the other half, drawn from the
-prior, the encoder has to find the latent vector again (InfoGAN, arXiv 1606.03657). What it finds in recordings has to
-be distributed like the prior, so it is a normal distribution for each, of normal variables whose distribution function
-is uniform; how much they may tell of a recording is fixed, and the weight of their divergence follows (Rezende and
-Viola, arXiv 1810.00597).
+An encoder keeps the samples diverse: half of each batch is decoded from its view of a recording, and has to have that
+recording's spectrogram, its correlogram and its activations in the discriminators (VAE-GAN, arXiv 1512.09300). It tells
+the first coordinates of the latent vector, the others are drawn from the prior. What it tells has to be distributed
+like the prior too, so it is a normal distribution for each recording, of variables that become uniform by their
+distribution function; how much they may tell is fixed, and the weight of their divergence follows (Rezende and Viola,
+arXiv 1810.00597).
+
+An inverter has to find the latent vector again from the other half of the batch, drawn from the prior (InfoGAN,
+arXiv 1606.03657). So every coordinate changes what is heard, which latent vector recovery needs.
 
 Where it is known which digit a recording is, the spectrogram discriminators learn to tell the digits apart as well (on
 recordings only), and the generator is asked for samples whose digit they predict clearly, for decoded recordings with
@@ -42,13 +44,14 @@ from models.wavegan_losses import (
     logistic_loss,
     quiet_loss,
 )
-from models.wavegan_networks import build_generator, lowpass_taps
+from models.wavegan_networks import build_generator, inverter, lowpass_taps
 
 FILTER_BLOCK = 64  # samples that the post-processing filter takes at once
 ENCODER_WINDOW = (1 / 16, 1 / 64)  # length and hop in seconds
 RECONSTRUCTION_WINDOWS = ((1 / 64, 1 / 256), (1 / 16, 1 / 64), (1 / 4, 1 / 32))
 MARGINAL_DECAY = 0.98  # per step, of the moving average of the digits predicted for samples
-TOLD = 25.0  # nats that the encoder may tell of a recording
+CODE = 32  # coordinates of the latent vector, at most, that the encoder tells
+TOLD = 32.0  # nats that it may tell of a recording
 PATIENCE = 100.0  # steps in which the divergence's weight grows e-fold where the encoder tells twice as much
 WEIGHT_RANGE = (1e-4, 1.0)  # of the divergence
 LEAST_RMS = 0.04  # no recording is fainter after its preparation; adversarial gradients vanish in fainter samples
@@ -58,7 +61,7 @@ WEIGHTS = {  # of the generator's and encoder's terms
     "pitch": 4.0,
     "matching": 2.0,
     "latent": 3.0,
-    "own_digit": 0.5,
+    "own_digit": 1.0,
     "ambiguity": 0.5,
     "quiet": 1.0,
 }
@@ -86,6 +89,7 @@ class WaveGANTraining(keras.Model):
         self, width=24, latent_dim=100, filters=16, weights=(), r1=2.0, r1_interval=16, average=0.999, lowpass=0.0
     ):
         super().__init__(name="wavegan_training")
+        self.code = min(CODE, latent_dim)
         self.latent_dim, self.r1, self.r1_interval, self.average = latent_dim, r1, r1_interval, average
         self.term_weights = WEIGHTS | dict(weights)
         decimation = 2 if 0 < lowpass <= SAMPLE_RATE / 4 else 1
@@ -101,7 +105,8 @@ class WaveGANTraining(keras.Model):
         self.windows = _in_samples(RECONSTRUCTION_WINDOWS, rate)
         frame, hop = self.encoder_window
         frames = NUM_SAMPLES // decimation // hop
-        self.encoder = picture_network((frames, frame // 2 + 1, 2), filters, "encoder", 2 * latent_dim)
+        self.encoder = picture_network((frames, frame // 2 + 1, 2), filters, "encoder", 2 * self.code)
+        self.inverter = inverter(NUM_SAMPLES // decimation, latent_dim, filters)
         self.discriminators = Discriminators(filters, rate, NUM_SAMPLES // decimation)
         self.networks = self.discriminators.networks  # where Keras finds them
         self.seeds = keras.random.SeedGenerator(1)
@@ -132,7 +137,8 @@ class WaveGANTraining(keras.Model):
 
     @property
     def generator_variables(self):
-        return self.generator.trainable_variables + self.encoder.trainable_variables
+        networks = self.generator, self.encoder, self.inverter
+        return [v for network in networks for v in network.trainable_variables]
 
     def call(self, z):
         waveform = self.averaged(z)
@@ -147,10 +153,10 @@ class WaveGANTraining(keras.Model):
         return (waveform if self.decimator is None else blocked_conv(waveform, *self.decimator, FILTER_BLOCK))[..., 0]
 
     def encode(self, waveform):
-        """Waveforms [n, samples] → mean and standard deviation, below 1, of normal variables, each [n, latent_dim];
-        `uniform` makes latent vectors of them."""
+        """Waveforms [n, samples] → mean and standard deviation, below 1, of normal variables, each [n, code];
+        `uniform` makes the latent vectors' first coordinates of them."""
         told = self.encoder(log_spectrogram(waveform, *self.encoder_window))[0]
-        return told[:, : self.latent_dim], ops.sigmoid(told[:, self.latent_dim :])
+        return told[:, : self.code], ops.sigmoid(told[:, self.code :])
 
     @staticmethod
     def uniform(normal):
@@ -167,7 +173,8 @@ class WaveGANTraining(keras.Model):
             half = ops.shape(real)[0] // 2
             mean, deviation = self.encode(real[:half])
             drawn = mean + deviation * keras.random.normal(ops.shape(mean), seed=self.seeds)
-            fake = self.heard(self.generator(ops.concatenate([self.uniform(drawn), prior[half:]]), training=True))
+            decoded = ops.concatenate([self.uniform(drawn), prior[:half, self.code :]], axis=1)
+            fake = self.heard(self.generator(ops.concatenate([decoded, prior[half:]]), training=True))
             views = [self.discriminators.views(diff_augmentation.augmented(x, changes)) for x in (real, fake)]
             of_real, of_fake = (self.discriminators(view) for view in views)
             judged = self.discriminator_terms(of_real, of_fake, digit)
@@ -219,7 +226,7 @@ class WaveGANTraining(keras.Model):
         return {
             "reconstruction": ops.mean(multiscale_spectral_loss(real[:half], fake[:half], self.windows)),
             "pitch": ops.mean(ops.abs(pitch[0] - pitch[1])),
-            "latent": ops.mean((self.uniform(self.encode(fake[half:])[0]) - prior[half:]) ** 2),
+            "latent": ops.mean((self.inverter(fake[half:]) - prior[half:]) ** 2),
             "quiet": quiet_loss(rms, LEAST_RMS),
         }
 

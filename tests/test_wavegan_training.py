@@ -174,6 +174,7 @@ def test_the_compact_state_brings_the_networks_back(model):
     unpack(fresh, state)
     assert int(fresh.step) == int(model.step) == 3
     pairs = [(model.generator, fresh.generator), (model.generator, fresh.averaged), (model.encoder, fresh.encoder)]
+    pairs.append((model.inverter, fresh.inverter))
     for old, new in [*pairs, *zip(model.networks, fresh.networks)]:
         for a, b in zip(old.get_weights(), new.get_weights()):
             assert np.abs(a - b).max() <= 2**-11 * np.abs(a).max() + 2**-25  # the rounding of 16 bits
