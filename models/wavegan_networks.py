@@ -55,6 +55,6 @@ def build_generator(width=24, latent_dim=100):
 def inverter(num_samples, latent_dim, width):
     """The generator backwards: waveforms [n, num_samples] → latent vectors [n, latent_dim]."""
     waveform = keras.Input((num_samples,), name="waveform")
-    x = downconvolutions(GAIN * waveform[..., None], width)
+    x = downconvolutions(layers.Rescaling(GAIN)(layers.Reshape((num_samples, 1))(waveform)), width)
     z = layers.Dense(latent_dim, "tanh", name="latent")(layers.Flatten()(x))
     return keras.Model(waveform, z, name="inverter")

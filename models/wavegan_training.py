@@ -8,11 +8,11 @@ changes (models/diff_augmentation.py); the loss is the non-saturating logistic o
 once, from one pass over the samples; and what is exported is the moving average of the generator's weights.
 
 An encoder keeps the samples diverse: half of each batch is decoded from its view of a recording, and has to have that
-recording's spectrogram, its correlogram and its activations in the discriminators (VAE-GAN, arXiv 1512.09300). It tells
-the first coordinates of the latent vector, the others are drawn from the prior. What it tells has to be distributed
-like the prior too, so it is a normal distribution for each recording, of variables that become uniform by their
-distribution function; how much they may tell is fixed, and the weight of their divergence follows (Rezende and Viola,
-arXiv 1810.00597).
+recording's spectrogram, its correlogram and its activations in the discriminators (VAE-GAN, arXiv 1512.09300). What it
+tells has to be distributed like the prior, so it is a normal distribution for each recording, of variables that become
+uniform by their distribution function. How much they may tell is given, and the weight of their divergence follows
+(Rezende and Viola, arXiv 1810.00597): much at first, so that the generator learns to speak, less and less later, so
+that it speaks wherever the prior lies.
 
 An inverter has to find the latent vector again from the other half of the batch, drawn from the prior (InfoGAN,
 arXiv 1606.03657). So every coordinate changes what is heard, which latent vector recovery needs.
@@ -50,10 +50,10 @@ FILTER_BLOCK = 64  # samples that the post-processing filter takes at once
 ENCODER_WINDOW = (1 / 16, 1 / 64)  # length and hop in seconds
 RECONSTRUCTION_WINDOWS = ((1 / 64, 1 / 256), (1 / 16, 1 / 64), (1 / 4, 1 / 32))
 MARGINAL_DECAY = 0.98  # per step, of the moving average of the digits predicted for samples
-CODE = 32  # coordinates of the latent vector, at most, that the encoder tells
-TOLD = 32.0  # nats that it may tell of a recording
+TOLD = (300.0, 40.0)  # nats that the encoder may tell of a recording, at first and in the end
+TOLD_HALF_LIFE = 4000.0  # steps in which what it may tell beyond that halves
 PATIENCE = 100.0  # steps in which the divergence's weight grows e-fold where the encoder tells twice as much
-WEIGHT_RANGE = (1e-4, 1.0)  # of the divergence
+WEIGHT_RANGE = (1e-5, 1.0)  # of the divergence
 LEAST_RMS = 0.04  # no recording is fainter after its preparation; adversarial gradients vanish in fainter samples
 WEIGHTS = {  # of the generator's and encoder's terms
     "generator": 2.0,
@@ -89,7 +89,6 @@ class WaveGANTraining(keras.Model):
         self, width=24, latent_dim=100, filters=16, weights=(), r1=2.0, r1_interval=16, average=0.999, lowpass=0.0
     ):
         super().__init__(name="wavegan_training")
-        self.code = min(CODE, latent_dim)
         self.latent_dim, self.r1, self.r1_interval, self.average = latent_dim, r1, r1_interval, average
         self.term_weights = WEIGHTS | dict(weights)
         decimation = 2 if 0 < lowpass <= SAMPLE_RATE / 4 else 1
@@ -105,13 +104,13 @@ class WaveGANTraining(keras.Model):
         self.windows = _in_samples(RECONSTRUCTION_WINDOWS, rate)
         frame, hop = self.encoder_window
         frames = NUM_SAMPLES // decimation // hop
-        self.encoder = picture_network((frames, frame // 2 + 1, 2), filters, "encoder", 2 * self.code)
+        self.encoder = picture_network((frames, frame // 2 + 1, 2), filters, "encoder", 2 * latent_dim)
         self.inverter = inverter(NUM_SAMPLES // decimation, latent_dim, filters)
         self.discriminators = Discriminators(filters, rate, NUM_SAMPLES // decimation)
         self.networks = self.discriminators.networks  # where Keras finds them
         self.seeds = keras.random.SeedGenerator(1)
         self.marginal = self._counter("marginal", "float32", (CLASSES,), 1 / CLASSES)
-        self.divergence_weight = self._counter("divergence_weight", "float32", (), 0.01)
+        self.divergence_weight = self._counter("divergence_weight", "float32", (), 1e-3)
         self.average_start = self._counter("average_start", "int64")
         self.step = self._counter("step", "int64")
 
@@ -153,10 +152,10 @@ class WaveGANTraining(keras.Model):
         return (waveform if self.decimator is None else blocked_conv(waveform, *self.decimator, FILTER_BLOCK))[..., 0]
 
     def encode(self, waveform):
-        """Waveforms [n, samples] → mean and standard deviation, below 1, of normal variables, each [n, code];
-        `uniform` makes the latent vectors' first coordinates of them."""
+        """Waveforms [n, samples] → mean and standard deviation, below 1, of normal variables, each [n, latent_dim];
+        `uniform` makes latent vectors of them."""
         told = self.encoder(log_spectrogram(waveform, *self.encoder_window))[0]
-        return told[:, : self.code], ops.sigmoid(told[:, self.code :])
+        return told[:, : self.latent_dim], ops.sigmoid(told[:, self.latent_dim :] - 2.0)  # 0.12 at first
 
     @staticmethod
     def uniform(normal):
@@ -173,8 +172,7 @@ class WaveGANTraining(keras.Model):
             half = ops.shape(real)[0] // 2
             mean, deviation = self.encode(real[:half])
             drawn = mean + deviation * keras.random.normal(ops.shape(mean), seed=self.seeds)
-            decoded = ops.concatenate([self.uniform(drawn), prior[:half, self.code :]], axis=1)
-            fake = self.heard(self.generator(ops.concatenate([decoded, prior[half:]]), training=True))
+            fake = self.heard(self.generator(ops.concatenate([self.uniform(drawn), prior[half:]]), training=True))
             views = [self.discriminators.views(diff_augmentation.augmented(x, changes)) for x in (real, fake)]
             of_real, of_fake = (self.discriminators(view) for view in views)
             judged = self.discriminator_terms(of_real, of_fake, digit)
@@ -191,7 +189,8 @@ class WaveGANTraining(keras.Model):
         self.optimizer.apply(tape.gradient(loss, self.generator_variables), self.generator_variables)
         self.discriminator_optimizer.apply([g + p for g, p in zip(gradients, penalty)], variables)
         self.follow()
-        growth = ops.exp(ops.clip(told / TOLD - 1, -1, 1) / PATIENCE)
+        age = ops.cast(self.step, "float32") / TOLD_HALF_LIFE
+        growth = ops.exp(ops.clip(told / (TOLD[1] + (TOLD[0] - TOLD[1]) * 0.5**age) - 1, -1, 1) / PATIENCE)
         self.divergence_weight.assign(ops.clip(growth * self.divergence_weight, *WEIGHT_RANGE))
         right = ops.mean(ops.cast(ops.cast(ops.argmax(of_real.digits, axis=1), "int32") == digit, "float32"))
         rms = ops.mean(ops.sqrt(ops.mean(fake**2, axis=1)))
