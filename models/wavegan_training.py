@@ -51,7 +51,7 @@ ENCODER_WINDOW = (1 / 16, 1 / 64)  # length and hop in seconds
 RECONSTRUCTION_WINDOWS = ((1 / 64, 1 / 256), (1 / 16, 1 / 64), (1 / 4, 1 / 32))
 MARGINAL_DECAY = 0.98  # per step, of the moving average of the digits predicted for samples
 TOLD = (300.0, 40.0)  # nats that the encoder may tell of a recording, at first and in the end
-TOLD_HALF_LIFE = 4000.0  # steps in which what it may tell beyond that halves
+TOLD_HALF_LIFE = 2000.0  # steps in which what it may tell beyond that halves
 PATIENCE = 100.0  # steps in which the divergence's weight grows e-fold where the encoder tells twice as much
 WEIGHT_RANGE = (1e-5, 1.0)  # of the divergence
 LEAST_RMS = 0.04  # no recording is fainter after its preparation; adversarial gradients vanish in fainter samples
@@ -60,7 +60,7 @@ WEIGHTS = {  # of the generator's and encoder's terms
     "reconstruction": 4.0,
     "pitch": 4.0,
     "matching": 2.0,
-    "latent": 3.0,
+    "latent": 0.5,
     "own_digit": 1.0,
     "ambiguity": 0.5,
     "quiet": 1.0,
