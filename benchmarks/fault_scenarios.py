@@ -182,11 +182,11 @@ def make_inputs(folder):
 
     import soundfile
 
-    from models.preparation import Preparation
     from models.classifier import build_classifier
     from models.generator import fingerprint
     from models.inverse_mapping import InverseMapping
     from models.judge import build_judge
+    from models.preparation import Preparation
     from models.saving import save_network
     from models.tf1_export import export_wavegan, wavegan_variables
     from models.wavegan import load_wavegan

@@ -7,11 +7,15 @@ changes (models/diff_augmentation.py); the loss is the non-saturating logistic o
 (Mescheder et al., arXiv 1801.04406) in place of a gradient penalty at each; generator and discriminators are updated at
 once, from one pass over the samples; and what is exported is the moving average of the generator's weights.
 
-An encoder keeps the samples diverse and every latent coordinate audible, which is what latent vector recovery needs:
-half of each batch is decoded from the encoder's view of a recording, and has to have that recording's spectrogram and
-its activations in the discriminators (VAE-GAN, arXiv 1512.09300); from the other half, drawn from the prior, the
-encoder has to find the latent vector again (InfoGAN, arXiv 1606.03657); and what it finds in recordings has to be
-distributed like the prior (sliced Wasserstein autoencoder, arXiv 1804.01947).
+An encoder keeps the samples diverse: half of each batch is decoded from its view of a recording, and has to have that
+recording's spectrogram, its correlogram and its activations in the discriminators (VAE-GAN, arXiv 1512.09300). What it
+tells has to be distributed like the prior, so it is a normal distribution for each recording, of variables that become
+uniform by their distribution function. How much they may tell is given, and the weight of their divergence follows
+(Rezende and Viola, arXiv 1810.00597): much at first, so that the generator learns to speak, less and less later, so
+that it speaks wherever the prior lies.
+
+An inverter has to find the latent vector again from the other half of the batch, drawn from the prior (InfoGAN,
+arXiv 1606.03657). So every coordinate changes what is heard, which latent vector recovery needs.
 
 Where it is known which digit a recording is, the spectrogram discriminators learn to tell the digits apart as well (on
 recordings only), and the generator is asked for samples whose digit they predict clearly, for decoded recordings with
@@ -25,7 +29,7 @@ from keras import ops
 
 from models import diff_augmentation
 from models.audio import NUM_SAMPLES, SAMPLE_RATE
-from models.discriminators import Discriminators, log_spectrogram, spectrogram_network
+from models.discriminators import Discriminators, log_spectrogram, picture_network
 from models.features import multiscale_spectral_loss
 from models.fused_adam import FusedAdam
 from models.subpixel import blocked_conv, blocked_kernel, decimating_kernel
@@ -35,25 +39,29 @@ from models.wavegan_losses import (
     UNLABELLED,
     ambiguity,
     digit_loss,
+    divergence,
     feature_distance,
     logistic_loss,
     quiet_loss,
-    sliced_distance,
 )
-from models.wavegan_networks import build_generator, lowpass_taps
+from models.wavegan_networks import build_generator, inverter, lowpass_taps
 
 FILTER_BLOCK = 64  # samples that the post-processing filter takes at once
 ENCODER_WINDOW = (1 / 16, 1 / 64)  # length and hop in seconds
 RECONSTRUCTION_WINDOWS = ((1 / 64, 1 / 256), (1 / 16, 1 / 64), (1 / 4, 1 / 32))
 MARGINAL_DECAY = 0.98  # per step, of the moving average of the digits predicted for samples
+TOLD = (300.0, 40.0)  # nats that the encoder may tell of a recording, at first and in the end
+TOLD_HALF_LIFE = 2000.0  # steps in which what it may tell beyond that halves
+PATIENCE = 100.0  # steps in which the divergence's weight grows e-fold where the encoder tells twice as much
+WEIGHT_RANGE = (1e-5, 1.0)  # of the divergence
 LEAST_RMS = 0.04  # no recording is fainter after its preparation; adversarial gradients vanish in fainter samples
 WEIGHTS = {  # of the generator's and encoder's terms
     "generator": 2.0,
     "reconstruction": 4.0,
+    "pitch": 4.0,
     "matching": 2.0,
-    "latent": 1.0,
-    "prior": 3.0,
-    "own_digit": 0.5,
+    "latent": 0.5,
+    "own_digit": 1.0,
     "ambiguity": 0.5,
     "quiet": 1.0,
 }
@@ -96,11 +104,13 @@ class WaveGANTraining(keras.Model):
         self.windows = _in_samples(RECONSTRUCTION_WINDOWS, rate)
         frame, hop = self.encoder_window
         frames = NUM_SAMPLES // decimation // hop
-        self.encoder = spectrogram_network(frames, frame // 2 + 1, 2, filters, "encoder", latent_dim, "tanh")
+        self.encoder = picture_network((frames, frame // 2 + 1, 2), filters, "encoder", 2 * latent_dim)
+        self.inverter = inverter(NUM_SAMPLES // decimation, latent_dim, filters)
         self.discriminators = Discriminators(filters, rate, NUM_SAMPLES // decimation)
         self.networks = self.discriminators.networks  # where Keras finds them
         self.seeds = keras.random.SeedGenerator(1)
         self.marginal = self._counter("marginal", "float32", (CLASSES,), 1 / CLASSES)
+        self.divergence_weight = self._counter("divergence_weight", "float32", (), 1e-3)
         self.average_start = self._counter("average_start", "int64")
         self.step = self._counter("step", "int64")
 
@@ -115,17 +125,19 @@ class WaveGANTraining(keras.Model):
         self.optimizer.build(self.generator_variables)
         self.discriminator_optimizer.build(self.discriminators.trainable_variables)
 
-    def start_from(self, step, marginal):
+    def start_from(self, step, marginal, divergence_weight):
         """After the networks were set from outside: the steps they have behind them; the moving average begins anew."""
         self.step.assign(step)
         self.average_start.assign(step)
         self.marginal.assign(marginal)
+        self.divergence_weight.assign(divergence_weight)
         self.averaged.set_weights(self.generator.get_weights())
         self.seeds.state.assign(ops.convert_to_tensor([1, step], self.seeds.state.dtype))
 
     @property
     def generator_variables(self):
-        return self.generator.trainable_variables + self.encoder.trainable_variables
+        networks = self.generator, self.encoder, self.inverter
+        return [v for network in networks for v in network.trainable_variables]
 
     def call(self, z):
         waveform = self.averaged(z)
@@ -140,8 +152,15 @@ class WaveGANTraining(keras.Model):
         return (waveform if self.decimator is None else blocked_conv(waveform, *self.decimator, FILTER_BLOCK))[..., 0]
 
     def encode(self, waveform):
-        """Waveforms [n, samples] → latent vectors [n, latent_dim]."""
-        return self.encoder(log_spectrogram(waveform, *self.encoder_window))[0]
+        """Waveforms [n, samples] → mean and standard deviation, below 1, of normal variables, each [n, latent_dim];
+        `uniform` makes latent vectors of them."""
+        told = self.encoder(log_spectrogram(waveform, *self.encoder_window))[0]
+        return told[:, : self.latent_dim], ops.sigmoid(told[:, self.latent_dim :] - 2.0)  # 0.12 at first
+
+    @staticmethod
+    def uniform(normal):
+        """Standard normal variables as variables uniform on (-1, 1): twice their distribution function, minus 1."""
+        return ops.erf(normal / 2**0.5)
 
     def train_step(self, data):
         """One update of every network → the terms of the losses, and the mean logits that tell who is winning."""
@@ -150,15 +169,17 @@ class WaveGANTraining(keras.Model):
         prior = keras.random.uniform((ops.shape(real)[0], self.latent_dim), -1, 1, seed=self.seeds)
         changes = diff_augmentation.draw(ops.shape(real)[0], real.shape[1], self.seeds)
         with tf.GradientTape(persistent=True) as tape:
-            encoded = self.encode(real)
             half = ops.shape(real)[0] // 2
-            fake = self.heard(self.generator(ops.concatenate([encoded[:half], prior[half:]]), training=True))
+            mean, deviation = self.encode(real[:half])
+            drawn = mean + deviation * keras.random.normal(ops.shape(mean), seed=self.seeds)
+            fake = self.heard(self.generator(ops.concatenate([self.uniform(drawn), prior[half:]]), training=True))
             views = [self.discriminators.views(diff_augmentation.augmented(x, changes)) for x in (real, fake)]
             of_real, of_fake = (self.discriminators(view) for view in views)
             judged = self.discriminator_terms(of_real, of_fake, digit)
-            terms = self.adversarial_terms(of_real, of_fake, digit) | self.encoder_terms(real, fake, encoded, prior)
+            terms = self.adversarial_terms(of_real, of_fake, digit) | self.encoder_terms(real, fake, prior)
+            told = divergence(mean, deviation)
             discriminator_loss = tf.debugging.check_numerics(sum(judged.values()), "the discriminators' loss")
-            loss = sum(self.term_weights[name] * term for name, term in terms.items())
+            loss = sum(self.term_weights[name] * term for name, term in terms.items()) + self.divergence_weight * told
             loss = tf.debugging.check_numerics(loss, "the generator's loss")
         variables = self.discriminators.trainable_variables
         gradients = tape.gradient(discriminator_loss, variables)
@@ -168,8 +189,12 @@ class WaveGANTraining(keras.Model):
         self.optimizer.apply(tape.gradient(loss, self.generator_variables), self.generator_variables)
         self.discriminator_optimizer.apply([g + p for g, p in zip(gradients, penalty)], variables)
         self.follow()
+        age = ops.cast(self.step, "float32") / TOLD_HALF_LIFE
+        growth = ops.exp(ops.clip(told / (TOLD[1] + (TOLD[0] - TOLD[1]) * 0.5**age) - 1, -1, 1) / PATIENCE)
+        self.divergence_weight.assign(ops.clip(growth * self.divergence_weight, *WEIGHT_RANGE))
         right = ops.mean(ops.cast(ops.cast(ops.argmax(of_real.digits, axis=1), "int32") == digit, "float32"))
         rms = ops.mean(ops.sqrt(ops.mean(fake**2, axis=1)))
+        terms |= {"divergence": told, "divergence_weight": self.divergence_weight}
         return terms | judged | {"right": right, "rms": rms} | self.discriminators.summary(of_real, of_fake)
 
     def discriminator_terms(self, of_real, of_fake, digit):
@@ -180,28 +205,27 @@ class WaveGANTraining(keras.Model):
     def adversarial_terms(self, of_real, of_fake, digit):
         """The generator's terms that the discriminators give; the first half of the samples are decoded recordings of
         `digit`."""
-        n, half = ops.shape(digit)[0], ops.shape(digit)[0] // 2
+        half = ops.shape(digit)[0] // 2
         decoded, sampled = of_fake.digits[:half], of_fake.digits[half:]
         probabilities = ops.mean(ops.exp(sampled), axis=0)
         self.marginal.assign(MARGINAL_DECAY * self.marginal + (1 - MARGINAL_DECAY) * probabilities)
         known = ops.mean(ops.cast(digit[:half] != UNLABELLED, "float32"))
-        is_decoded = ops.cast(ops.arange(n) < half, "float32")
         return {
             "generator": logistic_loss(of_fake.logits, real=True),
-            "matching": feature_distance(of_real.activations, of_fake.activations, is_decoded),
+            "matching": feature_distance(*([a[:half] for a in x.activations] for x in (of_real, of_fake))),
             "own_digit": digit_loss(decoded, digit[:half]),
             "ambiguity": known * ambiguity(sampled, self.marginal),
         }
 
-    def encoder_terms(self, real, fake, encoded, prior):
-        """The terms that tie waveforms and latent vectors: real, fake [n, samples]; encoded, prior [n, latent_dim]."""
+    def encoder_terms(self, real, fake, prior):
+        """The terms that tie waveforms and latent vectors: real, fake [n, samples]; prior [n, latent_dim]."""
         half = ops.shape(real)[0] // 2
-        directions = keras.random.normal((self.latent_dim, self.latent_dim), seed=self.seeds)
         rms = ops.sqrt(ops.mean(fake**2, axis=1) + 1e-8)
+        pitch = [self.discriminators.correlogram(x[:half]) for x in (real, fake)]
         return {
             "reconstruction": ops.mean(multiscale_spectral_loss(real[:half], fake[:half], self.windows)),
-            "latent": ops.mean((self.encode(fake[half:]) - prior[half:]) ** 2),
-            "prior": sliced_distance(encoded, prior, directions),
+            "pitch": ops.mean(ops.abs(pitch[0] - pitch[1])),
+            "latent": ops.mean((self.inverter(fake[half:]) - prior[half:]) ** 2),
             "quiet": quiet_loss(rms, LEAST_RMS),
         }
 

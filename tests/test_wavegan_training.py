@@ -3,20 +3,21 @@
 import keras
 import numpy as np
 import pytest
+import scipy.stats
 import tensorflow as tf
 from keras import ops
 
 from models import diff_augmentation
-from models.discriminators import period_network
+from models.discriminators import correlogram, period_network, space_to_depth
 from models.fused_adam import FusedAdam
 from models.wavegan_losses import (
     UNLABELLED,
     ambiguity,
     digit_loss,
+    divergence,
     feature_distance,
     logistic_loss,
     quiet_loss,
-    sliced_distance,
 )
 from models.wavegan_state import packed, unpack
 from models.wavegan_training import WaveGANTraining
@@ -90,6 +91,38 @@ def test_a_period_discriminator_sees_samples_that_lie_a_period_apart_together(pe
     assert np.array_equal(before[1:], after[1:]) and not np.array_equal(before[0], after[0])
 
 
+def test_the_correlogram_is_the_autocorrelation_of_each_frame():
+    """Against np.correlate of the windowed frames, and on sounds whose period is known."""
+    rng, frame, hop, lags = np.random.default_rng(0), 64, 16, (2, 24)
+    time = np.arange(256)
+    noise = rng.normal(size=256)
+    waveforms = np.stack([noise, np.sin(2 * np.pi * time / 8), np.zeros(256)]).astype(np.float32)
+    found = np.asarray(correlogram(waveforms, frame, hop, lags))[..., 0]
+    window = np.hanning(frame + 1)[:-1]
+
+    def circular(x, lag):
+        return np.dot(x, np.roll(x, -lag))
+
+    for start in (0, 5):
+        x = window * noise[hop * start : hop * start + frame]
+        least = 1e-6 * frame  # LEAST_POWER is a mean, these are sums
+        expected = [circular(x, k) / (circular(x, 0) + least) for k in range(*lags)]
+        expected *= circular(window, 0) / np.array([circular(window, k) for k in range(*lags)])
+        assert np.abs(found[0, start] - expected).max() < 1e-4
+    tone = found[1, 3]
+    assert tone[8 - lags[0]] == pytest.approx(1, abs=0.02) and tone[4 - lags[0]] == pytest.approx(-1, abs=0.02)
+    assert not found[2].any()
+
+
+def test_blocks_become_channels_and_nothing_else_changes():
+    x = np.arange(2 * 5 * 9 * 3, dtype=np.float32).reshape(2, 5, 9, 3)
+    found = np.asarray(space_to_depth(x, 2, 4))
+    assert found.shape == (2, 2, 2, 24)
+    for row, column in np.ndindex(2, 2):
+        block = x[:, 2 * row : 2 * row + 2, 4 * column : 4 * column + 4]
+        assert np.array_equal(found[:, row, column], block.reshape(2, -1))
+
+
 def test_losses_against_their_definitions():
     rng = np.random.default_rng(0)
     logits = [rng.normal(size=(4, places)).astype(np.float32) for places in (1, 9)]
@@ -108,21 +141,30 @@ def test_losses_against_their_definitions():
     assert float(quiet_loss(ops.array([0.02]), 0.04)) == pytest.approx(np.log(2), rel=1e-5)
 
 
-def test_feature_distance_compares_chosen_pairs_only():
+def test_feature_distance_is_relative_to_the_recordings_activations():
     rng = np.random.default_rng(0)
     real, fake = ([rng.normal(size=(4, *shape)).astype(np.float32) for shape in ((5, 3), (2, 2, 6))] for _ in range(2))
-    chosen = np.array([1, 1, 0, 0], np.float32)
-    expected = np.mean([np.abs(a - b)[:2].mean() / np.abs(a)[:2].mean() for a, b in zip(real, fake)])
-    assert float(feature_distance(real, fake, chosen)) == pytest.approx(expected, rel=1e-4)
-    assert float(feature_distance(real, real, chosen)) == 0
+    expected = np.mean([np.abs(a - b).mean() / np.abs(a).mean() for a, b in zip(real, fake)])
+    assert float(feature_distance(real, fake)) == pytest.approx(expected, rel=1e-4)
+    assert float(feature_distance(real, real)) == 0
 
 
-def test_the_sliced_distance_is_the_distance_of_distributions():
+def test_the_divergence_is_the_mean_of_the_logarithms_ratio():
+    """Against its definition, an average over draws from the normal variables themselves."""
     rng = np.random.default_rng(0)
-    prior, directions = rng.uniform(-1, 1, (64, 5)).astype(np.float32), rng.normal(size=(5, 20)).astype(np.float32)
-    assert float(sliced_distance(prior, prior[::-1], directions)) == pytest.approx(0, abs=1e-10)
-    one = np.array([[1.0], [0], [0], [0], [0]], np.float32)
-    assert float(sliced_distance(prior + one.T, prior, one)) == pytest.approx(1, rel=1e-4)
+    mean = rng.normal(size=(4, 5)).astype(np.float32)
+    deviation = rng.uniform(0.2, 1, (4, 5)).astype(np.float32)
+    noise = rng.normal(size=(100_000, 4, 5))
+    ratios = (((mean + deviation * noise) ** 2 - noise**2) / 2 - np.log(deviation)).sum(axis=2).mean(axis=1)
+    error = ratios.std() / np.sqrt(len(ratios))
+    assert float(divergence(mean, deviation)) == pytest.approx(ratios.mean(), abs=5 * error)
+    assert float(divergence(0 * mean, np.ones_like(deviation))) == 0
+
+
+def test_what_the_encoder_draws_is_uniform_where_it_tells_nothing():
+    normal = np.linspace(-4, 4, 1001)
+    expected = 2 * scipy.stats.norm.cdf(normal) - 1
+    assert np.abs(np.asarray(WaveGANTraining.uniform(normal.astype(np.float32))) - expected).max() < 1e-6
 
 
 def test_the_compact_state_brings_the_networks_back(model):
@@ -132,6 +174,7 @@ def test_the_compact_state_brings_the_networks_back(model):
     unpack(fresh, state)
     assert int(fresh.step) == int(model.step) == 3
     pairs = [(model.generator, fresh.generator), (model.generator, fresh.averaged), (model.encoder, fresh.encoder)]
+    pairs.append((model.inverter, fresh.inverter))
     for old, new in [*pairs, *zip(model.networks, fresh.networks)]:
         for a, b in zip(old.get_weights(), new.get_weights()):
             assert np.abs(a - b).max() <= 2**-11 * np.abs(a).max() + 2**-25  # the rounding of 16 bits
@@ -162,7 +205,7 @@ def test_the_r1_gradients_are_those_of_the_penalty(model):
             with tf.GradientTape() as tape:
                 tape.watch(view)
                 total = tf.reduce_sum(
-                    tf.reduce_mean(network(view)[0][:, : 1 if "stft" in network.name else None], axis=1)
+                    tf.reduce_mean(network(view)[0][:, : 1 if "period" not in network.name else None], axis=1)
                 )
             squares.append(tf.reduce_mean(tf.reduce_sum(tf.reshape(tape.gradient(total, view), (4, -1)) ** 2, axis=1)))
         return 0.5 * model.r1 * model.r1_interval * float(tf.reduce_mean(squares))
