@@ -17,15 +17,17 @@ CONVERGED = 0.5e-10  # objective at which Levenberg–Marquardt is done: 100 dB
 EXPLAINED = 0.1  # objective below which an exact answer seems to exist; silence has 0.5
 PROMISING = 0.3  # objective of a start below which one may exist
 LEAST_FALL = 0.2  # share by which the objective of a clip with an exact answer falls in two iterations, at least
+ANEW = (0.6, 1.0)  # noise of the second and the third try from the same start, relative to that of the first
 NEARER = 0.15  # noise that Levenberg–Marquardt begins with at a prediction, whose error has this order
 
 
 def solve(targets, generator, start, draw, *, max_iter, restarts, spectral, all_the_way=True, report=None):
     """Levenberg–Marquardt → models.levenberg_marquardt.Solution.
 
-    targets: waveforms [n, num_samples, num_channels]. start: latent vectors [n, latent_dim], or None for zeros. draw:
-    function of the number of the attempt → latent vectors [n, latent_dim] to start again from, at most `restarts`
-    times, where the clip is explained for the most part but not identical yet. max_iter: iterations of each start.
+    targets: waveforms [n, num_samples, num_channels]. start: latent vectors [n, latent_dim], or None for zeros.
+    restarts: how often, at most, a clip that is explained for the most part but not identical yet is tried again, by
+    the waveform alone: twice from the same start, then from half of what draw, a function of the number of the attempt,
+    returns [n, latent_dim]. max_iter: iterations of each start.
     spectral: weight of the STFT magnitudes. all_the_way: False gives a clip up as soon as its objective stops falling
     as that of a clip with an exact answer does. report: called with the number of clips still being worked on.
     """
@@ -38,14 +40,16 @@ def solve(targets, generator, start, draw, *, max_iter, restarts, spectral, all_
     problem = Residual(generator, targets, spectral)
     best = minimise(problem, z, smoothing=smoothing, **how)
     for attempt in range(restarts):
-        again = np.flatnonzero(
-            (snr_db(targets, generate(generator, best.z)) < IDENTICAL_DB) & (best.objective < EXPLAINED)
-        )
+        snr = snr_db(targets, generate(generator, best.z))
+        again = np.flatnonzero((snr < IDENTICAL_DB) & (best.objective < EXPLAINED))
         if not len(again):
             break
-        part = Residual(generator, targets[again], spectral)
-        other = minimise(part, draw(attempt)[again], **how)
+        if spectral > 0 and attempt < len(ANEW):  # magnitudes have minima of their own, the waveform alone often none
+            begin, noise = z[again], ANEW[attempt] * smoothing
+        else:
+            begin, noise = 0.5 * draw(attempt)[again], WIDEST  # from the outer half of the cube it rarely gets away
+        other = minimise(Residual(generator, targets[again]), begin, smoothing=noise, **how)
         best.iterations[again] += other.iterations
-        better = other.objective < best.objective[again]
+        better = snr_db(targets[again], generate(generator, other.z)) > snr[again]
         best.z[again[better]], best.objective[again[better]] = other.z[better], other.objective[better]
     return best
