@@ -58,6 +58,7 @@ from common.networks import clip_of, is_one_second_mono, network_hash, open_gene
 import numpy as np
 
 from common.files import writable_folder
+from common.memory import check_memory
 from common.recovering import recover_all, waveforms_of
 from common.script import one_line_errors
 from common.view import MAIN, draw_table, in_words, markdown_table, write_figures
@@ -74,6 +75,8 @@ SILENCE, RANDOM = "silence", "random latent vector"
 PREDICTED, GRADIENT, HYBRID = "inverse mapping", "gradient", "hybrid"
 RESNET = "inverse mapping, ResNet"  # the paper's network
 LAYER = "hybrid, first layer free"  # beyond the generator's range
+FLOAT_BYTES = 4
+ARRAYS = 4  # of all clips, at once: originals of both kinds, reconstructions, and a copy that is hashed
 SOLVER_SETTINGS = (
     *("solver", "spectral_weight", "max_iter", "restarts", "spectral", "perceptual_weight", "taps", "seed"),
 )
@@ -199,6 +202,8 @@ def main():
     writable_folder(output)
     generator = open_generator(checkpoint)
     rows = wanted_rows()
+    clip = FLOAT_BYTES * generator.num_samples * generator.num_channels
+    check_memory(ARRAYS * num_clips * clip, f"num_clips={num_clips:,}: clips and reconstructions")
     measurement = Measurement(generator, {method for _, method in rows})
     rows = [(kind, method) for kind, method in rows if method != RESNET or method in measurement.mappings]
     clips = {kind: Clips(kind, generator) for kind in dict.fromkeys(kind for kind, _ in rows)}

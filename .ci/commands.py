@@ -32,6 +32,7 @@ SMALLER = {  # what is added to a command, by script; {server} is the address of
     "datasets/fetch.py": "--address={server}",
     "benchmarks/faults.py": "--kills=1 --limits= --only=datasets/fetch.py",
     "benchmarks/fuzz.py": "--audio=30 --checkpoints=9 --odd=24 --runs=2",
+    "benchmarks/many_clips.py": "--number=200",
     "benchmarks/generator_quality.py": "--num_samples=20 --num_jacobians=1 --datasets=datasets/fsdd",
     "benchmarks/generators.py": "--widths=16 --num_clips=1 --num_others=1 --max_iter=2 --restarts=0",
     "benchmarks/shipped_classifier.py": "--triples=10",

@@ -123,7 +123,8 @@ def on_a_full_disk(scenario, place, logs, limit, whole):
 
 def moments(operations, count, rng):
     """Numbers of operations: the two around the first switch of a set, then random ones, all different."""
-    switch = next((i for i, line in enumerate(operations, 1) if line.startswith("rename") and ".next" in line), None)
+    switches = [i for i, line in enumerate(operations, 1) if line.startswith("rename") and line.endswith("/.next")]
+    switch = switches[0] if switches else None
     first = [switch, switch + 1] if switch else []
     others = [int(i) for i in rng.permutation(len(operations)) + 1 if i not in first]
     return [*first, *others][:count]

@@ -37,7 +37,7 @@ def test_every_file_is_read_once_whatever_the_number_of_epochs(recordings, monke
     batches = pipeline.training_batches(dataset, len(used), 16, 0, Augmentation())
     for _ in range(3):
         assert sum(1 for _ in batches) == 120 // 16
-    assert sorted(read) == sorted(str(r.path) for r in recordings) and used == recordings and not unreadable
+    assert sorted(read) == sorted(r.path for r in recordings) and used == recordings and not unreadable
 
 
 def test_clips_and_labels_stay_together_and_in_order(recordings):
