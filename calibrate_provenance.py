@@ -5,7 +5,7 @@ Both kinds are damaged as sounds are on their way, each clip in one way. Recordi
 
 # What it is calibrated on
 datasets = "datasets/"  # folder with recordings: SC09, Speech Commands or FSDD; datasets/README.md says how to get them
-num_clips = 130  # of each kind [20 to 100,000]
+num_clips = 39  # of each kind, three for each damage [13 to 100,000]
 seed = 1  # of the latent vectors, the choice of recordings and the damages [0 to 4,294,967,295]
 batch_size = 32  # clips at once [1 to 1024]
 

@@ -41,7 +41,7 @@ from common.script import ScriptError, one_line_errors
 try:
     import ray
 
-    from common.corpus import CorpusTable, Recoverer
+    from common.corpus import CorpusTable, Recoverer, weights_hash
 except ImportError as error:
     raise SystemExit(f"recover_corpus.py: {error}; pip install -r requirements-cluster.txt") from None
 
@@ -87,7 +87,9 @@ def main():
     if not gradient and not inverse_mapping:
         raise ScriptError("gradient and inverse_mapping are both False; one of them, or both, finds the latent vector")
     paths, folder = recordings(), writable_folder(output)
-    table = CorpusTable(folder, {name: value for name, value in settings.items() if name not in PLACES})
+    depends_on = {name: value for name, value in settings.items() if name not in PLACES}
+    depends_on |= {name: weights_hash(value) for name, value in depends_on.items() if name.endswith("checkpoint")}
+    table = CorpusTable(folder, depends_on)
     left = [path for path in paths if not table.is_done(path)]
     if len(left) < len(paths):
         print(f"{len(paths) - len(left)} of {len(paths)} recordings are done already")

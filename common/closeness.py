@@ -43,7 +43,7 @@ class Closeness:
     @staticmethod
     def in_words(row):
         """A row's columns as a phrase; SNR only where it says something, that is for an identical reconstruction."""
-        made = f", {float(row['provenance']):.0%} made by this generator" if row.get("provenance") else ""
+        made = f", made by this generator: {float(row['provenance']):.0%}" if row.get("provenance") else ""
         if float(row["snr_db"]) > IDENTICAL_DB:
             return f"identical, SNR {float(row['snr_db']):.1f} dB{made}"
         words = [f"log-spectral distance {float(row['log_spectral_distance']):.1f} dB"]

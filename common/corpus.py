@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from common.closeness import Closeness
+from common.files import content_hash
 from models.audio import AudioError, prepare
 from models.recovery import recover
 from models.writing import written_whole
@@ -24,6 +25,13 @@ SCHEMA = pa.schema(
 )  # one row a recording; error is null where there is none, all but file and size where there is one
 ROWS_A_FILE = 512  # rows that a Parquet file has, where time allows
 FLUSH_SECONDS = 30.0  # after which the rows that are there are written all the same
+
+
+def weights_hash(folder):
+    """SHA-256 of the files in a folder of weights, its card left out; "" for a folder that is not there."""
+    paths = sorted(path for path in Path(folder).glob("*") if path.is_file() and path.suffix != ".md")
+    content = "".join(f"{path.name} {content_hash(path)}\n" for path in paths)
+    return hashlib.sha256(content.encode()).hexdigest() if content else ""
 
 
 class Recoverer:

@@ -35,7 +35,7 @@ def _noise(samples, rng):
 
 def _coded(kind, subtype, level, **mode):
     def damage(samples, rng):
-        """Written and read in a lossy format, at CODED_RATE."""
+        """Written and read in a lossy format, at CODED_RATE; some delay the sound, which is left as it is."""
         narrow = librosa.resample(samples, orig_sr=SAMPLE_RATE, target_sr=CODED_RATE)
         peak, file = max(1.0, np.abs(narrow).max()), io.BytesIO()
         soundfile.write(file, narrow / peak, CODED_RATE, format=kind, subtype=subtype, compression_level=level, **mode)

@@ -14,10 +14,13 @@ from conftest import ROOT
 
 pytest.importorskip("ray", reason="Ray is not installed: pip install -r requirements-cluster.txt")
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from common.corpus import SCHEMA, CorpusTable, Recoverer
-from models.inverse_mapping import InverseMapping
+from models.audio import read_clip
+from models.inverse_mapping import InverseMapping, load_inverse_mapping
+from models.recovery import recover
 from models.saving import save_network
 from models.wavegan import load_wavegan
 
@@ -32,7 +35,7 @@ def corpus(tmp_path):
     tf1_wavegan.write(tmp_path, latent_dim=8, width=2, seed=5)
     sha256 = load_wavegan(tmp_path).sha256
     mapping = InverseMapping(8, width=1, generator_sha256=sha256)
-    save_network(mapping, tmp_path / "inverse_mapping.keras")
+    save_network(mapping, tmp_path / "networks/inverse_mapping.keras")
     rng = np.random.default_rng(0)
     for i in range(COUNT):
         path = tmp_path / f"in/{i % 3}/{i}.wav"
@@ -42,6 +45,11 @@ def corpus(tmp_path):
     return tmp_path
 
 
+def weights(corpus):
+    """{setting: folder}."""
+    return {name: str(corpus if name == "checkpoint" else corpus / "networks") for name in WEIGHTS}
+
+
 def rows(folder):
     """All rows of the Parquet files in a folder."""
     return [row for path in sorted(folder.glob("*.parquet")) for row in pq.read_table(path).to_pylist()]
@@ -49,10 +57,10 @@ def rows(folder):
 
 def started(corpus):
     """The script, begun."""
-    weights = [f"--{name}={corpus}" for name in WEIGHTS]
+    folders = [f"--{name}={folder}" for name, folder in weights(corpus).items()]
     where = [f"--files={corpus / 'in'}", f"--output={corpus / 'out'}", "--batch_size=3", "--workers=2"]
     environment = os.environ | {"CUDA_VISIBLE_DEVICES": ""}
-    command = [sys.executable, str(ROOT / "recover_corpus.py"), *where, *weights]
+    command = [sys.executable, str(ROOT / "recover_corpus.py"), *where, *folders]
     return subprocess.Popen(
         command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
@@ -75,6 +83,21 @@ def parents(pid):
     return path
 
 
+def test_a_process_finds_what_the_library_finds_and_names_what_it_cannot_read(corpus):
+    paths = [str(corpus / name) for name in ("in/0/0.wav", "in/bad.wav", "in/none.wav", "in/1/1.wav")]
+    found = Recoverer(True, False, 0, **weights(corpus)).rows(paths)
+    assert [row["file"] for row in found] == paths
+    assert "not a readable recording" in found[1]["error"] and found[2]["size"] == -1
+    generator = load_wavegan(corpus)
+    clips = np.stack([read_clip(paths[i], preparation=generator.preparation) for i in (0, 3)])
+    alone = recover(
+        clips, generator, inverse_mapping=load_inverse_mapping(corpus / "networks", generator), gradient=False
+    )
+    z = np.stack([found[i]["z"] for i in (0, 3)])
+    np.testing.assert_allclose(z, alone.z, atol=HALF_THE_DIGITS)
+    assert pa.Table.from_pylist(found, SCHEMA)["z"].null_count == 2
+
+
 def test_every_recording_once_and_as_without_ray_though_a_process_is_killed(corpus):
     driver = started(corpus)
     while driver.poll() is None and not (running := actors(driver)):
@@ -87,7 +110,7 @@ def test_every_recording_once_and_as_without_ray_though_a_process_is_killed(corp
     assert len(rows(corpus / "out")) == len(found) == COUNT + 1
     bad = found.pop(str(corpus / "in/bad.wav"))
     assert "not a readable recording" in bad["error"] and bad["z"] is None
-    alone = Recoverer(True, False, 0, **{name: str(corpus) for name in WEIGHTS}).rows(sorted(found))
+    alone = Recoverer(True, False, 0, **weights(corpus)).rows(sorted(found))
     for row in alone:
         assert found[row["file"]]["error"] is None
         np.testing.assert_allclose(found[row["file"]]["z"], row["z"], atol=HALF_THE_DIGITS)
