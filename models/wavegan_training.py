@@ -41,6 +41,7 @@ from models.wavegan_losses import (
     digit_loss,
     divergence,
     feature_distance,
+    following_weight,
     logistic_loss,
     quiet_loss,
 )
@@ -50,10 +51,6 @@ FILTER_BLOCK = 64  # samples that the post-processing filter takes at once
 ENCODER_WINDOW = (1 / 16, 1 / 64)  # length and hop in seconds
 RECONSTRUCTION_WINDOWS = ((1 / 64, 1 / 256), (1 / 16, 1 / 64), (1 / 4, 1 / 32))
 MARGINAL_DECAY = 0.98  # per step, of the moving average of the digits predicted for samples
-TOLD = (300.0, 40.0)  # nats that the encoder may tell of a recording, at first and in the end
-TOLD_HALF_LIFE = 2000.0  # steps in which what it may tell beyond that halves
-PATIENCE = 100.0  # steps in which the divergence's weight grows e-fold where the encoder tells twice as much
-WEIGHT_RANGE = (1e-5, 1.0)  # of the divergence
 LEAST_RMS = 0.04  # no recording is fainter after its preparation; adversarial gradients vanish in fainter samples
 WEIGHTS = {  # of the generator's and encoder's terms
     "generator": 2.0,
@@ -189,9 +186,7 @@ class WaveGANTraining(keras.Model):
         self.optimizer.apply(tape.gradient(loss, self.generator_variables), self.generator_variables)
         self.discriminator_optimizer.apply([g + p for g, p in zip(gradients, penalty)], variables)
         self.follow()
-        age = ops.cast(self.step, "float32") / TOLD_HALF_LIFE
-        growth = ops.exp(ops.clip(told / (TOLD[1] + (TOLD[0] - TOLD[1]) * 0.5**age) - 1, -1, 1) / PATIENCE)
-        self.divergence_weight.assign(ops.clip(growth * self.divergence_weight, *WEIGHT_RANGE))
+        self.divergence_weight.assign(following_weight(self.divergence_weight, told, self.step))
         right = ops.mean(ops.cast(ops.cast(ops.argmax(of_real.digits, axis=1), "int32") == digit, "float32"))
         rms = ops.mean(ops.sqrt(ops.mean(fake**2, axis=1)))
         terms |= {"divergence": told, "divergence_weight": self.divergence_weight}

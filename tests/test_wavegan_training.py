@@ -16,6 +16,7 @@ from models.wavegan_losses import (
     digit_loss,
     divergence,
     feature_distance,
+    following_weight,
     logistic_loss,
     quiet_loss,
 )
@@ -159,6 +160,15 @@ def test_the_divergence_is_the_mean_of_the_logarithms_ratio():
     error = ratios.std() / np.sqrt(len(ratios))
     assert float(divergence(mean, deviation)) == pytest.approx(ratios.mean(), abs=5 * error)
     assert float(divergence(0 * mean, np.ones_like(deviation))) == 0
+
+
+def test_the_divergences_weight_follows_what_the_encoder_tells():
+    first, last = 300.0, 40.0  # nats that it may tell
+    assert float(following_weight(0.01, first, 0)) == pytest.approx(0.01, rel=1e-5)
+    assert float(following_weight(0.01, 2 * first, 0)) == pytest.approx(0.01 * np.exp(0.01), rel=1e-5)
+    assert float(following_weight(0.01, 0.0, 0)) == pytest.approx(0.01 * np.exp(-0.01), rel=1e-5)
+    assert float(following_weight(0.01, last, 1_000_000)) == pytest.approx(0.01, rel=1e-5)
+    assert float(following_weight(1.0, first, 1_000_000)) == 1.0  # at most
 
 
 def test_what_the_encoder_draws_is_uniform_where_it_tells_nothing():
