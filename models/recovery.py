@@ -49,7 +49,8 @@ def predict(targets, inverse_mapping):
     """Latent vectors [n, latent_dim] that an inverse mapping predicts for waveforms [n, num_samples] or
     [n, num_samples, num_channels], in batches.
     """
-    targets = np.asarray(targets, np.float32).reshape(len(targets), *inverse_mapping.waveform_shape)
+    targets = np.asarray(targets, np.float32)
+    targets = targets[..., 0] if targets.ndim == 3 and targets.shape[2] == 1 else targets
     parts = [inverse_mapping.predict_on_batch(targets[i : i + BATCH]) for i in range(0, len(targets), BATCH)]
     return np.concatenate(parts).astype(np.float32)
 
