@@ -37,6 +37,9 @@ SMALLER = {  # what is added to a command, by script; {server} is the address of
     "benchmarks/generators.py": "--widths=16 --num_clips=1 --num_others=1 --max_iter=2 --restarts=0",
     "benchmarks/shipped_classifier.py": "--triples=10",
     "benchmarks/unseen_speakers.py": "--datasets=datasets/fsdd --features=log --width=1 --epochs=1",
+    "benchmarks/speed.py": "--widths=2 --network_width=1 --turns=1 --recovered=0",
+    "benchmarks/provenance.py": "--datasets=datasets/fsdd --other=checkpoint/ --num_clips=2 --damages=none",
+    "calibrate_provenance.py": "--datasets=datasets/fsdd --num_clips=13",
     "benchmarks/loader_speed.py": "--width=4 --batches=1 --repeats=1",
     "benchmarks/real_recordings.py": "--datasets=datasets/fsdd --num_clips=2 --methods=prediction",
     "benchmarks/reading.py": "--datasets=datasets/fsdd --number=64 --rounds=1",
@@ -44,6 +47,7 @@ SMALLER = {  # what is added to a command, by script; {server} is the address of
     "benchmarks/curves.py": "--runs=logs/inverse_mapping/",
     "benchmarks/side_by_side.py": "--tables=one=waves/metrics/,other=waves/metrics/",
 }
+ELSEWHERE = ("recover_corpus.py", "--shard", "--merge")  # their tests run them: with Ray, and as parts of one job
 REPLACING = ("train.py", "train_sc09_classifier.py", "train_judge.py", "datasets/fetch.py")  # weights of others
 SHOWING = ("benchmarks/side_by_side.py", "benchmarks/curves.py")  # what others wrote
 
@@ -55,8 +59,9 @@ def documented():
         text = file.read_text(encoding="utf-8").replace("\\\n", " ")
         found += re.findall(r"python (?!-)([\w/]+\.py(?:\s+--[-\w./=,]+)*)", text)
     found = [" ".join(command.split()) for command in found]
+    found = [command for command in found if not any(word in command for word in ELSEWHERE)]
     named = {command.split()[0] for command in found}
-    found += [path.name for path in sorted(ROOT.glob("*.py")) if path.name not in named]
+    found += [path.name for path in sorted(ROOT.glob("*.py")) if path.name not in {*named, *ELSEWHERE}]
     scripts = {command: command.split()[0] for command in found}
     return sorted(scripts, key=lambda command: (scripts[command] in SHOWING, scripts[command] in REPLACING))
 
