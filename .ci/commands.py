@@ -19,7 +19,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 SPEAKERS = ("george", "jackson", "lucas", "theo", "yweweler")
-TAKES = (2, 5, 6, 7)  # a test take, a validation take, two to train on
+TAKES = (2, 3, 5, 6, 7)  # two test takes, a validation take, two to train on
 FEW = "--epochs=1 --width=1"
 SMALLER = {  # what is added to a command, by script; {server} is the address of the server
     "train.py": f"{FEW} --datasets=datasets/fsdd --steps=1 --batch_size=2 --real_batch_size=2",
