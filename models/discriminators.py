@@ -30,8 +30,7 @@ LOUDNESS = 10.0  # brings a waveform to the order of 1, where networks start wel
 
 class Judgement(NamedTuple):
     """What the discriminators return: logits of being real, a list of [n, places]; log-probabilities of the digits [n,
-    10], from the spectrograms; the activations of all layers that see a picture, one flat list of [n, …]. (Those of the
-    waveform depend on its phase, which no reconstruction has to have.)"""
+    10], from the spectrograms; the activations of all layers, one flat list of [n, …]."""
 
     logits: list
     digits: object
@@ -153,9 +152,7 @@ class Discriminators:
         first = [output[0] for output in outputs]
         digits = ops.log_softmax(sum(x[:, 1:] for x, gives in zip(first, self.gives_digits) if gives))
         logits = [x[:, :1] if gives else x for x, gives in zip(first, self.gives_digits)]
-        return Judgement(
-            logits, digits, [a for output, view in zip(outputs, views) if len(view.shape) == 4 for a in output[1:]]
-        )
+        return Judgement(logits, digits, [a for output in outputs for a in output[1:]])
 
     def summary(self, of_real, of_fake):
         """Each discriminator's mean logit for recordings and for samples, {name: value}."""

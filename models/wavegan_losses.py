@@ -4,24 +4,12 @@ from keras import ops
 
 CLASSES = 10
 UNLABELLED = -1  # in place of a digit
-TOLD = (300.0, 40.0)  # nats that the encoder may tell of a recording, at first and in the end
-TOLD_HALF_LIFE = 2000.0  # steps in which what it may tell beyond that halves
-PATIENCE = 100.0  # steps in which the divergence's weight grows e-fold where the encoder tells twice as much
-WEIGHT_RANGE = (1e-5, 1.0)  # of the divergence
 
 
-def divergence(mean, deviation):
-    """Kullback–Leibler divergence of independent normal variables from standard normal ones, in nats: mean and standard
-    deviation [n, k] → one number, the sum over k, averaged over n."""
-    return ops.mean(ops.sum(0.5 * (mean**2 + deviation**2 - 1) - ops.log(deviation), axis=1))
-
-
-def following_weight(weight, told, step):
-    """The weight of the divergence after a step in which it was `told` nats: it grows while the encoder tells more than
-    it may at that step, and shrinks while it tells less (Rezende and Viola, arXiv 1810.00597)."""
-    age = ops.cast(step, "float32") / TOLD_HALF_LIFE
-    allowed = TOLD[1] + (TOLD[0] - TOLD[1]) * 0.5**age
-    return ops.clip(weight * ops.exp(ops.clip(told / allowed - 1, -1, 1) / PATIENCE), *WEIGHT_RANGE)
+def sliced_distance(latent, prior, directions):
+    """Squared Wasserstein distance of two sets of vectors [n, k] along random directions [k, d], averaged."""
+    directions = directions / ops.sqrt(ops.sum(directions**2, axis=0))
+    return ops.mean((ops.sort(latent @ directions, axis=0) - ops.sort(prior @ directions, axis=0)) ** 2)
 
 
 def logistic_loss(logits, *, real):

@@ -12,10 +12,9 @@ import scipy.signal
 from keras import layers, ops
 
 from models.audio import SAMPLE_RATE
-from models.encoder import KERNEL_SIZE, STRIDE, downconvolutions
+from models.encoder import KERNEL_SIZE, STRIDE
 from models.subpixel import NearestConv1D
 
-GAIN = 5.0  # brings samples of an RMS near 0.1 to the order of 1
 FILTER_TAPS = 255  # of the post-processing filter
 
 
@@ -50,11 +49,3 @@ def build_generator(width=24, latent_dim=100):
         x = layers.ReLU()(x)  # [n, 64, 8d], [n, 256, 4d], [n, 1024, 2d], [n, 4096, d]
     x = NearestConv1D(1, KERNEL_SIZE, STRIDE, _wavelet_kernel, name="upconv_4")(x)
     return keras.Model(z, layers.Activation("tanh", name="waveform")(x), name="G")  # [n, 16384, 1]
-
-
-def inverter(num_samples, latent_dim, width):
-    """The generator backwards: waveforms [n, num_samples] → latent vectors [n, latent_dim]."""
-    waveform = keras.Input((num_samples,), name="waveform")
-    x = downconvolutions(layers.Rescaling(GAIN)(layers.Reshape((num_samples, 1))(waveform)), width)
-    z = layers.Dense(latent_dim, "tanh", name="latent")(layers.Flatten()(x))
-    return keras.Model(waveform, z, name="inverter")

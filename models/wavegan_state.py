@@ -7,18 +7,17 @@ average of the generator, both of which are found again within some thousand ste
 
 import numpy as np
 
-STEP, MARGINAL, DIVERGENCE_WEIGHT = "step", "marginal", "divergence_weight"
+STEP, MARGINAL = "step", "marginal"
 
 
 def _networks(model):
-    return [model.generator, model.encoder, model.inverter, *model.discriminators.networks]
+    return [model.generator, model.encoder, *model.discriminators.networks]
 
 
 def packed(model):
     """A WaveGANTraining's compact state as {name: array}. Raises ValueError for weights that are not finite, or too
     large for 16 bits."""
     arrays = {STEP: np.int64(model.step), MARGINAL: np.asarray(model.marginal)}
-    arrays[DIVERGENCE_WEIGHT] = np.asarray(model.divergence_weight)
     for network in _networks(model):
         for i, weight in enumerate(network.get_weights()):
             with np.errstate(over="ignore"):
@@ -33,7 +32,7 @@ def unpack(model, arrays):
     try:
         for network in _networks(model):
             network.set_weights([arrays[f"{network.name}/{i}"] for i in range(len(network.get_weights()))])
-        model.start_from(int(arrays[STEP]), arrays[MARGINAL], arrays[DIVERGENCE_WEIGHT])
+        model.start_from(int(arrays[STEP]), arrays[MARGINAL])
     except (KeyError, ValueError) as error:
         raise ValueError(f"not the state of these networks ({str(error).splitlines()[0]})") from error
 

@@ -7,15 +7,11 @@ changes (models/diff_augmentation.py); the loss is the non-saturating logistic o
 (Mescheder et al., arXiv 1801.04406) in place of a gradient penalty at each; generator and discriminators are updated at
 once, from one pass over the samples; and what is exported is the moving average of the generator's weights.
 
-An encoder keeps the samples diverse: half of each batch is decoded from its view of a recording, and has to have that
-recording's spectrogram, its correlogram and its activations in the discriminators (VAE-GAN, arXiv 1512.09300). What it
-tells has to be distributed like the prior, so it is a normal distribution for each recording, of variables that become
-uniform by their distribution function. How much they may tell is given, and the weight of their divergence follows
-(Rezende and Viola, arXiv 1810.00597): much at first, so that the generator learns to speak, less and less later, so
-that it speaks wherever the prior lies.
-
-An inverter has to find the latent vector again from the other half of the batch, drawn from the prior (InfoGAN,
-arXiv 1606.03657). So every coordinate changes what is heard, which latent vector recovery needs.
+An encoder keeps the samples diverse and every latent coordinate audible, which is what latent vector recovery needs:
+half of each batch is decoded from the encoder's view of a recording, and has to have that recording's spectrogram and
+its activations in the discriminators (VAE-GAN, arXiv 1512.09300); from the other half, drawn from the prior, the
+encoder has to find the latent vector again (InfoGAN, arXiv 1606.03657); and what it finds in recordings has to be
+distributed like the prior (sliced Wasserstein autoencoder, arXiv 1804.01947).
 
 Where it is known which digit a recording is, the spectrogram discriminators learn to tell the digits apart as well (on
 recordings only), and the generator is asked for samples whose digit they predict clearly, for decoded recordings with
@@ -39,13 +35,12 @@ from models.wavegan_losses import (
     UNLABELLED,
     ambiguity,
     digit_loss,
-    divergence,
     feature_distance,
-    following_weight,
     logistic_loss,
     quiet_loss,
+    sliced_distance,
 )
-from models.wavegan_networks import build_generator, inverter, lowpass_taps
+from models.wavegan_networks import build_generator, lowpass_taps
 
 FILTER_BLOCK = 64  # samples that the post-processing filter takes at once
 ENCODER_WINDOW = (1 / 16, 1 / 64)  # length and hop in seconds
@@ -57,8 +52,9 @@ WEIGHTS = {  # of the generator's and encoder's terms
     "reconstruction": 4.0,
     "pitch": 4.0,
     "matching": 2.0,
-    "latent": 0.5,
-    "own_digit": 1.0,
+    "latent": 1.0,
+    "prior": 3.0,
+    "own_digit": 0.5,
     "ambiguity": 0.5,
     "quiet": 1.0,
 }
@@ -101,13 +97,11 @@ class WaveGANTraining(keras.Model):
         self.windows = _in_samples(RECONSTRUCTION_WINDOWS, rate)
         frame, hop = self.encoder_window
         frames = NUM_SAMPLES // decimation // hop
-        self.encoder = picture_network((frames, frame // 2 + 1, 2), filters, "encoder", 2 * latent_dim)
-        self.inverter = inverter(NUM_SAMPLES // decimation, latent_dim, filters)
+        self.encoder = picture_network((frames, frame // 2 + 1, 2), filters, "encoder", latent_dim, "tanh")
         self.discriminators = Discriminators(filters, rate, NUM_SAMPLES // decimation)
         self.networks = self.discriminators.networks  # where Keras finds them
         self.seeds = keras.random.SeedGenerator(1)
         self.marginal = self._counter("marginal", "float32", (CLASSES,), 1 / CLASSES)
-        self.divergence_weight = self._counter("divergence_weight", "float32", (), 1e-3)
         self.average_start = self._counter("average_start", "int64")
         self.step = self._counter("step", "int64")
 
@@ -122,19 +116,17 @@ class WaveGANTraining(keras.Model):
         self.optimizer.build(self.generator_variables)
         self.discriminator_optimizer.build(self.discriminators.trainable_variables)
 
-    def start_from(self, step, marginal, divergence_weight):
+    def start_from(self, step, marginal):
         """After the networks were set from outside: the steps they have behind them; the moving average begins anew."""
         self.step.assign(step)
         self.average_start.assign(step)
         self.marginal.assign(marginal)
-        self.divergence_weight.assign(divergence_weight)
         self.averaged.set_weights(self.generator.get_weights())
         self.seeds.state.assign(ops.convert_to_tensor([1, step], self.seeds.state.dtype))
 
     @property
     def generator_variables(self):
-        networks = self.generator, self.encoder, self.inverter
-        return [v for network in networks for v in network.trainable_variables]
+        return self.generator.trainable_variables + self.encoder.trainable_variables
 
     def call(self, z):
         waveform = self.averaged(z)
@@ -149,15 +141,8 @@ class WaveGANTraining(keras.Model):
         return (waveform if self.decimator is None else blocked_conv(waveform, *self.decimator, FILTER_BLOCK))[..., 0]
 
     def encode(self, waveform):
-        """Waveforms [n, samples] → mean and standard deviation, below 1, of normal variables, each [n, latent_dim];
-        `uniform` makes latent vectors of them."""
-        told = self.encoder(log_spectrogram(waveform, *self.encoder_window))[0]
-        return told[:, : self.latent_dim], ops.sigmoid(told[:, self.latent_dim :] - 2.0)  # 0.12 at first
-
-    @staticmethod
-    def uniform(normal):
-        """Standard normal variables as variables uniform on (-1, 1): twice their distribution function, minus 1."""
-        return ops.erf(normal / 2**0.5)
+        """Waveforms [n, samples] → latent vectors [n, latent_dim]."""
+        return self.encoder(log_spectrogram(waveform, *self.encoder_window))[0]
 
     def train_step(self, data):
         """One update of every network → the terms of the losses, and the mean logits that tell who is winning."""
@@ -166,17 +151,15 @@ class WaveGANTraining(keras.Model):
         prior = keras.random.uniform((ops.shape(real)[0], self.latent_dim), -1, 1, seed=self.seeds)
         changes = diff_augmentation.draw(ops.shape(real)[0], real.shape[1], self.seeds)
         with tf.GradientTape(persistent=True) as tape:
+            encoded = self.encode(real)
             half = ops.shape(real)[0] // 2
-            mean, deviation = self.encode(real[:half])
-            drawn = mean + deviation * keras.random.normal(ops.shape(mean), seed=self.seeds)
-            fake = self.heard(self.generator(ops.concatenate([self.uniform(drawn), prior[half:]]), training=True))
+            fake = self.heard(self.generator(ops.concatenate([encoded[:half], prior[half:]]), training=True))
             views = [self.discriminators.views(diff_augmentation.augmented(x, changes)) for x in (real, fake)]
             of_real, of_fake = (self.discriminators(view) for view in views)
             judged = self.discriminator_terms(of_real, of_fake, digit)
-            terms = self.adversarial_terms(of_real, of_fake, digit) | self.encoder_terms(real, fake, prior)
-            told = divergence(mean, deviation)
+            terms = self.adversarial_terms(of_real, of_fake, digit) | self.encoder_terms(real, fake, encoded, prior)
             discriminator_loss = tf.debugging.check_numerics(sum(judged.values()), "the discriminators' loss")
-            loss = sum(self.term_weights[name] * term for name, term in terms.items()) + self.divergence_weight * told
+            loss = sum(self.term_weights[name] * term for name, term in terms.items())
             loss = tf.debugging.check_numerics(loss, "the generator's loss")
         variables = self.discriminators.trainable_variables
         gradients = tape.gradient(discriminator_loss, variables)
@@ -186,10 +169,8 @@ class WaveGANTraining(keras.Model):
         self.optimizer.apply(tape.gradient(loss, self.generator_variables), self.generator_variables)
         self.discriminator_optimizer.apply([g + p for g, p in zip(gradients, penalty)], variables)
         self.follow()
-        self.divergence_weight.assign(following_weight(self.divergence_weight, told, self.step))
         right = ops.mean(ops.cast(ops.cast(ops.argmax(of_real.digits, axis=1), "int32") == digit, "float32"))
         rms = ops.mean(ops.sqrt(ops.mean(fake**2, axis=1)))
-        terms |= {"divergence": told, "divergence_weight": self.divergence_weight}
         return terms | judged | {"right": right, "rms": rms} | self.discriminators.summary(of_real, of_fake)
 
     def discriminator_terms(self, of_real, of_fake, digit):
@@ -212,15 +193,17 @@ class WaveGANTraining(keras.Model):
             "ambiguity": known * ambiguity(sampled, self.marginal),
         }
 
-    def encoder_terms(self, real, fake, prior):
-        """The terms that tie waveforms and latent vectors: real, fake [n, samples]; prior [n, latent_dim]."""
+    def encoder_terms(self, real, fake, encoded, prior):
+        """The terms that tie waveforms and latent vectors: real, fake [n, samples]; encoded, prior [n, latent_dim]."""
         half = ops.shape(real)[0] // 2
+        directions = keras.random.normal((self.latent_dim, self.latent_dim), seed=self.seeds)
         rms = ops.sqrt(ops.mean(fake**2, axis=1) + 1e-8)
         pitch = [self.discriminators.correlogram(x[:half]) for x in (real, fake)]
         return {
             "reconstruction": ops.mean(multiscale_spectral_loss(real[:half], fake[:half], self.windows)),
             "pitch": ops.mean(ops.abs(pitch[0] - pitch[1])),
-            "latent": ops.mean((self.inverter(fake[half:]) - prior[half:]) ** 2),
+            "latent": ops.mean((self.encode(fake[half:]) - prior[half:]) ** 2),
+            "prior": sliced_distance(encoded, prior, directions),
             "quiet": quiet_loss(rms, LEAST_RMS),
         }
 
