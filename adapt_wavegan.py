@@ -33,13 +33,12 @@ from common.networks import open_generator, open_inverse_mapping, open_perceptua
 import numpy as np
 from tqdm import tqdm
 
-from common.files import find_recordings, writable_folder
+from common.files import find_recordings, readable_clip, writable_folder
 from common.lock import hold
 from common.recovering import recovered_batches
-from common.script import ScriptError, complain, one_line_errors
+from common.script import ScriptError, one_line_errors
 from datasets.layouts import find_dataset
 from models.adaptation import adapt, adaptable
-from models.audio import AudioError, read_clip
 from models.file_set import replaced_together
 from models.generator import fingerprint
 from models.inverse_mapping import INVERSE_MAPPING_FILE, InverseMapping
@@ -64,15 +63,6 @@ def chosen_paths():
     return [paths[i] for i in order[:num_recordings]]
 
 
-def load(path, preparation):
-    """A recording as a clip, or None, with a line that says what is wrong with it."""
-    try:
-        return read_clip(path, preparation=preparation)
-    except (AudioError, OSError) as error:
-        complain(__file__, f"left out: {error}")
-        return None
-
-
 def main():
     folder = writable_folder(output)
     hold(folder)
@@ -85,10 +75,13 @@ def main():
     paths = chosen_paths()
     how = {"inverse_mapping": mapping, "perceptual_loss": perceptual_loss, "seed": seed}
     clips, latents = [], []
+
+    def load(path):
+        return readable_clip(path, __file__, preparation=generator.preparation)
+
     for _, read, found, _ in recovered_batches(
-        paths, lambda path: load(path, generator.preparation), AT_ONCE, generator=generator,
-        description="latent vectors", **how,
-    ):  # fmt: skip
+        paths, load, AT_ONCE, generator=generator, description="latent vectors", **how
+    ):
         clips.extend(read)
         latents.extend(found.z)
     if not clips:

@@ -25,12 +25,11 @@ from common.networks import open_generator, open_inverse_mapping, open_perceptua
 
 import numpy as np
 
-from common.files import find_recordings, result_names, writable_folder, write_clip
+from common.files import find_recordings, readable_clip, result_names, writable_folder, write_clip
 from common.page import Sound, write_page
 from common.recovering import recover_all, waveforms_of
-from common.script import ScriptError, complain, one_line_errors
+from common.script import ScriptError, one_line_errors
 from datasets.layouts import DIGITS
-from models.audio import AudioError, read_clip
 from models.generator import generate, random_latent
 from models.judge import load_judge, probabilities
 from models.metrics import latent_mse, log_spectral_distance, snr_db
@@ -90,12 +89,8 @@ def rows(kind, names, clips, true, generator, judge, found):
 
 def read(paths, preparation):
     """{path: clip} of recordings, without those that cannot be read, with a line for each."""
-    clips = {}
-    for path in paths:
-        try:
-            clips[path] = read_clip(path, preparation=preparation)
-        except (AudioError, OSError) as error:
-            complain(__file__, f"left out: {error}")
+    clips = {path: readable_clip(path, __file__, preparation=preparation) for path in paths}
+    clips = {path: clip for path, clip in clips.items() if clip is not None}
     if not clips:
         raise ScriptError(f"{files}: none of the recordings there can be read")
     return clips

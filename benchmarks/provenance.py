@@ -45,17 +45,12 @@ from models.errors import CheckpointError
 from models.generator import generate, random_latent
 from models.provenance import area_under_roc
 from models.wavegan import load_wavegan
-from models.windows import samples_of
+from models.windows import beginning_of
 from models.writing import written_whole
 
 STREAM = 20_118  # separates these latent vectors from every other use of a seed
 MADE = "this generator"
 PLACES = {"results", "card", "batch_size", "damages"}  # settings that change no score
-
-
-def waves_of(paths):
-    """The first block of each recording, [n] each."""
-    return [next(samples_of(path))[:, 0] for path in paths]
 
 
 def chosen(paths, rng):
@@ -67,10 +62,9 @@ def sounds(generator):
     rng = np.random.default_rng([STREAM, seed])
     made = generate(generator, random_latent(generator, num_clips, [STREAM, seed, 0]))[..., 0]
     kinds = {MADE: made}
-    kinds["held-out recordings"] = waves_of(
-        chosen([r.path for r in find_dataset(datasets)[2] if r.split == "test"], rng)
-    )
-    kinds["another voice"] = waves_of(chosen(find_recordings(files), rng))
+    held_out = [r.path for r in find_dataset(datasets)[2] if r.split == "test"]
+    for kind, paths in (("held-out recordings", held_out), ("another voice", find_recordings(files))):
+        kinds[kind] = [beginning_of(path) for path in chosen(paths, rng)]
     if other:
         another = load_wavegan(other)
         kinds["another generator"] = generate(another, random_latent(another, num_clips, [STREAM, seed, 1]))[..., 0]

@@ -5,7 +5,7 @@ import json
 import time
 from pathlib import Path
 
-from common.networks import open_generator, open_inverse_mapping, open_judge, open_perceptual_loss
+from common.networks import clip_of, open_generator, open_inverse_mapping, open_judge, open_perceptual_loss
 
 import numpy as np
 import pyarrow as pa
@@ -67,8 +67,7 @@ class Recoverer:
         return list(rows.values())
 
     def _read(self, path):
-        shape = {"num_samples": self.generator.num_samples, "num_channels": self.generator.num_channels}
-        return prepare(path, preparation=self.generator.preparation, **shape).samples
+        return prepare(path, **clip_of(self.generator)).samples
 
     def _row(self, found, i, measured):
         if not (np.isfinite(found.z[i]).all() and np.isfinite(found.waveforms[i]).all()):

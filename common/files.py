@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from models.audio import AUDIO_EXTENSIONS, write_wav
+from common.script import complain
+from models.audio import AUDIO_EXTENSIONS, AudioError, read_clip, write_wav
 from models.writing import written_whole
 
 LONGEST_NAME = 200  # bytes of a result's name, so that what is added to it still fits a file name of 255
@@ -72,6 +73,16 @@ def writable_folder(output):
     with tempfile.NamedTemporaryFile(dir=folder, prefix=".", suffix=".partial") as file:
         file.write(b"\0")
     return folder
+
+
+def readable_clip(path, script, **how):
+    """A recording as a clip, or None, with a line in the name of `script` that says what is wrong with it. how: of
+    models.audio.read_clip."""
+    try:
+        return read_clip(path, **how)
+    except (AudioError, OSError) as error:
+        complain(script, f"left out: {error}")
+        return None
 
 
 def write_array(path, array):

@@ -10,6 +10,8 @@ from contextlib import ExitStack, contextmanager
 from itertools import islice
 from pathlib import Path
 
+from common.networks import clip_of
+
 import numpy as np
 import soundfile
 from tqdm import tqdm
@@ -66,10 +68,7 @@ class LongRecording:
 
     def windows(self):
         """Its windows, models.audio.Clip, in order."""
-        generator = self.generator
-        shape = {"num_samples": generator.num_samples, "num_channels": generator.num_channels}
-        how = {"preparation": generator.preparation, "prepared": self.prepared}
-        return windows(self.path, self.count, self.hop, **shape, **how)
+        return windows(self.path, self.count, self.hop, prepared=self.prepared, **clip_of(self.generator))
 
     def recover(self, layer_shape, batch_size, **how):
         """Finds the latent vectors, batch by batch, and goes on where an earlier run stopped.

@@ -4,7 +4,7 @@ import numpy as np
 
 from models.audio import AudioError
 from models.provenance import Calibration, evidence
-from models.windows import samples_of
+from models.windows import beginning_of
 
 
 def open_provenance(folder, generator, inverse_mapping, prediction):
@@ -46,7 +46,6 @@ class Provenance:
 
     def _segment(self, path):
         try:
-            block = next(samples_of(path), None)
+            return beginning_of(path)[: self.generator.num_samples]
         except (AudioError, OSError, ValueError):
             return None
-        return None if block is None else block[: self.generator.num_samples, 0]

@@ -80,13 +80,27 @@ def unreadable(path, error):
     return AudioError(f"{path}: not a readable recording ({cause})")
 
 
+def opened(path):
+    """A recording as an open soundfile.SoundFile; its name may be no text."""
+    return soundfile.SoundFile(os.fsencode(path) if os.name == "posix" else path)
+
+
+def checked(samples, path):
+    """Samples, if they are finite and at a level that a sound can have. Raises AudioError, which names the `path`."""
+    if not np.isfinite(samples).all():
+        raise AudioError(f"{path}: NaN or infinite samples in it")
+    if (loudest := float(np.abs(samples).max(initial=0))) > LOUDEST:
+        raise AudioError(f"{path}: samples of up to {loudest:.0e}, where full scale is 1")
+    return samples
+
+
 def _decode(path, seconds):
     """The first `seconds` of a recording → samples float32 [n, channels], rate, its duration in seconds, warnings."""
     warnings = []
     if path.stat().st_size == 0:
         raise AudioError(f"{path}: the file is empty")
     try:
-        with soundfile.SoundFile(os.fsencode(path) if os.name == "posix" else path) as file:  # a name may be no text
+        with opened(path) as file:
             rate, subtype = file.samplerate, file.subtype
             duration = file.frames / rate  # seconds
             wanted = int(np.ceil((seconds + FILTER_MARGIN) * rate))
@@ -95,10 +109,7 @@ def _decode(path, seconds):
         raise unreadable(path, error) from error
     if len(samples) == 0:
         raise AudioError(f"{path}: no samples in it")
-    if not np.isfinite(samples).all():
-        raise AudioError(f"{path}: NaN or infinite samples in it")
-    if (loudest := float(np.abs(samples).max())) > LOUDEST:
-        raise AudioError(f"{path}: samples of up to {loudest:.0e}, where full scale is 1")
+    checked(samples, path)
     if _is_cut(path):
         warnings.append("the file ends before its samples do")
     elif duration > LONGER * seconds:

@@ -13,7 +13,7 @@ import numpy as np
 from models import exact_solver, perceptual_solver, published_solver
 from models.descent import SPECTRAL_WEIGHT, STEPS
 from models.exact_solver import EXPLAINED, PROMISING
-from models.generator import BATCH, generate
+from models.generator import BATCH, by_channel, generate
 from models.layer_space import recover_layer
 from models.metrics import snr_db
 from models.residual import Residual
@@ -50,7 +50,7 @@ def predict(targets, inverse_mapping):
     [n, num_samples, num_channels], in batches.
     """
     targets = np.asarray(targets, np.float32)
-    targets = targets[..., 0] if targets.ndim == 3 and targets.shape[2] == 1 else targets
+    targets = by_channel(targets) if targets.ndim == 3 else targets
     parts = [inverse_mapping.predict_on_batch(targets[i : i + BATCH]) for i in range(0, len(targets), BATCH)]
     return np.concatenate(parts).astype(np.float32)
 

@@ -12,8 +12,10 @@ from models.audio import (
     PUBLISHED_GAIN,
     SAMPLE_RATE,
     AudioError,
+    checked,
     fitted,
     mixed,
+    opened,
     unreadable,
 )
 
@@ -27,7 +29,7 @@ def samples_of(path, num_channels=1):
     Raises AudioError, one line with file and cause, for what cannot be read.
     """
     try:
-        with soundfile.SoundFile(path) as file:
+        with opened(path) as file:
             rate, scale = file.samplerate, PCM_16_SCALE if file.subtype == "PCM_16" else np.float32(1)
             unit = rate // gcd(rate, SAMPLE_RATE)  # samples after which both rates meet
             block, margin = (unit * ceil(seconds * rate / unit) for seconds in (BLOCK_SECONDS, FILTER_MARGIN))
@@ -47,11 +49,17 @@ def samples_of(path, num_channels=1):
         raise unreadable(path, error) from error
 
 
+def beginning_of(path):
+    """The first block of a recording, mixed down, [n]. Raises AudioError for what cannot be read or has no samples."""
+    block = next(samples_of(path), None)
+    if block is None:
+        raise AudioError(f"{path}: no samples in it")
+    return block[:, 0]
+
+
 def _read(file, count, num_channels, path):
     samples = file.read(count, dtype="float32", always_2d=True)  # [n, channels]
-    if not np.isfinite(samples).all():
-        raise AudioError(f"{path}: NaN or infinite samples in it")
-    return mixed(samples, num_channels, path)
+    return mixed(checked(samples, path), num_channels, path)
 
 
 def _resampled(samples, rate):
@@ -61,12 +69,13 @@ def _resampled(samples, rate):
 def duration_of(path):
     """The duration of a recording in samples at 16,384 Hz. Raises AudioError for a file without samples."""
     try:
-        found = soundfile.info(path)
+        with opened(path) as file:
+            frames, rate = file.frames, file.samplerate
     except (soundfile.LibsndfileError, RuntimeError) as error:
         raise unreadable(path, error) from error
-    if not found.frames:
+    if not frames:
         raise AudioError(f"{path}: no samples in it")
-    return ceil(found.frames * SAMPLE_RATE / found.samplerate)
+    return ceil(frames * SAMPLE_RATE / rate)
 
 
 def window_count(duration, num_samples, hop):

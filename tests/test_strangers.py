@@ -12,6 +12,7 @@ import tensorflow as tf
 import tf1_wavegan
 from tf1_graphs import LATENT, SAMPLES, dense, graph_def, write_meta, write_pb
 
+from benchmarks.fuzz_cases import damage
 from models.errors import CheckpointError
 from models.wavegan import load_wavegan
 
@@ -215,23 +216,6 @@ def test_a_zip_bomb_code_and_keras_2(keras_file):
     refused(keras_file.parent, "written by Keras 2.15.0, .* saved again by Keras 3")
     keras_file.write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(100))
     refused(keras_file.parent, "an HDF5 file, as Keras 2 writes it")
-
-
-def damage(content, rng):
-    """A file with one kind of damage: cut, bits flipped, a stretch of zeros or of noise, bytes left out or put in."""
-    kind, at = rng.integers(6), int(rng.integers(len(content)))
-    length = int(rng.integers(1, 64))
-    if kind == 0:
-        return content[:at]
-    if kind == 1:
-        flipped = bytearray(content)
-        for position in rng.integers(len(content), size=8):
-            flipped[position] ^= 1 << rng.integers(8)
-        return bytes(flipped)
-    middle = {2: bytes(length), 3: rng.bytes(length), 4: b"", 5: content[at : at + length] + rng.bytes(length)}[
-        int(kind)
-    ]
-    return content[:at] + middle + content[at + length :]
 
 
 @pytest.mark.parametrize("kind", ["meta", "pb", "keras"])
