@@ -49,7 +49,7 @@ def make_checkpoints(folder):
     values = [variable.value for variable in of_authors.values()]
     prefix = str(folder / "published/model.ckpt")
     tf.raw_ops.SaveV2(prefix=prefix, tensor_names=names, shape_and_slices=[""] * len(names), tensors=values)
-    np.savez_compressed(folder / "progress/progress.npz", step=np.int64(3), marginal=np.ones(10), a=np.ones((9, 9)))
+    np.savez_compressed(folder / "progress/progress.npz", step=np.int64(3), a=np.ones((9, 9)))
     model = keras.Sequential([keras.Input((4,)), layers.Dense(3)])
     model.compile("adam", "mse")
     state = Saved(folder / "state", ())

@@ -120,7 +120,7 @@ class Discriminators:
         self.looks, self.networks, self.gives_digits = [], [], []
         for length, hop in WINDOWS:
             window = round(length * rate), round(hop * rate)
-            shape, outputs = (num_samples // window[1], window[0] // 2 + 1, 1), 1 + CLASSES
+            shape, outputs = (num_samples // window[1], window[0] // 2 + 1, 1), 1 + 2 * CLASSES
             stride = (2, 4) if length > 1 / 16 else (2, 2)
             self._add(
                 picture_network(shape, filters, f"D_stft_{window[0]}", outputs, stride=stride),
@@ -147,12 +147,18 @@ class Discriminators:
         """waveform [n, num_samples] → list of pictures [n, …, …, 1] and waveforms [n, num_samples]."""
         return [look(waveform) for look in self.looks]
 
-    def __call__(self, views):
+    def __call__(self, views, digit):
+        """views: what `views` returned. digit: int32 [n], what each recording is or each sample was to be; UNLABELLED
+        where it is not known."""
         outputs = [network(view, training=True) for network, view in zip(self.networks, views)]
         first = [output[0] for output in outputs]
-        digits = ops.log_softmax(sum(x[:, 1:] for x, gives in zip(first, self.gives_digits) if gives))
-        logits = [x[:, :1] if gives else x for x, gives in zip(first, self.gives_digits)]
-        return Judgement(logits, digits, [a for output in outputs for a in output[1:]])
+        own = ops.one_hot(digit, CLASSES)  # all zero where it is not known
+        logits = [
+            x[:, :1] + ops.sum(own * x[:, 1 + CLASSES :], axis=1, keepdims=True) if gives else x
+            for x, gives in zip(first, self.gives_digits)
+        ]
+        digits = sum(x[:, 1 : 1 + CLASSES] for x, gives in zip(first, self.gives_digits) if gives)
+        return Judgement(logits, ops.log_softmax(digits), [a for output in outputs for a in output[1:]])
 
     def summary(self, of_real, of_fake):
         """Each discriminator's mean logit for recordings and for samples, {name: value}."""

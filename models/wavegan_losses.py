@@ -6,12 +6,6 @@ CLASSES = 10
 UNLABELLED = -1  # in place of a digit
 
 
-def sliced_distance(latent, prior, directions):
-    """Squared Wasserstein distance of two sets of vectors [n, k] along random directions [k, d], averaged."""
-    directions = directions / ops.sqrt(ops.sum(directions**2, axis=0))
-    return ops.mean((ops.sort(latent @ directions, axis=0) - ops.sort(prior @ directions, axis=0)) ** 2)
-
-
 def logistic_loss(logits, *, real):
     """Mean over discriminators of softplus(∓ logits), a list of [n, places]; real: whether they ought to be found
     real."""
@@ -31,14 +25,6 @@ def feature_distance(real, fake):
 def digit_loss(log_probabilities, digit):
     """Cross-entropy of log-probabilities [n, 10] and digits int32 [n]; UNLABELLED ones add nothing."""
     return -ops.mean(ops.sum(ops.one_hot(digit, CLASSES) * log_probabilities, axis=1))
-
-
-def ambiguity(log_probabilities, marginal):
-    """How unclear it is which digit samples are: minus the mutual information of sample and digit.
-
-    log_probabilities: [n, 10]. marginal: the mean probabilities over many samples [10].
-    """
-    return ops.mean(ops.sum(ops.exp(log_probabilities) * (ops.log(marginal) - log_probabilities), axis=1))
 
 
 def quiet_loss(rms, least):

@@ -2,12 +2,13 @@
 control.
 
 Weights as 16-bit floats, rounded by half a thousandth at most; without the optimizers' moments and without the moving
-average of the generator, both of which are found again within some thousand steps.
+average of the generator, which are found again within some thousand steps, and without the queue of codes, which is
+full again after some dozens.
 """
 
 import numpy as np
 
-STEP, MARGINAL = "step", "marginal"
+STEP = "step"
 
 
 def _networks(model):
@@ -17,7 +18,7 @@ def _networks(model):
 def packed(model):
     """A WaveGANTraining's compact state as {name: array}. Raises ValueError for weights that are not finite, or too
     large for 16 bits."""
-    arrays = {STEP: np.int64(model.step), MARGINAL: np.asarray(model.marginal)}
+    arrays = {STEP: np.int64(model.step)}
     for network in _networks(model):
         for i, weight in enumerate(network.get_weights()):
             with np.errstate(over="ignore"):
@@ -32,7 +33,7 @@ def unpack(model, arrays):
     try:
         for network in _networks(model):
             network.set_weights([arrays[f"{network.name}/{i}"] for i in range(len(network.get_weights()))])
-        model.start_from(int(arrays[STEP]), arrays[MARGINAL])
+        model.start_from(int(arrays[STEP]))
     except (KeyError, ValueError) as error:
         raise ValueError(f"not the state of these networks ({str(error).splitlines()[0]})") from error
 

@@ -11,12 +11,12 @@ An encoder keeps the samples diverse and every latent coordinate audible, which 
 half of each batch is decoded from the encoder's view of a recording, and has to have that recording's spectrogram and
 its activations in the discriminators (VAE-GAN, arXiv 1512.09300); from the other half, drawn from the prior, the
 encoder has to find the latent vector again (InfoGAN, arXiv 1606.03657); and what it finds in recordings has to be
-distributed like the prior (sliced Wasserstein autoencoder, arXiv 1804.01947).
+distributed as the prior is (models/latent_codes.py).
 
-Where it is known which digit a recording is, the spectrogram discriminators learn to tell the digits apart as well (on
-recordings only), and the generator is asked for samples whose digit they predict clearly, for decoded recordings with
-their own digit, and for each digit equally often (AC-GAN, arXiv 1610.09585, and CatGAN, arXiv 1511.06390: latent
-vectors carry no label). They are other networks than the classifier that judges the samples.
+Where it is known which digit a recording is, each digit has its part of the latent cube: there the encoder has to put
+its recordings, and the spectrogram discriminators judge samples of that part as that digit (arXiv 1802.05637). They
+learn to tell the digits apart as well, on recordings only, and the generator is asked for samples that they recognise
+(AC-GAN, arXiv 1610.09585). They are other networks than the classifier that judges the samples.
 """
 
 import keras
@@ -28,24 +28,15 @@ from models.audio import NUM_SAMPLES, SAMPLE_RATE
 from models.discriminators import Discriminators, log_spectrogram, picture_network
 from models.features import multiscale_spectral_loss
 from models.fused_adam import FusedAdam
+from models.latent_codes import QUEUE, digit_asked_for, digit_log_probabilities, distribution_terms
 from models.subpixel import blocked_conv, blocked_kernel, decimating_kernel
 from models.tf1_export import FILTER, wavegan_variables
-from models.wavegan_losses import (
-    CLASSES,
-    UNLABELLED,
-    ambiguity,
-    digit_loss,
-    feature_distance,
-    logistic_loss,
-    quiet_loss,
-    sliced_distance,
-)
+from models.wavegan_losses import digit_loss, feature_distance, logistic_loss, quiet_loss
 from models.wavegan_networks import build_generator, lowpass_taps
 
 FILTER_BLOCK = 64  # samples that the post-processing filter takes at once
 ENCODER_WINDOW = (1 / 16, 1 / 64)  # length and hop in seconds
 RECONSTRUCTION_WINDOWS = ((1 / 64, 1 / 256), (1 / 16, 1 / 64), (1 / 4, 1 / 32))
-MARGINAL_DECAY = 0.98  # per step, of the moving average of the digits predicted for samples
 LEAST_RMS = 0.04  # no recording is fainter after its preparation; adversarial gradients vanish in fainter samples
 WEIGHTS = {  # of the generator's and encoder's terms
     "generator": 2.0,
@@ -53,9 +44,10 @@ WEIGHTS = {  # of the generator's and encoder's terms
     "pitch": 4.0,
     "matching": 2.0,
     "latent": 1.0,
-    "prior": 3.0,
-    "own_digit": 0.5,
-    "ambiguity": 0.5,
+    "prior": 0.1,
+    "moments": 0.01,  # three times as much, from the start, and the generator never listens to the encoder
+    "digit_code": 0.5,
+    "digit_heard": 0.5,
     "quiet": 1.0,
 }
 
@@ -101,13 +93,13 @@ class WaveGANTraining(keras.Model):
         self.discriminators = Discriminators(filters, rate, NUM_SAMPLES // decimation)
         self.networks = self.discriminators.networks  # where Keras finds them
         self.seeds = keras.random.SeedGenerator(1)
-        self.marginal = self._counter("marginal", "float32", (CLASSES,), 1 / CLASSES)
         self.average_start = self._counter("average_start", "int64")
         self.step = self._counter("step", "int64")
+        anywhere = keras.initializers.RandomUniform(-1, 1, seed=1)
+        self.queue = self.add_weight(name="queue", shape=(QUEUE, latent_dim), initializer=anywhere, trainable=False)
 
-    def _counter(self, name, dtype, shape=(), value=0):
-        initializer = keras.initializers.Constant(value)
-        return self.add_weight(name=name, shape=shape, dtype=dtype, initializer=initializer, trainable=False)
+    def _counter(self, name, dtype):
+        return self.add_weight(name=name, shape=(), dtype=dtype, initializer="zeros", trainable=False)
 
     def compile(self, generator_rate=3e-4, discriminator_rate=3e-4):
         """The two learning rates of Adam; the encoder learns with the generator."""
@@ -116,11 +108,10 @@ class WaveGANTraining(keras.Model):
         self.optimizer.build(self.generator_variables)
         self.discriminator_optimizer.build(self.discriminators.trainable_variables)
 
-    def start_from(self, step, marginal):
+    def start_from(self, step):
         """After the networks were set from outside: the steps they have behind them; the moving average begins anew."""
         self.step.assign(step)
         self.average_start.assign(step)
-        self.marginal.assign(marginal)
         self.averaged.set_weights(self.generator.get_weights())
         self.seeds.state.assign(ops.convert_to_tensor([1, step], self.seeds.state.dtype))
 
@@ -154,10 +145,12 @@ class WaveGANTraining(keras.Model):
             encoded = self.encode(real)
             half = ops.shape(real)[0] // 2
             fake = self.heard(self.generator(ops.concatenate([encoded[:half], prior[half:]]), training=True))
+            asked = ops.concatenate([digit[:half], digit_asked_for(prior, digit)[half:]])
             views = [self.discriminators.views(diff_augmentation.augmented(x, changes)) for x in (real, fake)]
-            of_real, of_fake = (self.discriminators(view) for view in views)
+            of_real, of_fake = (self.discriminators(*pair) for pair in zip(views, (digit, asked)))
             judged = self.discriminator_terms(of_real, of_fake, digit)
-            terms = self.adversarial_terms(of_real, of_fake, digit) | self.encoder_terms(real, fake, encoded, prior)
+            terms = self.adversarial_terms(of_real, of_fake, asked) | self.sound_terms(real, fake)
+            terms |= self.code_terms(encoded, prior, fake, digit)
             discriminator_loss = tf.debugging.check_numerics(sum(judged.values()), "the discriminators' loss")
             loss = sum(self.term_weights[name] * term for name, term in terms.items())
             loss = tf.debugging.check_numerics(loss, "the generator's loss")
@@ -165,7 +158,7 @@ class WaveGANTraining(keras.Model):
         gradients = tape.gradient(discriminator_loss, variables)
         due = ops.equal(self.step % self.r1_interval, 0)
         none = [tf.zeros_like(v) for v in variables]
-        penalty = tf.cond(due, lambda: self.r1_gradients(views[0]), lambda: none)
+        penalty = tf.cond(due, lambda: self.r1_gradients(views[0], digit), lambda: none)
         self.optimizer.apply(tape.gradient(loss, self.generator_variables), self.generator_variables)
         self.discriminator_optimizer.apply([g + p for g, p in zip(gradients, penalty)], variables)
         self.follow()
@@ -178,44 +171,49 @@ class WaveGANTraining(keras.Model):
         adversarial = logistic_loss(of_real.logits, real=True) + logistic_loss(of_fake.logits, real=False)
         return {"discriminator": adversarial, "digit": digit_loss(of_real.digits, digit)}
 
-    def adversarial_terms(self, of_real, of_fake, digit):
-        """The generator's terms that the discriminators give; the first half of the samples are decoded recordings of
-        `digit`."""
-        half = ops.shape(digit)[0] // 2
-        decoded, sampled = of_fake.digits[:half], of_fake.digits[half:]
-        probabilities = ops.mean(ops.exp(sampled), axis=0)
-        self.marginal.assign(MARGINAL_DECAY * self.marginal + (1 - MARGINAL_DECAY) * probabilities)
-        known = ops.mean(ops.cast(digit[:half] != UNLABELLED, "float32"))
+    def adversarial_terms(self, of_real, of_fake, asked):
+        """The generator's terms that the discriminators give; the first half of the samples are decoded recordings, and
+        `asked` [n] are the digits that all are to be."""
+        half = ops.shape(asked)[0] // 2
         return {
             "generator": logistic_loss(of_fake.logits, real=True),
             "matching": feature_distance(*([a[:half] for a in x.activations] for x in (of_real, of_fake))),
-            "own_digit": digit_loss(decoded, digit[:half]),
-            "ambiguity": known * ambiguity(sampled, self.marginal),
+            "digit_heard": digit_loss(of_fake.digits, asked),
         }
 
-    def encoder_terms(self, real, fake, encoded, prior):
-        """The terms that tie waveforms and latent vectors: real, fake [n, samples]; encoded, prior [n, latent_dim]."""
+    def sound_terms(self, real, fake):
+        """The terms that compare waveforms, real and fake [n, samples]: decoded ones with their recordings, and how
+        faint."""
         half = ops.shape(real)[0] // 2
-        directions = keras.random.normal((self.latent_dim, self.latent_dim), seed=self.seeds)
         rms = ops.sqrt(ops.mean(fake**2, axis=1) + 1e-8)
         pitch = [self.discriminators.correlogram(x[:half]) for x in (real, fake)]
         return {
             "reconstruction": ops.mean(multiscale_spectral_loss(real[:half], fake[:half], self.windows)),
             "pitch": ops.mean(ops.abs(pitch[0] - pitch[1])),
-            "latent": ops.mean((self.encode(fake[half:]) - prior[half:]) ** 2),
-            "prior": sliced_distance(encoded, prior, directions),
             "quiet": quiet_loss(rms, LEAST_RMS),
         }
 
-    def r1_gradients(self, views):
+    def code_terms(self, codes, prior, fake, digit):
+        """The terms of latent vectors: codes of recordings of `digit` and draws of the prior [n, latent_dim], fake [n,
+        samples], whose second half was made from those draws."""
+        half = ops.shape(prior)[0] // 2
+        directions = keras.random.normal((self.latent_dim, self.latent_dim), seed=self.seeds)
+        draws = keras.random.uniform((QUEUE + len(codes), self.latent_dim), -1, 1, seed=self.seeds)
+        distances = distribution_terms(codes, self.queue, draws, directions)
+        self.queue.assign(ops.concatenate([ops.stop_gradient(codes), self.queue])[:QUEUE])
+        return distances | {
+            "latent": ops.mean((self.encode(fake[half:]) - prior[half:]) ** 2),
+            "digit_code": digit_loss(digit_log_probabilities(codes), digit),
+        }
+
+    def r1_gradients(self, views, digit):
         """Gradients, by the discriminators' weights, of the mean squared gradient of each logit by what its
         discriminator saw."""
-        views = [tf.identity(view) for view in views]  # several are one and the same waveform
         variables = self.discriminators.trainable_variables
         with tf.GradientTape() as outer:
             with tf.GradientTape() as inner:
                 inner.watch(views)
-                total = sum(ops.sum(ops.mean(logits, axis=1)) for logits in self.discriminators(views).logits)
+                total = sum(ops.sum(ops.mean(logits, axis=1)) for logits in self.discriminators(views, digit).logits)
             gradients = inner.gradient(total, views)
             squares = [ops.mean(ops.sum(ops.reshape(g, (ops.shape(g)[0], -1)) ** 2, axis=1)) for g in gradients]
             penalty = 0.5 * self.r1 * self.r1_interval * sum(squares) / len(squares)

@@ -9,15 +9,14 @@ from keras import ops
 from models import diff_augmentation
 from models.discriminators import correlogram, period_network, space_to_depth
 from models.fused_adam import FusedAdam
-from models.wavegan_losses import (
-    UNLABELLED,
-    ambiguity,
-    digit_loss,
-    feature_distance,
-    logistic_loss,
-    quiet_loss,
+from models.latent_codes import (
+    digit_asked_for,
+    digit_log_probabilities,
+    distribution_terms,
+    moments_distance,
     sliced_distance,
 )
+from models.wavegan_losses import UNLABELLED, digit_loss, feature_distance, logistic_loss, quiet_loss
 from models.wavegan_state import packed, unpack
 from models.wavegan_training import WaveGANTraining
 
@@ -129,10 +128,7 @@ def test_losses_against_their_definitions():
     assert float(logistic_loss(logits, real=True)) == pytest.approx(expected, rel=1e-5)
     expected = np.mean([np.log1p(np.exp(x)).mean() for x in logits])
     assert float(logistic_loss(logits, real=False)) == pytest.approx(expected, rel=1e-5)
-    uniform, certain = np.full((10, 10), np.log(0.1), np.float32), np.log(np.eye(10, dtype=np.float32) + 1e-8)
-    marginal = np.full(10, 0.1, np.float32)
-    assert float(ambiguity(uniform, marginal)) == pytest.approx(0, abs=1e-5)
-    assert float(ambiguity(certain, marginal)) == pytest.approx(-np.log(10), rel=1e-3)
+    uniform = np.full((10, 10), np.log(0.1), np.float32)
     digits = np.arange(10)
     assert float(digit_loss(uniform, digits)) == pytest.approx(np.log(10), rel=1e-5)
     assert float(digit_loss(uniform, np.full(10, UNLABELLED))) == 0
@@ -154,6 +150,47 @@ def test_the_sliced_distance_is_the_distance_of_distributions():
     assert float(sliced_distance(prior, prior[::-1], directions)) == pytest.approx(0, abs=1e-10)
     one = np.array([[1.0], [0], [0], [0], [0]], np.float32)
     assert float(sliced_distance(prior + one.T, prior, one)) == pytest.approx(1, rel=1e-4)
+
+
+def test_codes_in_a_small_subspace_are_far_from_the_prior_and_draws_of_it_are_not():
+    """Against the moments in float64, and by what random directions alone do not see."""
+    rng = np.random.default_rng(0)
+    prior, draws, other = (rng.uniform(-1, 1, (1024, 100)).astype(np.float32) for _ in range(3))
+    basis = np.linalg.qr(rng.normal(size=(100, 12)))[0]
+    narrow = np.sqrt(100 / 12) * np.sqrt(1 / 3) * rng.normal(size=(1024, 12)) @ basis.T  # of the same energy
+    directions = rng.normal(size=(100, 100)).astype(np.float32)
+    values = []
+    for codes in (other, narrow.astype(np.float32)):
+        moments = codes.T.astype(np.float64) @ codes / len(codes)
+        assert float(moments_distance(codes)) == pytest.approx(((moments - np.eye(100) / 3) ** 2).sum(), rel=1e-3)
+        terms = distribution_terms(codes[:16], codes[16:], draws, directions)
+        values.append([float(terms[name]) / 64 for name in ("prior", "moments")])
+    assert values[1][1] > 20 * values[0][1]  # 12 variances of 25/9, seven of eight are missing
+    assert values[1][0] > 2 * values[0][0]
+
+
+def test_each_digit_has_a_tenth_of_the_latent_cube():
+    z = np.random.default_rng(0).uniform(-1, 1, (20000, 100)).astype(np.float32)
+    known = np.zeros(len(z), np.int32)
+    known[0] = UNLABELLED
+    asked = np.asarray(digit_asked_for(z, known))
+    assert asked[0] == UNLABELLED
+    assert (asked[1:] == z[1:].reshape(-1, 10, 10).sum(axis=2).argmax(axis=1)).all()
+    assert np.abs(np.bincount(asked[1:], minlength=10) / len(z) - 0.1).max() < 5 * np.sqrt(0.09 / len(z))
+    logits = np.asarray(digit_log_probabilities(z))
+    assert (logits[1:].argmax(axis=1) == asked[1:]).all()
+    assert np.abs(np.exp(logits).sum(axis=1) - 1).max() < 1e-5
+
+
+def test_the_judgement_of_a_digit_is_its_own(model):
+    """Each digit shifts the spectrogram discriminators' logits by an output of its own, an unknown one by none."""
+    model, (clips, _) = model
+    views = model.discriminators.views(model.heard(clips[..., None]))
+    outputs = np.asarray(model.networks[0](views[0])[0])
+    for digit in (UNLABELLED, 3):
+        found = np.asarray(model.discriminators(views, tf.fill(4, digit)).logits[0])[:, 0]
+        expected = outputs[:, 0] + (0 if digit == UNLABELLED else outputs[:, 11 + digit])
+        assert np.abs(found - expected).max() <= 8 * EPSILON * np.abs(outputs).max()
 
 
 def test_the_compact_state_brings_the_networks_back(model):
@@ -189,16 +226,15 @@ def test_the_r1_gradients_are_those_of_the_penalty(model):
 
     def penalty():
         squares = []
-        for network, view in zip(model.networks, views):
+        for i, view in enumerate(views):
             with tf.GradientTape() as tape:
                 tape.watch(view)
-                total = tf.reduce_sum(
-                    tf.reduce_mean(network(view)[0][:, : 1 if "period" not in network.name else None], axis=1)
-                )
+                total = tf.reduce_sum(tf.reduce_mean(model.discriminators(views, digits).logits[i], axis=1))
             squares.append(tf.reduce_mean(tf.reduce_sum(tf.reshape(tape.gradient(total, view), (4, -1)) ** 2, axis=1)))
         return 0.5 * model.r1 * model.r1_interval * float(tf.reduce_mean(squares))
 
-    gradients = model.r1_gradients(views)
+    digits = tf.constant([0, 1, 2, UNLABELLED])
+    gradients = model.r1_gradients(views, digits)
     slope = float(sum(tf.reduce_sum(g**2) for g in gradients))
     reach = 1e-3 * penalty() / slope  # changes the penalty by a thousandth to either side
     values = []
