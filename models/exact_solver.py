@@ -13,7 +13,7 @@ from models.levenberg_marquardt import WIDEST, minimise
 from models.metrics import IDENTICAL_DB, snr_db
 from models.residual import Residual
 
-CONVERGED = 0.5e-10  # objective at which Levenberg–Marquardt is done: 100 dB
+CONVERGED = 0.5e-10  # objective from which on Levenberg–Marquardt takes no more Jacobians: 100 dB
 EXPLAINED = 0.1  # objective below which an exact answer seems to exist; silence has 0.5
 PROMISING = 0.3  # objective of a start below which one may exist
 LEAST_FALL = 0.2  # share by which the objective of a clip with an exact answer falls in two iterations, at least

@@ -54,7 +54,9 @@ def distribution_terms(codes, before, prior, random):
     k] are drawn: {name: distance}, each a sum over the codes of this step. random: directions [k, d] of any length."""
     everything = ops.concatenate([codes, before])
     size = everything.shape[1]
-    share = len(everything) / len(codes)  # what each code of this step changes is so much less
+    share = ops.cast(
+        ops.shape(everything)[0] / ops.shape(codes)[0], codes.dtype
+    )  # what each code of this step changes is so much less
     along = (random, ops.eye(size), digit_directions(size))
     return {
         "prior": share * sum(sliced_distance(everything, prior, directions) for directions in along),

@@ -154,6 +154,13 @@ class _Problems:
         self.damping[index] = np.where(better, dampings[rows, best], np.minimum(dampings[:, -1], LARGEST_DAMPING))
         return 1 - self.objective[index] / np.maximum(start, 1e-300)
 
+    def finish(self, index):
+        """Steps of the problems `index` without noise and without new Jacobians, until they gain little: this close to
+        an exact solution each costs some forward passes and takes the error down, to what rounding leaves."""
+        self.smoothing[index] = 0
+        while len(index):
+            index = index[self.step(index, BETWEEN) > WORTHWHILE]
+
     def adjust_noise(self, index, gain):
         """Makes the noise as wide as the error that is expected of z; a smaller share of it where progress ends."""
         factor = np.where(gain > FAST, 2.0, np.where(gain < SLOW, 0.4, 1.0)) * self.factor[index]
@@ -179,11 +186,11 @@ def minimise(
 
     problem: models.residual.Residual, or what has its methods `evaluate`, `unsettled`, `settle`, `linearise`,
     `normals` and `gradients`. max_iter: Jacobians at most. tolerance: a problem ends when two iterations in a row
-    with new Jacobians, without noise, each gain less than this share. target: a problem ends at an objective below
-    this, a number or one for each problem. report(active): called after each iteration. smoothing: at the first
-    iteration, about the error that z begins with. least_fall, above: a problem whose objective is above `above` is
-    given up when it would take its third Jacobian or a later one, and is less than the share `least_fall` below where
-    it was two Jacobians before.
+    with new Jacobians, without noise, each gain less than this share. target: a problem whose objective falls below
+    this, a number or one for each problem, takes no more Jacobians and ends when steps without one gain little.
+    report(active): called after each iteration. smoothing: at the first iteration, about the error that z begins
+    with. least_fall, above: a problem whose objective is above `above` is given up when it would take its third
+    Jacobian or a later one, and is less than the share `least_fall` below where it was two Jacobians before.
     Returns a Solution.
     """
     target = np.broadcast_to(target, len(z))
@@ -204,4 +211,5 @@ def minimise(
         active = active[(state.idle[active] < 2) & (state.objective[active] > target[active])]
         if report:
             report(active)
+    state.finish(np.flatnonzero((state.objective <= target) & (state.iterations > 0)))
     return Solution(state.z, state.objective, state.iterations)

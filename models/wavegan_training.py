@@ -198,7 +198,7 @@ class WaveGANTraining(keras.Model):
         samples], whose second half was made from those draws."""
         half = ops.shape(prior)[0] // 2
         directions = keras.random.normal((self.latent_dim, self.latent_dim), seed=self.seeds)
-        draws = keras.random.uniform((QUEUE + len(codes), self.latent_dim), -1, 1, seed=self.seeds)
+        draws = keras.random.uniform((QUEUE + ops.shape(codes)[0], self.latent_dim), -1, 1, seed=self.seeds)
         distances = distribution_terms(codes, self.queue, draws, directions)
         self.queue.assign(ops.concatenate([ops.stop_gradient(codes), self.queue])[:QUEUE])
         return distances | {
