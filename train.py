@@ -71,6 +71,7 @@ import numpy as np
 import tensorflow as tf
 
 from common.files import writable_folder
+from common.memory import check_step
 from common.runs import Logs, StopAtNaN, begin_run, training_strategy
 from common.script import ScriptError, one_line_errors
 from common.state import STATE, Saved
@@ -205,6 +206,7 @@ def main():
     count = steps_an_epoch(recordings)
     with strategy.scope():
         model = build_model(generator, perceptual_loss, epochs * count)
+    check_step(max(batch_size, real_batch_size), model.mapping, name="batch_size or real_batch_size")
     print(f"{network}, {model.mapping.count_params():,} weights, on {strategy.num_replicas_in_sync} device(s)")
     if done:
         print(f"Going on after epoch {done}")

@@ -41,6 +41,7 @@ import numpy as np
 import tensorflow as tf
 
 from common.files import writable_folder
+from common.memory import check_step
 from common.runs import StopAtNaN, begin_run
 from common.script import one_line_errors
 from common.state import Best, Saved
@@ -87,6 +88,7 @@ def main():
     body.compile(
         keras.optimizers.Adam(rate), "sparse_categorical_crossentropy", metrics=["accuracy"], jit_compile=False
     )
+    check_step(min(batch_size, len(training)), body)
     print(f"Judge: {judge.count_params():,} weights")
 
     def export(_, place):

@@ -69,6 +69,7 @@ import numpy as np
 import tensorflow as tf
 
 from common.files import writable_folder
+from common.memory import check_step
 from common.runs import Logs, StopAtNaN, begin_run, training_strategy
 from common.script import one_line_errors
 from common.state import Best, Saved
@@ -117,6 +118,7 @@ def train(clips, strategy, done):
         optimizer = keras.optimizers.Adam(rate(epochs * max(1, len(recordings) // batch_size)))
         loss = "sparse_categorical_crossentropy"
         network.compile(optimizer, loss, metrics=["accuracy"], jit_compile="auto" if xla else False)
+    check_step(batch_size, network)
     size = f"ResNet-{depth}, {network.count_params():,} weights, {features} features"
     print(f"{size}, on {strategy.num_replicas_in_sync} device(s)")
     network.fit(

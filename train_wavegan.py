@@ -46,6 +46,7 @@ import numpy as np
 import tensorflow as tf
 
 from common.files import find_recordings, writable_folder
+from common.memory import check_step
 from common.runs import Logs, begin_run
 from common.script import ScriptError, one_line_errors
 from common.state import EXPORTED, STATE, Saved
@@ -204,6 +205,7 @@ def main():
     model = WaveGANTraining(width, lowpass=lowpass)
     model.compile(generator_rate, discriminator_rate)
     model.build((None, model.latent_dim))
+    check_step(batch_size, model.generator, model.encoder, *model.networks)
     first = done or go_on_from_progress(model)
     curve = Curve(read_curve(first * steps), load_judging_classifier())
     names = (*WAVEGAN_FILES, "clip.json", PROGRESS, CURVE)

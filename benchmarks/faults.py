@@ -161,6 +161,7 @@ def main():
     if not chosen:
         raise ScriptError(f"only is {only!r}; the scripts are {', '.join(s.script for s in SCENARIOS)}")
     shutil.rmtree(folder, ignore_errors=True)
+    Path(folder).parent.mkdir(parents=True, exist_ok=True)
     begin, lines, losses = time.monotonic(), [], []
     if in_a_fork(lambda: make_inputs(Path(folder).resolve() / "inputs"), Path(folder).with_suffix(".log")):
         raise ScriptError(f"the inputs cannot be made: {ended(Path(folder).with_suffix('.log'))}")

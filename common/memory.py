@@ -1,7 +1,10 @@
 """How much memory a run will take, said before it is taken."""
 
+import math
 import re
 from pathlib import Path
+
+import keras
 
 from common.script import ScriptError
 
@@ -22,3 +25,23 @@ def check_memory(size, what):
     there = available()
     if there is not None and size > there:
         raise ScriptError(f"{what} would take {size / GIB:.1f} GiB of memory, and {there / GIB:.1f} GiB are available")
+
+
+def _activations(model):
+    """How many numbers the layers of a built model return for one clip, those of models within it included."""
+    total = 0
+    for layer in model.layers:
+        try:
+            returned = [] if isinstance(layer, keras.Model) else keras.tree.flatten(layer.output)
+        except (AttributeError, ValueError):  # never called, or more than once
+            returned = []
+        total += sum(math.prod(x.shape[1:]) for x in returned)
+        total += _activations(layer) if isinstance(layer, keras.Model) else 0
+    return total
+
+
+def check_step(batch_size, *models, name="batch_size"):
+    """As check_memory, of a training step of `batch_size` clips: what the layers of Keras models return, and as much
+    for the derivatives. It takes more than that; this is what can be known before. name: of the setting."""
+    size = 2 * 4 * batch_size * sum(_activations(model) for model in models)
+    check_memory(size, f"{name}={batch_size:,}: a step")
