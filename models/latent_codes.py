@@ -8,6 +8,8 @@ unnoticed; their second moments do not (arXiv 2105.04906). Both need far more co
 last steps are kept in a queue (arXiv 1911.05722).
 
 Each digit has a tenth of the cube: the latent vectors in which its own tenth of the coordinates has the largest sum.
+What the codes of a digit have in common has to show in these sums alone. Else the generator learns to know a digit by
+other coordinates, which a draw of the prior sets at random.
 """
 
 from keras import ops
@@ -16,7 +18,8 @@ from models.wavegan_losses import CLASSES, UNLABELLED
 
 QUEUE = 1008  # codes kept; ten times as many as latent coordinates
 VARIANCE = 1 / 3  # of a coordinate of the prior, uniform on [-1, 1]
-SHARPNESS = 5.0  # factor of the digits' sums, as the logits of a digit
+SHARPNESS = 10.0  # factor of the digits' sums, as the logits of a digit
+LARGEST = 0.886  # mean of the largest of ten such sums, each of variance 1 / 3
 
 
 def digit_directions(latent_dim):
@@ -49,16 +52,31 @@ def moments_distance(latent):
     return ops.sum((moments - VARIANCE * ops.eye(latent.shape[1])) ** 2)
 
 
-def distribution_terms(codes, before, prior, random):
+def digit_means_distance(latent, digit):
+    """Squared distance of the mean of each digit's vectors [n, k] from that of the prior, averaged over the vectors.
+
+    digit: int32 [n]; vectors of an unknown digit count for nothing."""
+    own = ops.one_hot(digit, CLASSES)  # [n, 10]
+    count = ops.sum(own, axis=0)[:, None]
+    means = ops.matmul(ops.transpose(own), latent) / ops.maximum(count, 1)
+    sums = LARGEST * CLASSES / (CLASSES - 1) * (ops.eye(CLASSES) - 1 / CLASSES)  # the others' are negative
+    aim = ops.matmul(sums, ops.transpose(digit_directions(latent.shape[1])))  # [10, k]
+    return ops.sum(count * (means - aim) ** 2) / ops.cast(ops.shape(latent)[0], latent.dtype)
+
+
+def distribution_terms(codes, digit, before, digit_before, prior, random):
     """The distances of codes [n, k], with those of the steps `before` [m, k], from the prior, of which `prior` [n + m,
-    k] are drawn: {name: distance}, each a sum over the codes of this step. random: directions [k, d] of any length."""
+    k] are drawn: {name: distance}, each a sum over the codes of this step.
+
+    digit, digit_before: int32 [n], [m], of the codes. random: directions [k, d] of any length."""
     everything = ops.concatenate([codes, before])
     size = everything.shape[1]
     share = ops.cast(
         ops.shape(everything)[0] / ops.shape(codes)[0], codes.dtype
     )  # what each code of this step changes is so much less
-    along = (random, ops.eye(size), digit_directions(size))
     return {
-        "prior": share * sum(sliced_distance(everything, prior, directions) for directions in along),
+        "prior": share * sum(sliced_distance(everything, prior, along) for along in (random, ops.eye(size))),
         "moments": share * moments_distance(everything),
+        "digit_sums": share * sliced_distance(everything, prior, digit_directions(size)),
+        "digit_means": share * digit_means_distance(everything, ops.concatenate([digit, digit_before])),
     }

@@ -31,13 +31,14 @@ from models.fused_adam import FusedAdam
 from models.latent_codes import QUEUE, digit_asked_for, digit_log_probabilities, distribution_terms
 from models.subpixel import blocked_conv, blocked_kernel, decimating_kernel
 from models.tf1_export import FILTER, wavegan_variables
-from models.wavegan_losses import digit_loss, feature_distance, logistic_loss, quiet_loss
+from models.wavegan_losses import UNLABELLED, digit_loss, feature_distance, logistic_loss, quiet_loss
 from models.wavegan_networks import build_generator, lowpass_taps
 
 FILTER_BLOCK = 64  # samples that the post-processing filter takes at once
 ENCODER_WINDOW = (1 / 16, 1 / 64)  # length and hop in seconds
 RECONSTRUCTION_WINDOWS = ((1 / 64, 1 / 256), (1 / 16, 1 / 64), (1 / 4, 1 / 32))
 LEAST_RMS = 0.04  # no recording is fainter after its preparation; adversarial gradients vanish in fainter samples
+SETTLED = 5000  # steps in which the weights that are pairs go from the first to the second value
 WEIGHTS = {  # of the generator's and encoder's terms
     "generator": 2.0,
     "reconstruction": 4.0,
@@ -45,9 +46,11 @@ WEIGHTS = {  # of the generator's and encoder's terms
     "matching": 2.0,
     "latent": 1.0,
     "prior": 0.1,
-    "moments": 0.01,  # three times as much, from the start, and the generator never listens to the encoder
+    "moments": (0.01, 0.03),  # with so much from the start the generator never listens to the encoder
+    "digit_sums": (0.3, 1.0),
+    "digit_means": (0.03, 0.3),
     "digit_code": 0.5,
-    "digit_heard": 0.5,
+    "digit_heard": (0.5, 1.0),
     "quiet": 1.0,
 }
 
@@ -97,6 +100,10 @@ class WaveGANTraining(keras.Model):
         self.step = self._counter("step", "int64")
         anywhere = keras.initializers.RandomUniform(-1, 1, seed=1)
         self.queue = self.add_weight(name="queue", shape=(QUEUE, latent_dim), initializer=anywhere, trainable=False)
+        unknown = keras.initializers.Constant(UNLABELLED)
+        self.queue_digits = self.add_weight(
+            name="queue_digits", shape=(QUEUE,), dtype="int32", initializer=unknown, trainable=False
+        )
 
     def _counter(self, name, dtype):
         return self.add_weight(name=name, shape=(), dtype=dtype, initializer="zeros", trainable=False)
@@ -152,7 +159,7 @@ class WaveGANTraining(keras.Model):
             terms = self.adversarial_terms(of_real, of_fake, asked) | self.sound_terms(real, fake)
             terms |= self.code_terms(encoded, prior, fake, digit)
             discriminator_loss = tf.debugging.check_numerics(sum(judged.values()), "the discriminators' loss")
-            loss = sum(self.term_weights[name] * term for name, term in terms.items())
+            loss = sum(self.weight_of(name) * term for name, term in terms.items())
             loss = tf.debugging.check_numerics(loss, "the generator's loss")
         variables = self.discriminators.trainable_variables
         gradients = tape.gradient(discriminator_loss, variables)
@@ -165,6 +172,12 @@ class WaveGANTraining(keras.Model):
         right = ops.mean(ops.cast(ops.cast(ops.argmax(of_real.digits, axis=1), "int32") == digit, "float32"))
         rms = ops.mean(ops.sqrt(ops.mean(fake**2, axis=1)))
         return terms | judged | {"right": right, "rms": rms} | self.discriminators.summary(of_real, of_fake)
+
+    def weight_of(self, name):
+        """The weight of a term in this step."""
+        weight = self.term_weights[name]
+        first, last = weight if isinstance(weight, tuple) else (weight, weight)
+        return first + (last - first) * ops.minimum(1.0, ops.cast(self.step, "float32") / SETTLED)
 
     def discriminator_terms(self, of_real, of_fake, digit):
         """The terms of the discriminators' loss, from what they return of recordings of `digit` [n] and of samples."""
@@ -199,8 +212,9 @@ class WaveGANTraining(keras.Model):
         half = ops.shape(prior)[0] // 2
         directions = keras.random.normal((self.latent_dim, self.latent_dim), seed=self.seeds)
         draws = keras.random.uniform((QUEUE + ops.shape(codes)[0], self.latent_dim), -1, 1, seed=self.seeds)
-        distances = distribution_terms(codes, self.queue, draws, directions)
+        distances = distribution_terms(codes, digit, self.queue, self.queue_digits, draws, directions)
         self.queue.assign(ops.concatenate([ops.stop_gradient(codes), self.queue])[:QUEUE])
+        self.queue_digits.assign(ops.concatenate([digit, self.queue_digits])[:QUEUE])
         return distances | {
             "latent": ops.mean((self.encode(fake[half:]) - prior[half:]) ** 2),
             "digit_code": digit_loss(digit_log_probabilities(codes), digit),
