@@ -21,3 +21,9 @@ def fsdd():
         if folder and any(Path(folder).glob("0_*.wav")):
             return Path(folder)
     pytest.skip("no FSDD recordings: set FSDD to their folder, or put them into datasets/fsdd (datasets/README.md)")
+
+
+@pytest.fixture(autouse=True)
+def no_proxy(monkeypatch):
+    """Servers on the loopback address are asked directly."""
+    monkeypatch.setenv("no_proxy", "127.0.0.1")

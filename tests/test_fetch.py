@@ -1,286 +1,25 @@
-"""datasets/fetch.py and what it is made of, against a server on the loopback address."""
+"""datasets/fetch.py: archives and generators put in their places, against a server on the loopback address."""
 
-import hashlib
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
 from conftest import ROOT
+from downloads import CONTENT, remote, sha256
 from loopback import serving
 from run_script import run_script
 from test_unpack import tar_gz
 
-from datasets import download as downloading
-from datasets.download import DownloadError, Remote, download
+from datasets.download import download
 from datasets.layouts import find_dataset
-from datasets.partial import Partial
 from datasets.placing import is_placed, place, remember
 from datasets.sources import SOURCES
-
-CONTENT = np.random.default_rng(0).bytes(300_000)
-NOW = (0.0, 0.0)  # two more tries, without a pause
-
-
-@pytest.fixture(autouse=True)
-def no_proxy(monkeypatch):
-    monkeypatch.setenv("no_proxy", "127.0.0.1")
-
-
-def sha256(content):
-    return hashlib.sha256(content).hexdigest()
-
-
-def remote(server, **known):
-    return Remote(f"{server.address}/file", "file", **known)
-
-
-def interrupt_after(size):
-    """A progress function that is interrupted, as by Ctrl-C, once so many bytes are here."""
-
-    def progress(done, total):
-        if done >= size:
-            raise KeyboardInterrupt
-
-    return progress
-
-
-def interrupted(server, folder, size=100_000):
-    """Begins a download and interrupts it. Returns how much of it is kept."""
-    with pytest.raises(KeyboardInterrupt):
-        download(remote(server), folder, interrupt_after(size))
-    assert not (folder / "file").exists()
-    kept = (folder / "file.partial").read_bytes()
-    assert size <= len(kept) < len(CONTENT) and CONTENT.startswith(kept)
-    return len(kept)
-
-
-def is_whole(folder, content=CONTENT):
-    """True if the file is there, and nothing else."""
-    return (folder / "file").read_bytes() == content and [path.name for path in folder.iterdir()] == ["file"]
-
-
-@pytest.mark.parametrize("length", [True, False], ids=["length", "chunks"])
-def test_a_file_arrives_whole_and_is_not_asked_for_again(tmp_path, length):
-    seen = []
-    with serving(files={"/file": CONTENT}, length=length) as server:
-        known = remote(server, size=len(CONTENT), sha256=sha256(CONTENT))
-        found = download(known, tmp_path, lambda done, total: seen.append((done, total)))
-        assert is_whole(tmp_path) and (found.size, found.sha256) == (len(CONTENT), sha256(CONTENT))
-        assert download(known, tmp_path) == found
-        assert server.asked == [("/file", None)]
-    assert seen[0][0] == 0 and seen[-1] == (len(CONTENT), len(CONTENT)) and seen == sorted(seen)
-
-
-def test_a_size_that_nobody_knows_stays_unknown(tmp_path):
-    totals = set()
-    with serving(files={"/file": CONTENT}, length=False) as server:
-        download(remote(server), tmp_path, lambda done, total: totals.add(total))
-    assert is_whole(tmp_path) and totals == {None}
-
-
-@pytest.mark.parametrize("length", [True, False], ids=["length", "chunks"])
-def test_a_cut_connection_is_taken_up_where_it_ended(tmp_path, length):
-    with serving(files={"/file": CONTENT}, cut=120_000, length=length) as server:
-        download(remote(server), tmp_path, pauses=NOW)
-        assert server.asked == [("/file", None), ("/file", "bytes=120000-"), ("/file", "bytes=240000-")]
-    assert is_whole(tmp_path)
-
-
-DATE = "Mon, 01 Jan 2024 00:00:00 GMT"
-VALIDATORS = {"tag": {}, "date": {"tagged": False, "date": DATE}, "none": {"tagged": False}, "weak tag": {"weak": True}}
-
-
-@pytest.mark.parametrize("validator", VALIDATORS.values(), ids=VALIDATORS)
-def test_an_interrupted_download_is_resumed(tmp_path, validator):
-    seen = []
-    with serving(files={"/file": CONTENT}, **validator) as server:
-        kept = interrupted(server, tmp_path)
-        download(remote(server), tmp_path, lambda done, total: seen.append(done))
-        assert server.asked == [("/file", None), ("/file", f"bytes={kept}-")]
-    assert is_whole(tmp_path) and seen[0] == kept
-
-
-def test_a_server_that_answers_with_another_part_is_asked_for_everything(tmp_path):
-    with serving(files={"/file": CONTENT}, elsewhere=1000) as server:
-        interrupted(server, tmp_path)
-        download(remote(server), tmp_path)
-        assert [wanted is None for _, wanted in server.asked] == [True, False, True]
-    assert is_whole(tmp_path)
-
-
-def test_what_a_server_sends_behind_the_end_is_not_taken(tmp_path):
-    with serving(files={"/file": CONTENT}, more=bytes(1000)) as server:
-        download(remote(server), tmp_path)
-    assert is_whole(tmp_path)
-
-
-def test_a_server_without_ranges_sends_everything_again(tmp_path):
-    with serving(files={"/file": CONTENT}, ranges=False) as server:
-        interrupted(server, tmp_path)
-        download(remote(server), tmp_path)
-    assert is_whole(tmp_path)
-
-
-@pytest.mark.parametrize("length", [len(CONTENT), len(CONTENT) + 1000, 50_000], ids=["same size", "longer", "shorter"])
-@pytest.mark.parametrize("server_knows", [True, False], ids=["validator", "no validator"])
-def test_a_file_that_changed_in_between_is_never_mixed(tmp_path, length, server_knows):
-    changed = np.random.default_rng(1).bytes(length)
-    with serving(files={"/file": CONTENT}, if_range=server_knows, tagged=server_knows) as server:
-        interrupted(server, tmp_path)
-        server.files["/file"] = changed
-        if length == len(CONTENT) and not server_knows:  # nothing tells the two apart but the SHA-256
-            with pytest.raises(DownloadError, match="SHA-256"):
-                download(remote(server, sha256=sha256(changed)), tmp_path)
-        download(remote(server, sha256=sha256(changed)), tmp_path)
-    assert is_whole(tmp_path, changed)
-
-
-def test_the_beginning_of_another_address_is_not_used(tmp_path):
-    with serving(files={"/file": CONTENT, "/other": CONTENT[::-1]}, tagged=False) as server:
-        interrupted(server, tmp_path)
-        download(Remote(f"{server.address}/other", "file"), tmp_path)
-    assert is_whole(tmp_path, CONTENT[::-1])
-
-
-def test_a_finished_but_unchecked_download_needs_no_server(tmp_path):
-    with serving(files={"/file": CONTENT}) as server, pytest.raises(KeyboardInterrupt):
-        download(remote(server), tmp_path, interrupt_after(len(CONTENT)))
-    download(remote(server), tmp_path)  # which has ended
-    assert is_whole(tmp_path)
-
-
-@pytest.mark.parametrize(
-    "known, words",
-    [
-        ({"sha256": "0" * 64}, f"its SHA-256 is {sha256(CONTENT)}, {'0' * 64} expected; it is deleted"),
-        ({"size": 7}, "300,000 bytes on the server, 7 expected"),
-    ],
-    ids=["hash", "size"],
-)
-def test_another_file_than_expected_is_not_kept(tmp_path, known, words):
-    with serving(files={"/file": CONTENT}) as server:
-        for _ in range(2):
-            with pytest.raises(DownloadError) as error:
-                download(remote(server, **known), tmp_path)
-            assert words in str(error.value) and "\n" not in str(error.value)
-            assert not (tmp_path / "file").exists()
-            assert not (tmp_path / "file.partial").exists() or not (tmp_path / "file.partial").stat().st_size
-        assert len(server.asked) == 2
-
-
-def test_a_finished_file_is_checked_too(tmp_path):
-    (tmp_path / "file").write_bytes(b"something else")
-    with pytest.raises(DownloadError, match="SHA-256.*it is deleted"):
-        download(Remote("http://127.0.0.1:9/file", "file", sha256=sha256(CONTENT)), tmp_path)
-    assert not (tmp_path / "file").exists()
-
-
-def test_a_connection_that_never_gets_further_is_given_up_and_its_beginning_kept(tmp_path):
-    with serving(files={"/file": CONTENT}, ranges=False, cut=10_000) as server:
-        with pytest.raises(DownloadError, match="ended after 10,000 of 300,000 bytes; 10,000 bytes are kept"):
-            download(remote(server), tmp_path, pauses=NOW)
-        assert len(server.asked) == 1 + len(NOW)
-        server.cut, server.ranges = None, True
-        download(remote(server), tmp_path)
-        assert server.asked[-1] == ("/file", "bytes=10000-")
-    assert is_whole(tmp_path)
-
-
-def closed_port():
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return free.getsockname()[1]
-
-
-def test_no_network_is_said_in_one_line(tmp_path, monkeypatch):
-    with pytest.raises(DownloadError, match="refused") as refused:
-        download(Remote(f"http://127.0.0.1:{closed_port()}/file", "file"), tmp_path)
-
-    def unknown(*_, **__):
-        raise socket.gaierror(-2, "Name or service not known")
-
-    monkeypatch.setattr(socket, "getaddrinfo", unknown)
-    with pytest.raises(DownloadError, match="its host is not found; is there a network") as unfound:
-        download(Remote("http://host.invalid/file", "file"), tmp_path)
-    assert all("\n" not in str(error.value) for error in (refused, unfound))
-
-
-def test_a_server_that_falls_silent_is_lost_after_the_timeout(tmp_path):
-    with serving(files={"/file": CONTENT}, cut=5000, stall=threading.Event()) as server:
-        with pytest.raises(DownloadError, match="does not answer in time"):
-            download(remote(server), tmp_path, timeout=0.2, pauses=())
-
-
-@pytest.mark.parametrize(
-    "behaviour, words",
-    [
-        ({"status": 404}, "the server answers 404 Not Found"),
-        ({"status": 503}, "the server answers 503 Service Unavailable"),
-        ({"headers": {"Content-Type": "text/html; charset=utf-8"}}, "the server answers with a web page"),
-        ({"status": 302, "headers": {"Location": "file:///etc/hostname"}}, "302"),
-        ({"status": 302, "headers": {"Location": "ftp://127.0.0.1/file"}}, "unknown url type"),
-    ],
-    ids=["missing", "overloaded", "web page", "redirected to a file", "redirected to ftp"],
-)
-def test_what_is_no_file_is_refused(tmp_path, behaviour, words):
-    with serving(files={"/file": CONTENT}, **behaviour) as server:
-        with pytest.raises(DownloadError, match=words) as error:
-            download(remote(server), tmp_path)
-        assert "\n" not in str(error.value) and not (tmp_path / "file").exists()
-
-
-@pytest.mark.parametrize("address", ["file:///etc/hostname", "data:,x", "nowhere"])
-def test_only_web_addresses(tmp_path, address):
-    with pytest.raises(DownloadError, match="not an http or https address"):
-        download(Remote(address, "file"), tmp_path)
-
-
-@pytest.mark.parametrize("length", [True, False], ids=["length", "chunks"])
-def test_a_file_that_is_too_long_is_refused(tmp_path, length):
-    with serving(files={"/file": CONTENT}, length=length) as server:
-        with pytest.raises(DownloadError, match="200,000 (bytes )?allowed"):
-            download(remote(server, at_most=200_000), tmp_path)
-    assert (tmp_path / "file.partial").stat().st_size <= 200_000
-
-
-def test_a_file_that_does_not_fit_on_the_disk_is_not_begun(tmp_path, monkeypatch):
-    usage = downloading.shutil.disk_usage(tmp_path)._replace(free=1000)
-    monkeypatch.setattr(downloading.shutil, "disk_usage", lambda path: usage)
-    with (
-        serving(files={"/file": CONTENT}) as server,
-        pytest.raises(DownloadError, match="300,000 bytes are to come.* 1,000"),
-    ):
-        download(remote(server), tmp_path)
-
-
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full, the device that is always full")
-def test_a_full_disk_is_said_in_one_line(tmp_path):
-    (tmp_path / "file.partial").symlink_to("/dev/full")
-    with serving(files={"/file": CONTENT}) as server, pytest.raises(DownloadError, match="No space left on device"):
-        download(remote(server), tmp_path)
-
-
-def test_two_downloads_of_one_file_do_not_mix(tmp_path):
-    pytest.importorskip("fcntl", reason="no file locks on this system")
-    with serving(files={"/file": CONTENT}) as server:
-        with (
-            Partial(tmp_path / "file", server.address),
-            pytest.raises(DownloadError, match="another download of it is running"),
-        ):
-            download(remote(server), tmp_path)
-        download(remote(server), tmp_path)
-    assert is_whole(tmp_path)
-
-
-# placing a generator
 
 GENERATOR = {"infer.meta": b"graph", "model.ckpt.index": b"index", "model.ckpt.data-00000-of-00001": b"variables"}
 SHIPPED = {name: b"shipped " + name.encode() for name in (*GENERATOR, "clip.json", "progress.npz")}
@@ -348,9 +87,6 @@ def test_a_placed_generator_is_recognised_until_it_changes(tmp_path):
     assert is_placed(tmp_path, mark)
     (tmp_path / "file").write_bytes(CONTENT[:-1] + bytes([CONTENT[-1] ^ 1]))
     assert not is_placed(tmp_path, mark)
-
-
-# the script
 
 
 def fetch(tmp_path, server, what, *arguments):

@@ -8,7 +8,7 @@ import pytest
 import scipy.signal
 import tensorflow as tf
 import tf1_wavegan
-from tf1_graphs import LATENT, dense, write_pb
+from tf1_graphs import LATENT, VECTORS, dense, picture, sound, write_pb
 
 from models import forward_rules
 from models.audio import SAMPLE_RATE
@@ -20,21 +20,6 @@ from models.residual import Residual
 from models.wavegan import load_wavegan
 
 v1, layers = tf.compat.v1, keras.layers
-RNG = np.random.default_rng(3)
-VECTORS = [RNG.uniform(0.5, 1.5, 8).astype("f") for _ in range(4)]
-KERNEL = RNG.normal(0, 0.4, (1, 9, 8, 8)).astype("f")
-LAST = RNG.normal(0, 0.3, (1, 9, 8, 1)).astype("f")
-
-
-def picture(z):
-    """z [n, LATENT] → [n, 1, 64, 8]."""
-    return tf.reshape(dense(z), [-1, 1, 64, 8])
-
-
-def sound(x):
-    """[n, 1, length, 8] → [n, length, 1], behind two convolutions."""
-    x = tf.nn.leaky_relu(tf.nn.conv2d(x, KERNEL, 1, "SAME"), 0.2)
-    return tf.tanh(tf.nn.conv2d(x, LAST, 1, "SAME"))[:, 0]
 
 
 def normalised(operation):
@@ -221,91 +206,3 @@ def test_outputs_are_waveforms_whatever_the_order_of_their_axes(tmp_path, shape,
 def test_numbers_that_are_no_float32_are_refused(tmp_path):
     with pytest.raises(CheckpointError, match="its output is int16"):
         load_wavegan(write_pb(tmp_path, lambda z: tf.cast(dense(z) * 32767, tf.int16)))
-
-
-def one_at_a_time(z):
-    """As an exported graph is that knows nothing of batches."""
-    x = tf.reshape(dense(z), [1, 1, 64, 8])
-    x = tf.nn.conv2d_transpose(x, np.swapaxes(KERNEL, 2, 3), [1, 1, 256, 8], [1, 1, 4, 1], "SAME")
-    return sound(x)
-
-
-def test_a_graph_for_one_latent_vector_takes_several(tmp_path):
-    one = load_wavegan(write_pb(tmp_path / "one", one_at_a_time, batch=1))
-
-    def batched(z):
-        return sound(
-            tf.nn.conv2d_transpose(
-                picture(z), np.swapaxes(KERNEL, 2, 3), [tf.shape(z)[0], 1, 256, 8], [1, 1, 4, 1], "SAME"
-            )
-        )
-
-    several = Generator(batched, LATENT, "", "")
-    z = random_latent(one, 5, 4)
-    rounding = 8 * np.sqrt(72) * np.finfo(np.float32).eps
-    assert np.abs(one(z) - several(z)).max() < rounding
-    assert np.abs(one.jacobian(z, np.zeros(5))[1] - several.jacobian(z, np.zeros(5))[1]).max() < 8 * rounding
-    with pytest.raises(CheckpointError, match="one latent vector at a time"):
-        load_wavegan(
-            write_pb(
-                tmp_path / "mixed",
-                lambda z: tf.reshape(tf.reshape(dense(z), [64, 8]) @ KERNEL[0, 0], [1, 512]),
-                batch=1,
-            )
-        )
-
-
-@pytest.mark.parametrize("interpolation", ["bilinear", "bicubic", "nearest"])
-def test_a_keras_model_with_resizing_and_normalisation(tmp_path, interpolation):
-    inputs = keras.Input((LATENT,))
-    x = layers.LeakyReLU(0.2)(
-        layers.BatchNormalization()(
-            layers.Reshape((1, 32, 8))(layers.Dense(256, kernel_initializer="he_normal")(inputs))
-        )
-    )
-    x = layers.UpSampling2D((1, 4), interpolation=interpolation)(x)
-    x = layers.Conv2D(1, (1, 9), padding="same", activation="tanh")(x)
-    model = keras.Model(inputs, layers.Reshape((128, 1))(x))
-    model.save(tmp_path / "gan.keras")
-    generator = load_wavegan(tmp_path)
-    assert generator.smooths and generator.num_samples == 128
-    true = random_latent(generator, 3, 2)
-    conditions = condition_number(generator, true)
-    found = recover(generator(true), generator, solver="levenberg_marquardt", max_iter=60, restarts=3, spectral=0.0)
-    assert (latent_mse(true, found.z)[conditions < 100] < EXACT).all()
-
-
-LAYERS = {
-    "Conv1DTranspose": lambda: [layers.Conv1DTranspose(4, 9, 2, "same")],
-    "Conv1D, dilated": lambda: [layers.Conv1D(4, 5, padding="same", dilation_rate=2)],
-    "SeparableConv1D": lambda: [layers.SeparableConv1D(4, 5, padding="same")],
-    "Conv2DTranspose": lambda: [layers.Reshape((8, 8, 4)), layers.Conv2DTranspose(4, 3, 2, "same")],
-    "UpSampling1D": lambda: [layers.UpSampling1D(2)],
-    "Cropping1D, ZeroPadding1D": lambda: [layers.Cropping1D(2), layers.ZeroPadding1D(3)],
-    "AveragePooling1D": lambda: [layers.AveragePooling1D(2)],
-    "LayerNormalization": lambda: [layers.LayerNormalization()],
-    "Permute": lambda: [layers.Permute((2, 1))],
-    "PReLU": lambda: [layers.PReLU(alpha_initializer=keras.initializers.Constant(0.3))],
-    "ReLU6": lambda: [layers.ReLU(6.0)],
-    "ELU, SELU": lambda: [layers.ELU(), layers.Activation("selu")],
-    "softplus, sigmoid": lambda: [layers.Activation("softplus"), layers.Activation("sigmoid")],
-    "Dropout": lambda: [layers.Dropout(0.5)],
-    "a model": lambda: [keras.Sequential([keras.Input((64, 4)), layers.Conv1D(4, 3, activation="relu")])],
-}
-
-
-@pytest.mark.parametrize("made", LAYERS.values(), ids=LAYERS)
-def test_layers_of_keras_have_a_derivative_that_averages(tmp_path, made):
-    keras.utils.set_random_seed(1)
-    stack = [layers.Dense(256), layers.Reshape((64, 4)), *made(), layers.Flatten(), layers.Dense(64, "tanh")]
-    keras.Sequential([keras.Input((LATENT,)), *stack]).save(tmp_path / "gan.keras")
-    assert load_wavegan(tmp_path).smooths  # loading compares the derivative with reverse mode
-
-
-def test_a_condition_number_is_a_number_or_an_error(tmp_path):
-    generator = load_wavegan(write_pb(tmp_path, dense))
-    assert np.isfinite(condition_number(generator, random_latent(generator, 2, 0))).all()
-    with pytest.raises(ValueError, match="condition"):
-        condition_number(generator, np.full((1, LATENT), np.nan, np.float32))
-    with pytest.raises(ValueError, match="condition"):
-        condition_number(generator, np.full((1, LATENT), 1e30, np.float32))  # every tanh saturated

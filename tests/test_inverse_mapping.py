@@ -2,45 +2,29 @@
 a tiny generator.
 """
 
-import csv
-
 from common.networks import open_inverse_mapping
 
 import librosa
 import numpy as np
 import pytest
-import soundfile
-import tf1_wavegan
 from reference_resnet import evaluate, random_arrays, write_checkpoint
-from run_script import run_script
+from tiny_networks import untrained, write_weights
 
 from common.script import ScriptError
 from common.state import make_room
-from models.audio import write_wav
 from models.classifier import PerceptualLoss, build_classifier, tapped
 from models.errors import CheckpointError
 from models.file_set import replaced_together
-from models.generator import generate, random_latent
+from models.generator import random_latent
 from models.inverse_mapping import INVERSE_MAPPING_FILE, INVERSE_MAPPING_FILES, InverseMapping, load_inverse_mapping
 from models.inverse_mapping_training import InverseMappingTraining
-from models.metrics import latent_mse
-from models.recovery import predict, recover
-from models.saving import save_network
+from models.recovery import predict
 from models.wavegan import load_wavegan
-
-SCRIPT = "latent_vector_recovery.py"
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """A tiny WaveGAN of 8 latent dimensions, an untrained inverse mapping for it, and an untrained classifier."""
-    folder = tmp_path_factory.mktemp("weights")
-    for name, seed in (("checkpoint", 5), ("other", 6)):
-        (folder / name).mkdir()
-        tf1_wavegan.write(folder / name, latent_dim=8, width=2, seed=seed)
-    save_network(untrained(load_wavegan(folder / "checkpoint")), folder / "mapping/inverse_mapping.keras")
-    save_network(build_classifier(width=2), folder / "classifier/classifier.keras")
-    return folder
+    return write_weights(tmp_path_factory.mktemp("weights"))
 
 
 @pytest.fixture(scope="module")
@@ -52,20 +36,6 @@ def generator(folder):
 def recording():
     """Three clips of noise."""
     return np.random.default_rng(1).normal(0, 0.1, (3, 16384)).astype(np.float32)
-
-
-def untrained(generator, **settings):
-    """With predictions that are not all zero."""
-    settings = {"width": 1, "refinements": 1} | settings
-    mapping = InverseMapping(generator.latent_dim, generator_sha256=generator.sha256, **settings).attach(generator)
-    rng = np.random.default_rng(2)
-    mapping.set_weights(
-        [
-            rng.normal(0, 1.5 / np.sqrt(max(w.size // w.shape[-1], 1)), w.shape) if w.ndim > 1 else w
-            for w in mapping.get_weights()
-        ]
-    )
-    return mapping
 
 
 def log_magnitude(waveform, frame, hop):
@@ -213,62 +183,3 @@ def test_a_training_run_moves_the_authors_weights_aside(folder, tmp_path):
         leaving += make_room(tmp_path, place, INVERSE_MAPPING_FILES)
     assert load_inverse_mapping(tmp_path).generator_sha256, "the newest training wins"
     assert len(list((tmp_path / "previous").glob("generated_and_real_training.ckpt.*"))) == 2
-
-
-def test_a_hybrid_begins_at_the_prediction(folder, generator):
-    true = random_latent(generator, 4, 8)
-    clips = generate(generator, true)
-
-    class Near:
-        def predict_on_batch(self, waveforms):
-            assert waveforms.shape == (4, 16384)
-            return true + 0.02
-
-    predicted = recover(clips, generator, inverse_mapping=Near(), gradient=False)
-    assert (
-        np.allclose(predicted.z, true + 0.02, atol=1e-6)
-        and (predicted.iterations == 0).all()
-        and (predicted.objective > 0).all()
-    )
-    hybrid, cold = recover(clips, generator, inverse_mapping=Near()), recover(clips, generator)
-    assert (latent_mse(true, hybrid.z) < 1e-8).all() and hybrid.iterations.sum() < cold.iterations.sum()
-
-
-def test_the_script_predicts_many_recordings_and_starts_a_hybrid(folder, generator, tmp_path, capsys):
-    files, output = tmp_path / "in", tmp_path / "out"
-    files.mkdir()
-    z = random_latent(generator, 2, 9)
-    for i, waveform in enumerate(generate(generator, z)):
-        write_wav(files / f"made_{i}.wav", waveform)
-        np.save(files / f"made_{i}.npy", z[i])
-    for i in range(70):
-        soundfile.write(files / f"{i}.wav", 0.1 * np.sin(np.arange(4000) / (2 + i)), 8000)
-    arguments = [
-        f"--files={files}",
-        f"--checkpoint={folder / 'checkpoint'}",
-        f"--inverse_mapping_checkpoint={folder / 'mapping'}",
-    ]
-    assert run_script(SCRIPT, *arguments, f"--output={output}", "--report") == 0
-    rows = list(csv.DictReader(open(output / "recovery.csv")))
-    assert (
-        len(rows) == 72
-        and {row["method"] for row in rows} == {"inverse_mapping"}
-        and {row["solver"] for row in rows} == {""}
-    )
-    mapping = load_inverse_mapping(folder / "mapping", generator)
-    for i in range(2):
-        waveform, _ = soundfile.read(files / f"made_{i}.wav", dtype="float32")
-        assert np.abs(np.load(output / f"made_{i}.npy") - predict(waveform[None], mapping)).max() < 1e-4
-    page = (output / "index.html").read_text()
-    assert page.count("<audio") == 144 and (output / "made_0_original.wav").exists() and 'class="true"' in page
-    capsys.readouterr()
-    for i in range(70):
-        (files / f"{i}.wav").unlink()
-    assert run_script(SCRIPT, *arguments, f"--output={tmp_path / 'hybrid'}", "--gradient", "--max_iter=60") == 0
-    printed = capsys.readouterr().out
-    assert printed.count("(exact; identifiable") == 2
-    assert {row["method"] for row in csv.DictReader(open(tmp_path / "hybrid/recovery.csv"))} == {"hybrid"}
-    arguments[1] = f"--checkpoint={folder / 'other'}"
-    assert run_script(SCRIPT, *arguments, f"--output={output}") == 1
-    error = capsys.readouterr().err
-    assert "trained for the generator" in error and error.count("\n") == 1

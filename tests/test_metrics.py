@@ -2,19 +2,12 @@
 end.
 """
 
-import json
-import warnings
-
 import numpy as np
 import pytest
-import soundfile
-import tf1_wavegan
-from run_script import run_script
 
 from models.audio import spectrogram
 from models.classifier import PerceptualLoss, build_classifier
 from models.evaluation import Evaluation
-from models.inverse_mapping import InverseMapping
 from models.metrics import (
     energy_above,
     frechet_distance,
@@ -28,15 +21,6 @@ from models.metrics import (
     ssim,
     waveform_mse,
 )
-from models.saving import save_network
-from models.wavegan import load_wavegan
-
-SCRIPT = "calculate_metrics.py"
-ROW = set(
-    "num_clips inception_score mse snr_db ssim accuracy "
-    "log_spectral_distance perceptual_loss seconds_per_clip method synth".split()
-)
-LATENT = {"latent_mse", "latent_mae", "identical", "identifiable", "exact"}
 
 
 @pytest.fixture
@@ -188,110 +172,3 @@ def test_a_row_is_made_of_them(clips):
     assert evaluation.row(x, x)["accuracy"] == 1 and evaluation.row(x, x)["identical"] == 1, (
         "against its own answer, where no digit is known"
     )
-
-
-@pytest.fixture(scope="module")
-def weights(tmp_path_factory):
-    """A tiny generator, an untrained inverse mapping and classifier, and 12 recordings of the test split."""
-    folder = tmp_path_factory.mktemp("weights")
-    for name in ("checkpoint", "recordings"):
-        (folder / name).mkdir()
-    tf1_wavegan.write(folder / "checkpoint", latent_dim=8, width=2, seed=5)
-    generator = load_wavegan(folder / "checkpoint")
-    save_network(
-        InverseMapping(8, width=1, generator_sha256=generator.sha256), folder / "mapping/inverse_mapping.keras"
-    )
-    resnet = InverseMapping(8, "resnet", 1, generator_sha256=generator.sha256)
-    save_network(resnet, folder / "resnet/inverse_mapping.keras")
-    save_network(build_classifier(width=2), folder / "classifier/classifier.keras")
-    for i in range(12):
-        soundfile.write(
-            folder / f"recordings/{i % 4}_anna_{i // 4}.wav", 0.3 * np.sin(np.arange(3000) * (0.1 + i / 20)), 8000
-        )
-    return folder
-
-
-def arguments(weights, output, *more):
-    names = {
-        "checkpoint": "checkpoint",
-        "classifier_checkpoint": "classifier",
-        "inverse_mapping_checkpoint": "mapping",
-        "resnet_checkpoint": "resnet",
-        "datasets": "recordings",
-    }
-    return [*(f"--{name}={weights / folder}" for name, folder in names.items()), f"--output={output}", *more]
-
-
-def finite(value):
-    return (
-        all(map(finite, value.values()))
-        if isinstance(value, dict)
-        else not isinstance(value, float) or np.isfinite(value)
-    )
-
-
-@pytest.mark.parametrize(
-    "synth, mapping, gradient, name",
-    [
-        (True, True, True, "hybrid"),
-        (False, True, False, "inverse mapping"),
-        (False, False, False, "random latent vector"),
-    ],
-)
-def test_a_combination_of_flags_writes_what_the_paper_has(weights, tmp_path, capsys, synth, mapping, gradient, name):
-    flags = [
-        f"--synth={synth}",
-        f"--inverse_mapping={mapping}",
-        f"--gradient={gradient}",
-        "--num_clips=4",
-        "--max_iter=3",
-        "--restarts=0",
-    ]
-    assert run_script(SCRIPT, *arguments(weights, tmp_path / "m", *flags)) == 0
-    result = json.loads((tmp_path / "m/metrics.json").read_text())
-    assert result["method"] == name and result["synth"] == synth and result["num_clips"] == 4 and finite(result)
-    assert ROW | (LATENT if synth else set()) <= set(result)
-    assert [floor["method"] for floor in result["floors"]] == ["silence", "random latent vector"][
-        : 1 if name.startswith("random") else 2
-    ]
-    assert "right digit, judge" in capsys.readouterr().out
-
-
-def test_the_table_and_going_on_where_a_run_was_stopped(weights, tmp_path, capsys, monkeypatch):
-    import common.recovering
-
-    flags = ["--table", "--num_clips=6", "--max_iter=2", "--restarts=0", "--batch_size=2"]
-    own, calls = common.recovering.recover, []
-
-    def stopped(*clips, **how):
-        calls.append(1)
-        if len(calls) == 8:  # three batches of each network's predictions, one with the gradient
-            raise KeyboardInterrupt
-        return own(*clips, **how)
-
-    monkeypatch.setattr(common.recovering, "recover", stopped)
-    assert run_script(SCRIPT, *arguments(weights, tmp_path / "m", *flags)) == 130
-    assert "run it again to go on" in capsys.readouterr().err and not (tmp_path / "m/metrics.json").exists()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        assert run_script(SCRIPT, *arguments(weights, tmp_path / "m", *flags)) == 0
-    printed = capsys.readouterr().out
-    assert (
-        "inverse mapping real: 6 of 6 clips were recovered before" in printed
-        and "gradient real: 2 of 6 clips" in printed
-    )
-    rows = json.loads((tmp_path / "m/metrics.json").read_text())["rows"]
-    methods = ["silence", "random latent vector", "inverse mapping, ResNet", "inverse mapping", "gradient", "hybrid"]
-    assert [row["method"] for row in rows] == [*methods, "hybrid, first layer free", *methods]
-    assert [row["synth"] for row in rows] == [False] * 7 + [True] * 6
-    assert {row["num_clips"] for row in rows} == {6} and all(map(finite, rows))
-    table = (tmp_path / "m/metrics.md").read_text()
-    assert table in printed and table.count("| hybrid |") == 2 and "**Real clips**" in table
-    assert (tmp_path / "m/metrics.png").read_bytes()[:4] == b"\x89PNG"
-
-
-@pytest.mark.parametrize("wrong", ["--datasets=/nowhere", "--classifier_checkpoint=/nowhere"])
-def test_what_cannot_be_done_is_one_line(weights, tmp_path, capsys, wrong):
-    assert run_script(SCRIPT, *arguments(weights, tmp_path / "m", wrong)) == 1
-    error = capsys.readouterr().err
-    assert error.startswith(f"{SCRIPT}: ") and error.count("\n") == 1

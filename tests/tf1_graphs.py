@@ -5,6 +5,10 @@ import tensorflow as tf
 
 v1 = tf.compat.v1
 LATENT, SAMPLES = 6, 512
+RNG = np.random.default_rng(3)
+VECTORS = [RNG.uniform(0.5, 1.5, 8).astype("f") for _ in range(4)]
+KERNEL = RNG.normal(0, 0.4, (1, 9, 8, 8)).astype("f")
+LAST = RNG.normal(0, 0.3, (1, 9, 8, 1)).astype("f")
 
 
 def dense(z, width=SAMPLES, seed=0):
@@ -13,6 +17,17 @@ def dense(z, width=SAMPLES, seed=0):
         z @ tf.constant(rng.normal(0, 0.4, (LATENT, width)).astype("f"))
         + tf.constant(rng.normal(0, 0.1, width).astype("f"))
     )
+
+
+def picture(z):
+    """z [n, LATENT] → [n, 1, 64, 8]."""
+    return tf.reshape(dense(z), [-1, 1, 64, 8])
+
+
+def sound(x):
+    """[n, 1, length, 8] → [n, length, 1], behind two convolutions."""
+    x = tf.nn.leaky_relu(tf.nn.conv2d(x, KERNEL, 1, "SAME"), 0.2)
+    return tf.tanh(tf.nn.conv2d(x, LAST, 1, "SAME"))[:, 0]
 
 
 def graph_def(build, batch=None):

@@ -1,0 +1,87 @@
+"""Predictions as the start of optimisation, in the library and in the script."""
+
+import csv
+
+import numpy as np
+import pytest
+import soundfile
+from run_script import run_script
+from tiny_networks import write_weights
+
+from models.audio import write_wav
+from models.generator import generate, random_latent
+from models.inverse_mapping import load_inverse_mapping
+from models.metrics import latent_mse
+from models.recovery import predict, recover
+from models.wavegan import load_wavegan
+
+SCRIPT = "latent_vector_recovery.py"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return write_weights(tmp_path_factory.mktemp("weights"))
+
+
+@pytest.fixture(scope="module")
+def generator(folder):
+    return load_wavegan(folder / "checkpoint")
+
+
+def test_a_hybrid_begins_at_the_prediction(folder, generator):
+    true = random_latent(generator, 4, 8)
+    clips = generate(generator, true)
+
+    class Near:
+        def predict_on_batch(self, waveforms):
+            assert waveforms.shape == (4, 16384)
+            return true + 0.02
+
+    predicted = recover(clips, generator, inverse_mapping=Near(), gradient=False)
+    assert (
+        np.allclose(predicted.z, true + 0.02, atol=1e-6)
+        and (predicted.iterations == 0).all()
+        and (predicted.objective > 0).all()
+    )
+    hybrid, cold = recover(clips, generator, inverse_mapping=Near()), recover(clips, generator)
+    assert (latent_mse(true, hybrid.z) < 1e-8).all() and hybrid.iterations.sum() < cold.iterations.sum()
+
+
+def test_the_script_predicts_many_recordings_and_starts_a_hybrid(folder, generator, tmp_path, capsys):
+    files, output = tmp_path / "in", tmp_path / "out"
+    files.mkdir()
+    z = random_latent(generator, 2, 9)
+    for i, waveform in enumerate(generate(generator, z)):
+        write_wav(files / f"made_{i}.wav", waveform)
+        np.save(files / f"made_{i}.npy", z[i])
+    for i in range(70):
+        soundfile.write(files / f"{i}.wav", 0.1 * np.sin(np.arange(4000) / (2 + i)), 8000)
+    arguments = [
+        f"--files={files}",
+        f"--checkpoint={folder / 'checkpoint'}",
+        f"--inverse_mapping_checkpoint={folder / 'mapping'}",
+    ]
+    assert run_script(SCRIPT, *arguments, f"--output={output}", "--report") == 0
+    rows = list(csv.DictReader(open(output / "recovery.csv")))
+    assert (
+        len(rows) == 72
+        and {row["method"] for row in rows} == {"inverse_mapping"}
+        and {row["solver"] for row in rows} == {""}
+    )
+    mapping = load_inverse_mapping(folder / "mapping", generator)
+    for i in range(2):
+        waveform, _ = soundfile.read(files / f"made_{i}.wav", dtype="float32")
+        assert np.abs(np.load(output / f"made_{i}.npy") - predict(waveform[None], mapping)).max() < 1e-4
+    page = (output / "index.html").read_text()
+    assert page.count("<audio") == 144 and (output / "made_0_original.wav").exists() and 'class="true"' in page
+    capsys.readouterr()
+    for i in range(70):
+        (files / f"{i}.wav").unlink()
+    assert run_script(SCRIPT, *arguments, f"--output={tmp_path / 'hybrid'}", "--gradient", "--max_iter=60") == 0
+    printed = capsys.readouterr().out
+    assert printed.count("(exact; identifiable") == 2
+    assert {row["method"] for row in csv.DictReader(open(tmp_path / "hybrid/recovery.csv"))} == {"hybrid"}
+    arguments[1] = f"--checkpoint={folder / 'other'}"
+    assert run_script(SCRIPT, *arguments, f"--output={output}") == 1
+    error = capsys.readouterr().err
+    assert "trained for the generator" in error and error.count("\n") == 1

@@ -1,0 +1,33 @@
+"""Tiny networks that nothing was trained for: what inverse mappings are tested with."""
+
+import numpy as np
+import tf1_wavegan
+
+from models.classifier import build_classifier
+from models.inverse_mapping import InverseMapping
+from models.saving import save_network
+from models.wavegan import load_wavegan
+
+
+def untrained(generator, **settings):
+    """With predictions that are not all zero."""
+    settings = {"width": 1, "refinements": 1} | settings
+    mapping = InverseMapping(generator.latent_dim, generator_sha256=generator.sha256, **settings).attach(generator)
+    rng = np.random.default_rng(2)
+    mapping.set_weights(
+        [
+            rng.normal(0, 1.5 / np.sqrt(max(w.size // w.shape[-1], 1)), w.shape) if w.ndim > 1 else w
+            for w in mapping.get_weights()
+        ]
+    )
+    return mapping
+
+
+def write_weights(folder):
+    """Two WaveGANs of 8 latent dimensions, an inverse mapping of the first, and a classifier, below `folder`."""
+    for name, seed in (("checkpoint", 5), ("other", 6)):
+        (folder / name).mkdir()
+        tf1_wavegan.write(folder / name, latent_dim=8, width=2, seed=seed)
+    save_network(untrained(load_wavegan(folder / "checkpoint")), folder / "mapping/inverse_mapping.keras")
+    save_network(build_classifier(width=2), folder / "classifier/classifier.keras")
+    return folder
