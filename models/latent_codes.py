@@ -18,7 +18,6 @@ from models.wavegan_losses import CLASSES, UNLABELLED
 
 QUEUE = 1008  # codes kept; ten times as many as latent coordinates
 VARIANCE = 1 / 3  # of a coordinate of the prior, uniform on [-1, 1]
-SHARPNESS = 10.0  # factor of the digits' sums, as the logits of a digit
 LARGEST = 0.886  # mean of the largest of ten such sums, each of variance 1 / 3
 
 
@@ -34,9 +33,11 @@ def digit_asked_for(latent, known):
     return ops.where(known == UNLABELLED, known, asked)
 
 
-def digit_log_probabilities(latent):
-    """How clearly each latent vector [n, latent_dim] asks for each digit, as log-probabilities [n, 10]."""
-    return ops.log_softmax(SHARPNESS * ops.matmul(latent, digit_directions(latent.shape[1])))
+def digit_log_probabilities(latent, sharpness):
+    """How clearly each latent vector [n, latent_dim] asks for each digit, as log-probabilities [n, 10].
+
+    sharpness: factor of the digits' sums."""
+    return ops.log_softmax(sharpness * ops.matmul(latent, digit_directions(latent.shape[1])))
 
 
 def sliced_distance(latent, prior, directions):

@@ -38,17 +38,20 @@ FILTER_BLOCK = 64  # samples that the post-processing filter takes at once
 ENCODER_WINDOW = (1 / 16, 1 / 64)  # length and hop in seconds
 RECONSTRUCTION_WINDOWS = ((1 / 64, 1 / 256), (1 / 16, 1 / 64), (1 / 4, 1 / 32))
 LEAST_RMS = 0.04  # no recording is fainter after its preparation; adversarial gradients vanish in fainter samples
-SETTLED = 5000  # steps in which the weights that are pairs go from the first to the second value
+# Steps between which what is a pair goes from the first value to the second. Codes that are held to the prior while the
+# generator learns its first words slow it down; held to it three times as firmly, they are never listened to.
+FIRMER = (5000, 6000)
+SHARPNESS = (5.0, 10.0)  # factor of the digits' sums in a code, as the logits of a digit
 WEIGHTS = {  # of the generator's and encoder's terms
     "generator": 2.0,
     "reconstruction": 4.0,
     "pitch": 4.0,
     "matching": 2.0,
-    "latent": 1.0,
+    "latent": (1.0, 3.0),
     "prior": 0.1,
-    "moments": (0.01, 0.03),  # with so much from the start the generator never listens to the encoder
-    "digit_sums": (0.3, 1.0),
-    "digit_means": (0.03, 0.3),
+    "moments": (0.01, 0.03),
+    "digit_sums": (0.1, 0.3),
+    "digit_means": (0.0, 0.4),
     "digit_code": 0.5,
     "digit_heard": (0.5, 1.0),
     "quiet": 1.0,
@@ -74,7 +77,7 @@ class WaveGANTraining(keras.Model):
     """
 
     def __init__(
-        self, width=24, latent_dim=100, filters=16, weights=(), r1=2.0, r1_interval=16, average=0.999, lowpass=0.0
+        self, width=24, latent_dim=100, filters=16, weights=(), r1=2.0, r1_interval=16, average=0.9997, lowpass=0.0
     ):
         super().__init__(name="wavegan_training")
         self.latent_dim, self.r1, self.r1_interval, self.average = latent_dim, r1, r1_interval, average
@@ -159,7 +162,7 @@ class WaveGANTraining(keras.Model):
             terms = self.adversarial_terms(of_real, of_fake, asked) | self.sound_terms(real, fake)
             terms |= self.code_terms(encoded, prior, fake, digit)
             discriminator_loss = tf.debugging.check_numerics(sum(judged.values()), "the discriminators' loss")
-            loss = sum(self.weight_of(name) * term for name, term in terms.items())
+            loss = sum(self.now(self.term_weights[name]) * term for name, term in terms.items())
             loss = tf.debugging.check_numerics(loss, "the generator's loss")
         variables = self.discriminators.trainable_variables
         gradients = tape.gradient(discriminator_loss, variables)
@@ -173,11 +176,13 @@ class WaveGANTraining(keras.Model):
         rms = ops.mean(ops.sqrt(ops.mean(fake**2, axis=1)))
         return terms | judged | {"right": right, "rms": rms} | self.discriminators.summary(of_real, of_fake)
 
-    def weight_of(self, name):
-        """The weight of a term in this step."""
-        weight = self.term_weights[name]
-        first, last = weight if isinstance(weight, tuple) else (weight, weight)
-        return first + (last - first) * ops.minimum(1.0, ops.cast(self.step, "float32") / SETTLED)
+    def now(self, value):
+        """What a number, or a pair of them as FIRMER says, is in this step."""
+        if not isinstance(value, tuple):
+            return value
+        begin, end = FIRMER
+        share = ops.clip((ops.cast(self.step, "float32") - begin) / (end - begin), 0.0, 1.0)
+        return value[0] + (value[1] - value[0]) * share
 
     def discriminator_terms(self, of_real, of_fake, digit):
         """The terms of the discriminators' loss, from what they return of recordings of `digit` [n] and of samples."""
@@ -217,7 +222,7 @@ class WaveGANTraining(keras.Model):
         self.queue_digits.assign(ops.concatenate([digit, self.queue_digits])[:QUEUE])
         return distances | {
             "latent": ops.mean((self.encode(fake[half:]) - prior[half:]) ** 2),
-            "digit_code": digit_loss(digit_log_probabilities(codes), digit),
+            "digit_code": digit_loss(digit_log_probabilities(codes, self.now(SHARPNESS)), digit),
         }
 
     def r1_gradients(self, views, digit):
@@ -237,7 +242,7 @@ class WaveGANTraining(keras.Model):
     def follow(self):
         """Moves the average towards the generator, faster while it is young, and counts the step."""
         age = ops.cast(self.step - self.average_start, "float32")
-        decay = ops.minimum(self.average, (1.0 + age) / (10.0 + age))
+        decay = ops.minimum(self.average, (1.0 + age) / (4.0 + age))
         for average, weight in zip(self.averaged.weights, self.generator.trainable_variables):
             average.assign(decay * average + (1 - decay) * weight)
         self.step.assign_add(1)

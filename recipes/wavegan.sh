@@ -4,4 +4,4 @@
 # usage: recipes/wavegan.sh --datasets=datasets/fsdd
 set -euo pipefail
 cd "$(dirname "$0")/.."
-exec "${PYTHON:-python}" train_wavegan.py --lowpass=4000 --checkpoint=next_checkpoint/ "$@"
+exec "${PYTHON:-python}" train_wavegan.py --lowpass=4000 --half_life=6000 --checkpoint=next_checkpoint/ "$@"

@@ -48,7 +48,7 @@ def test_each_digit_has_a_tenth_of_the_latent_cube():
     assert asked[0] == UNLABELLED
     assert (asked[1:] == z[1:].reshape(-1, 10, 10).sum(axis=2).argmax(axis=1)).all()
     assert np.abs(np.bincount(asked[1:], minlength=10) / len(z) - 0.1).max() < 5 * np.sqrt(0.09 / len(z))
-    logits = np.asarray(digit_log_probabilities(z))
+    logits = np.asarray(digit_log_probabilities(z, 10.0))
     assert (logits[1:].argmax(axis=1) == asked[1:]).all()
     assert np.abs(np.exp(logits).sum(axis=1) - 1).max() < 1e-5
 

@@ -11,7 +11,7 @@ from models.discriminators import correlogram, period_network, space_to_depth
 from models.fused_adam import FusedAdam
 from models.wavegan_losses import UNLABELLED, digit_loss, feature_distance, logistic_loss, quiet_loss
 from models.wavegan_state import packed, unpack
-from models.wavegan_training import WaveGANTraining
+from models.wavegan_training import FIRMER, WaveGANTraining
 
 EPSILON = np.finfo(np.float32).eps
 
@@ -211,3 +211,13 @@ def test_it_learns_to_reconstruct(model):
     assert all(np.isfinite(float(value)) for value in terms.values())
     distance = max(np.abs(a - b).max() for a, b in zip(model.averaged.get_weights(), model.generator.get_weights()))
     assert 0 < distance < 1  # the average follows, at a distance
+
+
+def test_what_is_a_pair_changes_between_two_steps(model):
+    model, _ = model
+    before, (begin, end) = int(model.step), FIRMER
+    for step, expected in ((0, 1.0), (begin, 1.0), ((begin + end) // 2, 2.0), (end, 3.0), (10 * end, 3.0)):
+        model.step.assign(step)
+        assert float(model.now((1.0, 3.0))) == pytest.approx(expected)
+    model.step.assign(before)
+    assert model.now(0.5) == 0.5
