@@ -152,7 +152,7 @@ class _Problems:
         self.objective[index] = np.where(better, found[rows, best], start)
         self.z[index[better]] = trials[rows, best][better]
         self.damping[index] = np.where(better, dampings[rows, best], np.minimum(dampings[:, -1], LARGEST_DAMPING))
-        return 1 - self.objective[index] / np.maximum(start, 1e-300)
+        return np.where(better, 1 - self.objective[index] / np.maximum(start, 1e-300), 0.0)
 
     def finish(self, index):
         """Steps of the problems `index` without noise and without new Jacobians, until they gain little: this close to

@@ -94,6 +94,16 @@ def test_most_steps_take_no_new_jacobian():
     assert problem.jacobians < problem.gradients_taken / 2
 
 
+def test_a_residual_of_exactly_zero_ends_the_descent():
+    class Counted(Linear):
+        def gradients(self, z, index, smoothing):
+            assert self.gradients_taken < 100
+            return super().gradients(z, index, smoothing)
+
+    found = minimise(Counted(np.eye(3), np.zeros(3)), np.zeros((2, 3)))
+    assert not found.objective.any() and not found.z.any()
+
+
 @pytest.mark.parametrize("spectral", [0.0, 0.5])
 def test_the_residuals_gradient_is_that_of_its_objective(generator, spectral):
     z = random_latent(generator, 2, 1)
