@@ -1,5 +1,6 @@
 """How much memory a run will take, said before it is taken."""
 
+import contextlib
 import math
 import re
 from pathlib import Path
@@ -31,12 +32,11 @@ def _activations(model):
     """How many numbers the layers of a built model return for one clip, those of models within it included."""
     total = 0
     for layer in model.layers:
-        try:
-            returned = [] if isinstance(layer, keras.Model) else keras.tree.flatten(layer.output)
-        except (AttributeError, ValueError):  # never called, or more than once
-            returned = []
-        total += sum(math.prod(x.shape[1:]) for x in returned)
-        total += _activations(layer) if isinstance(layer, keras.Model) else 0
+        if isinstance(layer, keras.Model):
+            total += _activations(layer)
+            continue
+        with contextlib.suppress(AttributeError, ValueError):  # never called, or more than once
+            total += sum(math.prod(x.shape[1:]) for x in keras.tree.flatten(layer.output))
     return total
 
 

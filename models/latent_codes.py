@@ -72,9 +72,8 @@ def distribution_terms(codes, digit, before, digit_before, prior, random):
     digit, digit_before: int32 [n], [m], of the codes. random: directions [k, d] of any length."""
     everything = ops.concatenate([codes, before])
     size = everything.shape[1]
-    share = ops.cast(
-        ops.shape(everything)[0] / ops.shape(codes)[0], codes.dtype
-    )  # what each code of this step changes is so much less
+    # What each code of this step changes in a mean over all of them is so much less.
+    share = ops.cast(ops.shape(everything)[0] / ops.shape(codes)[0], codes.dtype)
     return {
         "prior": share * sum(sliced_distance(everything, prior, along) for along in (random, ops.eye(size))),
         "moments": share * moments_distance(everything),
