@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from models.descent import Objective
 from models.subpixel import nearest_kernel, subpixel_conv, transposed_kernel
-from models.tf1_export import FILTER, STRIDE
+from models.tf1_export import DENSE, FILTER, STRIDE
 
 SPECTRAL_WEIGHT = 1.0  # of the log-spectral distance in units of 10 dB, against the perceptual loss
 KEEPING_WEIGHT = 0.5  # of the term that keeps other sounds
@@ -31,7 +31,7 @@ class _Tuned:
 
     def __call__(self, z):
         v = self.trained
-        x = z @ v["G/z_project/dense/kernel"] + v["G/z_project/dense/bias"]
+        x = z @ v[DENSE] + v["G/z_project/dense/bias"]
         x = tf.nn.relu(tf.reshape(x, (-1, 16, x.shape[1] // 16)))
         for i in range(LAYERS):
             kernel, bias, nearest = _layer(v, i)
@@ -61,7 +61,7 @@ def adaptable(variables):
     """True for the variables of a generator that can be tuned: 16,384 samples, one channel, no batch normalisation."""
     found = [_layer(variables, i) for i in range(LAYERS)]
     others = any("batch_norm" in name or f"upconv_{LAYERS}" in name for name in variables)
-    return not others and "G/z_project/dense/kernel" in variables and None not in found and found[-1][1].shape == (1,)
+    return not others and DENSE in variables and None not in found and found[-1][1].shape == (1,)
 
 
 def adapt(

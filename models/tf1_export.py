@@ -17,6 +17,7 @@ from models.file_set import check_room
 
 v1 = tf.compat.v1
 STRIDE = 4
+DENSE = "G/z_project/dense/kernel"  # [latent_dim, 256 d]
 FILTER = "G/pp_filt/conv1d/kernel"  # WaveGAN's post-processing filter, [taps, 1, 1]
 WAVEGAN_FILES = ("model.ckpt.data-00000-of-00001", "model.ckpt.index", "infer.meta")
 
@@ -24,7 +25,7 @@ WAVEGAN_FILES = ("model.ckpt.data-00000-of-00001", "model.ckpt.index", "infer.me
 def wavegan_variables(generator):
     """The weights of a `build_generator` model as {WaveGAN's variable name: array}."""
     kernel, bias = generator.get_layer("z_project").get_weights()
-    variables = {"G/z_project/dense/kernel": kernel, "G/z_project/dense/bias": bias}
+    variables = {DENSE: kernel, "G/z_project/dense/bias": bias}
     for i in range(5):
         kernel, bias = generator.get_layer(f"upconv_{i}").get_weights()
         variables |= {f"G/upconv_{i}/conv1d/kernel": kernel, f"G/upconv_{i}/conv1d/bias": bias}
@@ -48,7 +49,7 @@ def _generator_graph(z, variables):
         name: v1.get_variable(name, value.shape, initializer=v1.zeros_initializer(), use_resource=False)
         for name, value in variables.items()
     }
-    x = tf.matmul(z, v["G/z_project/dense/kernel"]) + v["G/z_project/dense/bias"]
+    x = tf.matmul(z, v[DENSE]) + v["G/z_project/dense/bias"]
     x = tf.nn.relu(tf.reshape(x, [-1, 16, int(x.shape[1]) // 16]))
     for i in range(5):
         x = _upconvolution(x, v, f"G/upconv_{i}")
@@ -75,7 +76,7 @@ def export_wavegan(folder, variables, step=0):
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     check_room(folder / WAVEGAN_FILES[0], sum(value.nbytes for value in variables.values()))  # TensorFlow crashes there
-    latent_dim = variables["G/z_project/dense/kernel"].shape[0]
+    latent_dim = variables[DENSE].shape[0]
     with (
         tf.Graph().as_default(),
         v1.Session() as session,

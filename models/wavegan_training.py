@@ -15,8 +15,8 @@ distributed as the prior is (models/latent_codes.py).
 
 Where it is known which digit a recording is, each digit has its part of the latent cube: there the encoder has to put
 its recordings, and the spectrogram discriminators judge samples of that part as that digit (arXiv 1802.05637). They
-learn to tell the digits apart as well, on recordings only, and the generator is asked for samples that they recognise
-(AC-GAN, arXiv 1610.09585). They are other networks than the classifier that judges the samples.
+learn to tell digits apart too, on recordings only, and samples have to be recognised by them (AC-GAN, arXiv
+1610.09585). They are other networks than the classifier that judges the samples.
 """
 
 import keras
@@ -28,9 +28,9 @@ from models.audio import NUM_SAMPLES, SAMPLE_RATE
 from models.discriminators import Discriminators, log_spectrogram, picture_network
 from models.features import multiscale_spectral_loss
 from models.fused_adam import FusedAdam
-from models.latent_codes import QUEUE, digit_asked_for, digit_log_probabilities, distribution_terms
+from models.latent_codes import QUEUE, digit_asked_for, digit_log_probabilities, distribution_terms, emphasised
 from models.subpixel import blocked_conv, blocked_kernel, decimating_kernel
-from models.tf1_export import FILTER, wavegan_variables
+from models.tf1_export import DENSE, FILTER, wavegan_variables
 from models.wavegan_losses import UNLABELLED, digit_loss, feature_distance, logistic_loss, quiet_loss
 from models.wavegan_networks import build_generator, lowpass_taps
 
@@ -42,6 +42,7 @@ LEAST_RMS = 0.04  # no recording is fainter after its preparation; adversarial g
 # generator learns its first words slow it down; held to it three times as firmly, they are never listened to.
 FIRMER = (5000, 6000)
 SHARPNESS = (5.0, 10.0)  # factor of the digits' sums in a code, as the logits of a digit
+EMPHASIS = (1.0, 3.0)  # factor of the digits' sums in what the generator is given; 2.5 from the start, it never speaks
 WEIGHTS = {  # of the generator's and encoder's terms
     "generator": 2.0,
     "reconstruction": 4.0,
@@ -70,10 +71,9 @@ class WaveGANTraining(keras.Model):
 
     width: of the generator. filters: of the first layer of encoder and discriminators. weights: changes of WEIGHTS.
     r1: weight of the gradient penalty, which is applied every `r1_interval` steps. average: decay of the moving
-    average, per step.
-    lowpass: cut-off of a fixed post-processing filter in Hz, 0 for none; from 4,096 Hz down, discriminators and encoder
-    run on every second sample, which loses nothing. A step raises tf.errors.InvalidArgumentError where a loss is not
-    finite.
+    average, per step. lowpass: cut-off of a fixed post-processing filter in Hz, 0 for none; from 4,096 Hz down,
+    discriminators and encoder run on every second sample, which loses nothing. A step raises
+    tf.errors.InvalidArgumentError where a loss is not finite.
     """
 
     def __init__(
@@ -130,12 +130,13 @@ class WaveGANTraining(keras.Model):
         return self.generator.trainable_variables + self.encoder.trainable_variables
 
     def call(self, z):
-        waveform = self.averaged(z)
+        waveform = self.averaged(emphasised(z, self.now(EMPHASIS)))
         return waveform if self.filter is None else blocked_conv(waveform, *self.filter, FILTER_BLOCK)
 
     def exported(self):
-        """The averaged generator as WaveGAN's variables, {name: array}."""
-        return wavegan_variables(self.averaged) | ({} if self.taps is None else {FILTER: self.taps})
+        """The averaged generator as WaveGAN's variables, {name: array}, its first layer with the emphasis."""
+        variables = wavegan_variables(self.averaged) | ({} if self.taps is None else {FILTER: self.taps})
+        return variables | {DENSE: ops.convert_to_numpy(emphasised(variables[DENSE].T, self.now(EMPHASIS))).T}
 
     def heard(self, waveform):
         """Waveforms [n, 16384, 1] as the discriminators hear them: filtered, at their rate → [n, samples]."""
@@ -154,7 +155,8 @@ class WaveGANTraining(keras.Model):
         with tf.GradientTape(persistent=True) as tape:
             encoded = self.encode(real)
             half = ops.shape(real)[0] // 2
-            fake = self.heard(self.generator(ops.concatenate([encoded[:half], prior[half:]]), training=True))
+            latent = emphasised(ops.concatenate([encoded[:half], prior[half:]]), self.now(EMPHASIS))
+            fake = self.heard(self.generator(latent, training=True))
             asked = ops.concatenate([digit[:half], digit_asked_for(prior, digit)[half:]])
             views = [self.discriminators.views(diff_augmentation.augmented(x, changes)) for x in (real, fake)]
             of_real, of_fake = (self.discriminators(*pair) for pair in zip(views, (digit, asked)))

@@ -5,9 +5,11 @@ import pytest
 
 from models.latent_codes import (
     digit_asked_for,
+    digit_directions,
     digit_log_probabilities,
     digit_means_distance,
     distribution_terms,
+    emphasised,
     moments_distance,
     sliced_distance,
 )
@@ -64,3 +66,12 @@ def test_the_means_of_the_digits_are_those_of_the_prior():
     unknown = np.where(np.arange(len(z)) < 2500, UNLABELLED, asked)
     half = float(digit_means_distance(z[2500:], asked[2500:])) / 2
     assert float(digit_means_distance(z, unknown)) == pytest.approx(half, rel=1e-4)
+
+
+def test_emphasis_is_of_the_digits_sums_alone():
+    z = np.random.default_rng(5).uniform(-1, 1, (50, 100)).astype(np.float32)
+    change = np.asarray(emphasised(z, 3.0)) - z
+    along = np.asarray(digit_directions(100))
+    assert np.allclose(change @ along, 2 * z @ along, atol=1e-5)
+    assert np.allclose(change, change @ along @ along.T, atol=1e-5)
+    assert np.allclose(emphasised(z, 1.0), z)
