@@ -30,3 +30,9 @@ def digit_loss(log_probabilities, digit):
 def quiet_loss(rms, least):
     """How far, in the logarithm, samples of root mean square `rms` [n] lie below `least`, averaged."""
     return ops.mean(ops.relu(ops.log(least / rms)))
+
+
+def sorted_distance(x, y):
+    """Wasserstein distance of the distributions of two sets of as many numbers, of any shape (their mean absolute
+    difference, both sorted)."""
+    return ops.mean(ops.abs(ops.sort(ops.reshape(x, (-1,))) - ops.sort(ops.reshape(y, (-1,)))))

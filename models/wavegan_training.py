@@ -11,7 +11,8 @@ An encoder keeps the samples diverse and every latent coordinate audible, which 
 half of each batch is decoded from the encoder's view of a recording, and has to have that recording's spectrogram and
 its activations in the discriminators (VAE-GAN, arXiv 1512.09300); from the other half, drawn from the prior, the
 encoder has to find the latent vector again (InfoGAN, arXiv 1606.03657); and what it finds in recordings has to be
-distributed as the prior is (models/latent_codes.py).
+distributed as the prior is (models/latent_codes.py). A reconstruction whose pitch is uncertain blurs to noise; so its
+frames have to be as periodic as the recording's, whatever their pitch, and those of draws in their distribution.
 
 Where it is known which digit a recording is, each digit has its part of the latent cube: there the encoder has to put
 its recordings, and the spectrogram discriminators judge samples of that part as that digit (arXiv 1802.05637). They
@@ -31,32 +32,14 @@ from models.fused_adam import FusedAdam
 from models.latent_codes import QUEUE, digit_asked_for, digit_log_probabilities, distribution_terms, emphasised
 from models.subpixel import blocked_conv, blocked_kernel, decimating_kernel
 from models.tf1_export import DENSE, FILTER, wavegan_variables
-from models.wavegan_losses import UNLABELLED, digit_loss, feature_distance, logistic_loss, quiet_loss
+from models.wavegan_losses import UNLABELLED, digit_loss, feature_distance, logistic_loss, quiet_loss, sorted_distance
 from models.wavegan_networks import build_generator, lowpass_taps
+from models.wavegan_schedule import EMPHASIS, SHARPNESS, WEIGHTS, at_step
 
 FILTER_BLOCK = 64  # samples that the post-processing filter takes at once
 ENCODER_WINDOW = (1 / 16, 1 / 64)  # length and hop in seconds
 RECONSTRUCTION_WINDOWS = ((1 / 64, 1 / 256), (1 / 16, 1 / 64), (1 / 4, 1 / 32))
 LEAST_RMS = 0.04  # no recording is fainter after its preparation; adversarial gradients vanish in fainter samples
-# Steps between which what is a pair goes from the first value to the second. Codes that are held to the prior while the
-# generator learns its first words slow it down; held to it three times as firmly, they are never listened to.
-FIRMER = (5000, 6000)
-SHARPNESS = (5.0, 10.0)  # factor of the digits' sums in a code, as the logits of a digit
-EMPHASIS = (1.0, 3.0)  # factor of the digits' sums in what the generator is given; 2.5 from the start, it never speaks
-WEIGHTS = {  # of the generator's and encoder's terms
-    "generator": 2.0,
-    "reconstruction": 4.0,
-    "pitch": 4.0,
-    "matching": 2.0,
-    "latent": (1.0, 3.0),
-    "prior": 0.1,
-    "moments": (0.01, 0.03),
-    "digit_sums": (0.1, 0.3),
-    "digit_means": (0.0, 0.4),
-    "digit_code": 0.5,
-    "digit_heard": (0.5, 1.0),
-    "quiet": 1.0,
-}
 
 
 def _in_samples(windows, rate):
@@ -130,13 +113,13 @@ class WaveGANTraining(keras.Model):
         return self.generator.trainable_variables + self.encoder.trainable_variables
 
     def call(self, z):
-        waveform = self.averaged(emphasised(z, self.now(EMPHASIS)))
+        waveform = self.averaged(emphasised(z, at_step(EMPHASIS, self.step)))
         return waveform if self.filter is None else blocked_conv(waveform, *self.filter, FILTER_BLOCK)
 
     def exported(self):
         """The averaged generator as WaveGAN's variables, {name: array}, its first layer with the emphasis."""
         variables = wavegan_variables(self.averaged) | ({} if self.taps is None else {FILTER: self.taps})
-        return variables | {DENSE: ops.convert_to_numpy(emphasised(variables[DENSE].T, self.now(EMPHASIS))).T}
+        return variables | {DENSE: ops.convert_to_numpy(emphasised(variables[DENSE].T, at_step(EMPHASIS, self.step))).T}
 
     def heard(self, waveform):
         """Waveforms [n, 16384, 1] as the discriminators hear them: filtered, at their rate → [n, samples]."""
@@ -155,7 +138,7 @@ class WaveGANTraining(keras.Model):
         with tf.GradientTape(persistent=True) as tape:
             encoded = self.encode(real)
             half = ops.shape(real)[0] // 2
-            latent = emphasised(ops.concatenate([encoded[:half], prior[half:]]), self.now(EMPHASIS))
+            latent = emphasised(ops.concatenate([encoded[:half], prior[half:]]), at_step(EMPHASIS, self.step))
             fake = self.heard(self.generator(latent, training=True))
             asked = ops.concatenate([digit[:half], digit_asked_for(prior, digit)[half:]])
             views = [self.discriminators.views(diff_augmentation.augmented(x, changes)) for x in (real, fake)]
@@ -164,7 +147,7 @@ class WaveGANTraining(keras.Model):
             terms = self.adversarial_terms(of_real, of_fake, asked) | self.sound_terms(real, fake)
             terms |= self.code_terms(encoded, prior, fake, digit)
             discriminator_loss = tf.debugging.check_numerics(sum(judged.values()), "the discriminators' loss")
-            loss = sum(self.now(self.term_weights[name]) * term for name, term in terms.items())
+            loss = sum(at_step(self.term_weights[name], self.step) * term for name, term in terms.items())
             loss = tf.debugging.check_numerics(loss, "the generator's loss")
         variables = self.discriminators.trainable_variables
         gradients = tape.gradient(discriminator_loss, variables)
@@ -177,14 +160,6 @@ class WaveGANTraining(keras.Model):
         right = ops.mean(ops.cast(ops.cast(ops.argmax(of_real.digits, axis=1), "int32") == digit, "float32"))
         rms = ops.mean(ops.sqrt(ops.mean(fake**2, axis=1)))
         return terms | judged | {"right": right, "rms": rms} | self.discriminators.summary(of_real, of_fake)
-
-    def now(self, value):
-        """What a number, or a pair of them as FIRMER says, is in this step."""
-        if not isinstance(value, tuple):
-            return value
-        begin, end = FIRMER
-        share = ops.clip((ops.cast(self.step, "float32") - begin) / (end - begin), 0.0, 1.0)
-        return value[0] + (value[1] - value[0]) * share
 
     def discriminator_terms(self, of_real, of_fake, digit):
         """The terms of the discriminators' loss, from what they return of recordings of `digit` [n] and of samples."""
@@ -202,14 +177,17 @@ class WaveGANTraining(keras.Model):
         }
 
     def sound_terms(self, real, fake):
-        """The terms that compare waveforms, real and fake [n, samples]: decoded ones with their recordings, and how
-        faint."""
+        """The terms that compare waveforms, real and fake [n, samples]: decoded ones with their recordings, how
+        periodic the frames of all are, whatever their pitch, and how faint they are."""
         half = ops.shape(real)[0] // 2
         rms = ops.sqrt(ops.mean(fake**2, axis=1) + 1e-8)
-        pitch = [self.discriminators.correlogram(x[:half]) for x in (real, fake)]
+        pitch = [self.discriminators.correlogram(x) for x in (real, fake)]  # [n, frames, lags, 1]
+        periodicity = [ops.max(x, axis=(2, 3)) for x in pitch]
         return {
             "reconstruction": ops.mean(multiscale_spectral_loss(real[:half], fake[:half], self.windows)),
-            "pitch": ops.mean(ops.abs(pitch[0] - pitch[1])),
+            "pitch": ops.mean(ops.abs(pitch[0][:half] - pitch[1][:half])),
+            "voicing": ops.mean(ops.abs(periodicity[0][:half] - periodicity[1][:half]))
+            + sorted_distance(periodicity[0][half:], periodicity[1][half:]),
             "quiet": quiet_loss(rms, LEAST_RMS),
         }
 
@@ -224,7 +202,7 @@ class WaveGANTraining(keras.Model):
         self.queue_digits.assign(ops.concatenate([digit, self.queue_digits])[:QUEUE])
         return distances | {
             "latent": ops.mean((self.encode(fake[half:]) - prior[half:]) ** 2),
-            "digit_code": digit_loss(digit_log_probabilities(codes, self.now(SHARPNESS)), digit),
+            "digit_code": digit_loss(digit_log_probabilities(codes, at_step(SHARPNESS, self.step)), digit),
         }
 
     def r1_gradients(self, views, digit):

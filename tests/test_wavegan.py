@@ -11,7 +11,8 @@ from models.graph_walk import GraphWalk
 from models.tf1_export import export_wavegan
 from models.tf1_graph import as_function, checkpoint_prefix, freeze
 from models.wavegan import SubpixelWaveGAN, load_wavegan
-from models.wavegan_training import FIRMER, WaveGANTraining
+from models.wavegan_schedule import FIRMER
+from models.wavegan_training import WaveGANTraining
 
 VARIANTS = {
     "published": {},
