@@ -54,6 +54,7 @@ PUBLISHED = {
     "schedule": "constant",
 }  # paper section 3.3 and the authors' script
 
+from common.plotting import pyplot
 from common.settings import from_shell
 
 settings = from_shell(globals(), recipes={"published": PUBLISHED})
@@ -64,7 +65,6 @@ from pathlib import Path
 import common.networks  # noqa: F401
 
 import keras
-import matplotlib.pyplot as plt
 import numpy as np
 import tensorflow as tf
 
@@ -145,7 +145,7 @@ def confusion_matrix(spoken, predicted_digits, classes):
 
 def draw_confusion(matrix, names):
     """A confusion matrix as a matplotlib figure."""
-    figure, axes = plt.subplots(figsize=(6, 6), layout="constrained")
+    figure, axes = pyplot().subplots(figsize=(6, 6), layout="constrained")
     axes.imshow(matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1), cmap="Blues", vmin=0, vmax=1)
     axes.set(xlabel="predicted", ylabel="spoken", xticks=range(len(names)), yticks=range(len(names)))
     axes.set_xticklabels(names, rotation=45)

@@ -15,17 +15,13 @@ import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
+from common.plotting import pyplot
 from common.settings import from_shell
 
 from_shell(globals())
 
-
-import matplotlib
-
-matplotlib.use("Agg")  # pictures go to files, never to a screen
 import common.networks  # noqa: F401
 
-from matplotlib import pyplot as plt
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.util.tensor_util import make_ndarray
 
@@ -62,7 +58,7 @@ def read_table(path):
 def main():
     if against not in ("minutes", "steps"):
         raise ScriptError(f"against is 'minutes' or 'steps', not {against!r}")
-    figure, axes = plt.subplots(figsize=(7, 4), layout="constrained")
+    figure, axes = pyplot().subplots(figsize=(7, 4), layout="constrained")
     for run in runs.split(","):
         name, _, source = run.rpartition("=")
         minutes, steps, values = (read_table if source.endswith(".csv") else read_logs)(source)

@@ -12,15 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-import matplotlib
 import numpy as np
 import soundfile
 
+from common.plotting import pyplot
 from models.audio import spectrogram
 from models.writing import written_whole
-
-matplotlib.use("Agg")  # pictures go to files, never to a screen
-from matplotlib import pyplot as plt
 
 RANGE_DB = 70  # shown below the loudest magnitude of a row's first sound
 LONGEST_SHOWN = 10.0  # seconds of a sound's beginning that its spectrogram shows, at most
@@ -58,7 +55,7 @@ def _level(wav):
 def _picture(level, top):
     """A spectrogram as the source of an img element."""
     png = io.BytesIO()
-    plt.imsave(png, level.T, cmap="magma", vmin=top - RANGE_DB, vmax=top, origin="lower", format="png")
+    pyplot().imsave(png, level.T, cmap="magma", vmin=top - RANGE_DB, vmax=top, origin="lower", format="png")
     return _source(png)
 
 
@@ -70,7 +67,7 @@ def _source(png):
 def _drawn(picture):
     png = io.BytesIO()
     picture.figure.savefig(png, format="png", dpi=100)
-    plt.close(picture.figure)
+    pyplot().close(picture.figure)
     title = html.escape(picture.title)
     return f'<section><h3>{title}</h3><img class="figure" src="{_source(png)}" alt="{title}"></section>'
 

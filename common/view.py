@@ -5,17 +5,14 @@ import re
 from pathlib import Path
 
 import keras
-import matplotlib
 import numpy as np
 import tensorflow as tf
 
+from common.plotting import pyplot
 from datasets.layouts import DIGITS
 from models.audio import HOP_LENGTH, SAMPLE_RATE, spectrogram, write_wav
 from models.generator import by_channel
 from models.writing import written_whole
-
-matplotlib.use("Agg")  # pictures go to files, never to a screen
-from matplotlib import pyplot as plt
 
 HASH = 16  # digits of a SHA-256 that model cards show
 LEAST_HEARD = 0.1  # probability that a digit reaches somewhere, if its line is drawn
@@ -64,7 +61,7 @@ def spectrogram_figure(rows, columns=8, titles=()):
     rows = [rows] if isinstance(rows, np.ndarray) else list(rows)
     lines = [group[i : i + columns] for group in rows for i in range(0, len(group), columns)]
     size = (1.6 * columns, 1.5 * len(lines))
-    figure, axes = plt.subplots(len(lines), columns, figsize=size, squeeze=False, layout="constrained")
+    figure, axes = pyplot().subplots(len(lines), columns, figsize=size, squeeze=False, layout="constrained")
     levels = [magnitudes_db(line) for line in lines]
     top = max(level.max() for level in levels)
     for axis in axes.flat:
@@ -83,7 +80,7 @@ def spectrogram_figure(rows, columns=8, titles=()):
 
 def digits_figure(probabilities):
     """Probabilities of the digits [n, 10] along n steps as a matplotlib figure, a line for each digit that is heard."""
-    figure, axis = plt.subplots(figsize=(7, 2.6), layout="constrained")
+    figure, axis = pyplot().subplots(figsize=(7, 2.6), layout="constrained")
     along = np.linspace(0, 100, len(probabilities))
     for digit in np.flatnonzero(probabilities.max(axis=0) > LEAST_HEARD):
         axis.plot(along, probabilities[:, digit], marker="o", color=f"C{digit}", label=DIGITS[digit])
@@ -96,7 +93,7 @@ def save_figure(figure, path, dpi=90):
     """Writes a matplotlib figure as PNG, whole, and closes it."""
     with written_whole(path) as file:
         figure.savefig(file, format="png", dpi=dpi)
-    plt.close(figure)
+    pyplot().close(figure)
 
 
 def log_sounds(writer, name, waveforms, step):
@@ -106,7 +103,7 @@ def log_sounds(writer, name, waveforms, step):
     waveforms = waveforms if waveforms.ndim == 2 else waveforms.mean(axis=2)
     figure, png = spectrogram_figure(waveforms), io.BytesIO()
     figure.savefig(png, format="png", dpi=100)
-    plt.close(figure)
+    pyplot().close(figure)
     with writer.as_default(step=step):
         tf.summary.audio(name, np.clip(waveforms, -1, 1)[..., None], SAMPLE_RATE, max_outputs=len(waveforms))
         tf.summary.image(f"{name}/spectrograms", tf.io.decode_png(png.getvalue(), 3)[None])
@@ -208,7 +205,7 @@ def draw_table(rows, path):
     """The main figures as bars, into a PNG file; error bars are standard errors, the inception score's its spread."""
     kinds = list(_kinds(rows))
     size = (2.6 * len(DRAWN), 2.6 * len(kinds))
-    figure, axes = plt.subplots(len(kinds), len(DRAWN), figsize=size, squeeze=False, layout="constrained")
+    figure, axes = pyplot().subplots(len(kinds), len(DRAWN), figsize=size, squeeze=False, layout="constrained")
     for line, (_, title, part) in zip(axes, kinds):
         for axis, name in zip(line, DRAWN):
             _draw_bars(axis, name, part)

@@ -23,6 +23,13 @@ def on_train_batch_end(self, batch, logs=None):
 common.state.Saved.on_train_batch_end = on_train_batch_end
 runpy.run_path(sys.argv[0], run_name="__main__")
 """
+LOADED = """
+import runpy, sys
+packages = sys.argv[1].split(",")
+del sys.argv[:2]
+runpy.run_path(sys.argv[0], run_name="__main__")
+print(",".join(name for name in packages if name in sys.modules))
+"""
 TWO_DEVICES = """
 import runpy, sys
 import tensorflow as tf
@@ -57,6 +64,13 @@ def run_killed(name, *arguments, after_epochs=1):
     run = _in_a_process(KILLED, after_epochs, name, *arguments)
     assert run.returncode == -signal.SIGKILL, run.stderr
     return run.stdout
+
+
+def loaded_by(packages, name, *arguments):
+    """Those of the packages that a script has imported when it is done."""
+    run = _in_a_process(LOADED, ",".join(packages), name, *arguments)
+    assert run.returncode == 0, run.stderr
+    return run.stdout.splitlines()[-1].split(",")
 
 
 def run_on_two_devices(name, *arguments):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import soundfile
 import tf1_wavegan
-from run_script import run_script
+from run_script import loaded_by, run_script
 
 from models.judge import build_judge
 from models.saving import save_network
@@ -69,3 +69,9 @@ def test_what_is_no_latent_vector_is_one_line(folder, monkeypatch, capsys, given
     assert generate(folder, given) == 1
     said = capsys.readouterr().err
     assert words in said and said.count("\n") == 1
+
+
+def test_a_script_loads_what_it_needs_and_no_more(folder):
+    packages = ("tensorflow", "librosa.core", "matplotlib", "scipy.signal", "tensorboard")
+    given = f"--checkpoint={folder}", f"--output={folder / 'out'}", "--num_samples=1"
+    assert loaded_by(packages, "generate.py", *given) == ["tensorflow"]
