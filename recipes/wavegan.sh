@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The generator that comes with the project, from nothing: FSDD's recordings → next_checkpoint/, some three hours on two
+# The generator that comes with the project, from nothing: FSDD's recordings → next_checkpoint/, some four hours on two
 # cores of their own. Stopped and started again it goes on, for which progress.npz and curve.csv in that folder are enough.
 # usage: recipes/wavegan.sh --datasets=datasets/fsdd
 set -euo pipefail
