@@ -54,7 +54,6 @@ PUBLISHED = {
     "schedule": "constant",
 }  # paper section 3.3 and the authors' script
 
-from common.plotting import pyplot
 from common.settings import from_shell
 
 settings = from_shell(globals(), recipes={"published": PUBLISHED})
@@ -70,6 +69,7 @@ import tensorflow as tf
 
 from common.files import writable_folder
 from common.memory import check_step
+from common.plotting import pyplot
 from common.runs import Logs, StopAtNaN, begin_run, training_strategy
 from common.script import one_line_errors
 from common.state import Best, Saved

@@ -15,7 +15,6 @@ import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from common.plotting import pyplot
 from common.settings import from_shell
 
 from_shell(globals())
@@ -25,6 +24,7 @@ import common.networks  # noqa: F401
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.util.tensor_util import make_ndarray
 
+from common.plotting import pyplot
 from common.script import ScriptError, one_line_errors
 from models.writing import written_whole
 

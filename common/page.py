@@ -15,7 +15,7 @@ from urllib.parse import quote
 import numpy as np
 import soundfile
 
-from common.plotting import pyplot
+from common.plotting import png_of, pyplot
 from models.audio import spectrogram
 from models.writing import written_whole
 
@@ -56,20 +56,19 @@ def _picture(level, top):
     """A spectrogram as the source of an img element."""
     png = io.BytesIO()
     pyplot().imsave(png, level.T, cmap="magma", vmin=top - RANGE_DB, vmax=top, origin="lower", format="png")
-    return _source(png)
+    return _source(png.getvalue())
 
 
 def _source(png):
-    """PNG in memory as the source of an img element."""
-    return "data:image/png;base64," + base64.b64encode(png.getvalue()).decode()
+    """PNG, bytes, as the source of an img element."""
+    return "data:image/png;base64," + base64.b64encode(png).decode()
 
 
 def _drawn(picture):
-    png = io.BytesIO()
-    picture.figure.savefig(png, format="png", dpi=100)
-    pyplot().close(picture.figure)
     title = html.escape(picture.title)
-    return f'<section><h3>{title}</h3><img class="figure" src="{_source(png)}" alt="{title}"></section>'
+    return (
+        f'<section><h3>{title}</h3><img class="figure" src="{_source(png_of(picture.figure))}" alt="{title}"></section>'
+    )
 
 
 def _bars(z, true):

@@ -1,6 +1,5 @@
 """What a user sees: spectrograms, sounds in TensorBoard, the tables of figures, and figures in model cards."""
 
-import io
 import re
 from pathlib import Path
 
@@ -8,7 +7,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from common.plotting import pyplot
+from common.plotting import png_of, pyplot
 from datasets.layouts import DIGITS
 from models.audio import HOP_LENGTH, SAMPLE_RATE, spectrogram, write_wav
 from models.generator import by_channel
@@ -101,12 +100,10 @@ def log_sounds(writer, name, waveforms, step):
     several channels, [n, num_samples, num_channels], the mean."""
     waveforms = np.asarray(waveforms, np.float32)
     waveforms = waveforms if waveforms.ndim == 2 else waveforms.mean(axis=2)
-    figure, png = spectrogram_figure(waveforms), io.BytesIO()
-    figure.savefig(png, format="png", dpi=100)
-    pyplot().close(figure)
+    png = png_of(spectrogram_figure(waveforms))
     with writer.as_default(step=step):
         tf.summary.audio(name, np.clip(waveforms, -1, 1)[..., None], SAMPLE_RATE, max_outputs=len(waveforms))
-        tf.summary.image(f"{name}/spectrograms", tf.io.decode_png(png.getvalue(), 3)[None])
+        tf.summary.image(f"{name}/spectrograms", tf.io.decode_png(png, 3)[None])
     writer.flush()
 
 

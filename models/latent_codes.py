@@ -10,8 +10,7 @@ last steps are kept in a queue (arXiv 1911.05722).
 Each digit has a tenth of the cube: the latent vectors in which its own tenth of the coordinates has the largest sum.
 What the codes of a digit have in common has to show in these sums alone. Else the generator learns to know a digit by
 other coordinates, which a draw of the prior sets at random. The largest sum of a draw is seldom much larger than the
-second; so the generator is given these sums several times as large as they are, which its first layer takes over in the
-end.
+second; so the generator is given these sums larger than they are, which its first layer takes over in the end.
 """
 
 from keras import ops
@@ -29,15 +28,19 @@ def digit_directions(latent_dim):
     return own / ops.sqrt(ops.sum(own, axis=0))
 
 
+def digit_sums(latent):
+    """The digits' sums of latent vectors [n, latent_dim], each of the deviation of one coordinate: [n, 10]."""
+    return ops.matmul(latent, digit_directions(latent.shape[1]))
+
+
 def emphasised(latent, factor):
     """Latent vectors [n, latent_dim] with the part of them that tells the digits apart `factor` times as large."""
-    along = digit_directions(latent.shape[1])
-    return latent + (factor - 1) * ops.matmul(ops.matmul(latent, along), ops.transpose(along))
+    return latent + (factor - 1) * ops.matmul(digit_sums(latent), ops.transpose(digit_directions(latent.shape[1])))
 
 
 def digit_asked_for(latent, known):
     """The digit int32 [n] that each latent vector [n, latent_dim] asks for; UNLABELLED where that of `known` is."""
-    asked = ops.cast(ops.argmax(ops.matmul(latent, digit_directions(latent.shape[1])), axis=1), "int32")
+    asked = ops.cast(ops.argmax(digit_sums(latent), axis=1), "int32")
     return ops.where(known == UNLABELLED, known, asked)
 
 
@@ -45,7 +48,7 @@ def digit_log_probabilities(latent, sharpness):
     """How clearly each latent vector [n, latent_dim] asks for each digit, as log-probabilities [n, 10].
 
     sharpness: factor of the digits' sums."""
-    return ops.log_softmax(sharpness * ops.matmul(latent, digit_directions(latent.shape[1])))
+    return ops.log_softmax(sharpness * digit_sums(latent))
 
 
 def sliced_distance(latent, prior, directions):

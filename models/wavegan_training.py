@@ -112,14 +112,18 @@ class WaveGANTraining(keras.Model):
     def generator_variables(self):
         return self.generator.trainable_variables + self.encoder.trainable_variables
 
+    def given(self, latent):
+        """What the networks that generate are given for latent vectors [n, latent_dim] in this step."""
+        return emphasised(latent, at_step(EMPHASIS, self.step))
+
     def call(self, z):
-        waveform = self.averaged(emphasised(z, at_step(EMPHASIS, self.step)))
+        waveform = self.averaged(self.given(z))
         return waveform if self.filter is None else blocked_conv(waveform, *self.filter, FILTER_BLOCK)
 
     def exported(self):
         """The averaged generator as WaveGAN's variables, {name: array}, its first layer with the emphasis."""
         variables = wavegan_variables(self.averaged) | ({} if self.taps is None else {FILTER: self.taps})
-        return variables | {DENSE: ops.convert_to_numpy(emphasised(variables[DENSE].T, at_step(EMPHASIS, self.step))).T}
+        return variables | {DENSE: ops.convert_to_numpy(self.given(variables[DENSE].T)).T}
 
     def heard(self, waveform):
         """Waveforms [n, 16384, 1] as the discriminators hear them: filtered, at their rate → [n, samples]."""
@@ -138,7 +142,7 @@ class WaveGANTraining(keras.Model):
         with tf.GradientTape(persistent=True) as tape:
             encoded = self.encode(real)
             half = ops.shape(real)[0] // 2
-            latent = emphasised(ops.concatenate([encoded[:half], prior[half:]]), at_step(EMPHASIS, self.step))
+            latent = self.given(ops.concatenate([encoded[:half], prior[half:]]))
             fake = self.heard(self.generator(latent, training=True))
             asked = ops.concatenate([digit[:half], digit_asked_for(prior, digit)[half:]])
             views = [self.discriminators.views(diff_augmentation.augmented(x, changes)) for x in (real, fake)]
