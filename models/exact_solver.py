@@ -17,8 +17,10 @@ CONVERGED = 0.5e-10  # objective from which on Levenberg–Marquardt takes no mo
 EXPLAINED = 0.1  # objective below which an exact answer seems to exist; silence has 0.5
 PROMISING = 0.3  # objective of a start below which one may exist
 LEAST_FALL = 0.2  # share by which the objective of a clip with an exact answer falls in two iterations, at least
-ANEW = (0.6, 1.0)  # noise of the second and the third try from the same start, relative to that of the first
 NEARER = 0.15  # noise that Levenberg–Marquardt begins with at a prediction, whose error has this order
+HOPS = 3  # of every four further tries, those that begin near the best answer so far; the fourth begins elsewhere
+LANDING = 0.05  # noise at the beginning of a hop
+FARTHEST = 0.4  # standard deviation of a hop along any direction, at most
 
 
 def solve(targets, generator, start, draw, *, max_iter, restarts, spectral, all_the_way=True, report=None):
@@ -26,8 +28,9 @@ def solve(targets, generator, start, draw, *, max_iter, restarts, spectral, all_
 
     targets: waveforms [n, num_samples, num_channels]. start: latent vectors [n, latent_dim], or None for zeros.
     restarts: how often, at most, a clip that is explained for the most part but not identical yet is tried again, by
-    the waveform alone: twice from the same start, then from half of what draw, a function of the number of the attempt,
-    returns [n, latent_dim]. max_iter: iterations of each start.
+    the waveform alone, since magnitudes have minima of their own: three times by a hop from the best answer so far,
+    then from half of what draw, a function of the number of the attempt, returns [n, latent_dim], uniform on [-1, 1];
+    and so on. max_iter: iterations of each start.
     spectral: weight of the STFT magnitudes. all_the_way: False gives a clip up as soon as its objective stops falling
     as that of a clip with an exact answer does. report: called with the number of clips still being worked on.
     """
@@ -44,12 +47,30 @@ def solve(targets, generator, start, draw, *, max_iter, restarts, spectral, all_
         again = np.flatnonzero((snr < IDENTICAL_DB) & (best.objective < EXPLAINED))
         if not len(again):
             break
-        if spectral > 0 and attempt < len(ANEW):  # magnitudes have minima of their own, the waveform alone often none
-            begin, noise = z[again], ANEW[attempt] * smoothing
+        alone, drawn = Residual(generator, targets[again]), draw(attempt)[again]
+        if attempt % (HOPS + 1) < HOPS:
+            begin, noise = hop(alone, best.z[again], drawn), LANDING
         else:
-            begin, noise = 0.5 * draw(attempt)[again], WIDEST  # from the outer half of the cube it rarely gets away
-        other = minimise(Residual(generator, targets[again]), begin, smoothing=noise, **how)
+            begin, noise = 0.5 * drawn, WIDEST  # from the outer half of the cube it rarely gets away
+        other = minimise(alone, begin, smoothing=noise, **how)
         best.iterations[again] += other.iterations
         better = snr_db(targets[again], generate(generator, other.z)) > snr[again]
         best.z[again[better]], best.objective[again[better]] = other.z[better], other.objective[better]
     return best
+
+
+def hop(problem, z, drawn):
+    """Latent vectors [m, latent_dim] at random distances from z, for numbers `drawn` uniform on [-1, 1] of that shape.
+
+    A descent that ends short of the exact answer is wrong above all in the directions that the waveform hardly
+    depends on. So the hop goes along each singular vector of the Jacobian as far as would explain an equal share of
+    what is left of the residual.
+    """
+    index = np.arange(len(z))
+    left = np.sqrt(2 * problem.evaluate(z.astype(np.float32), index) / z.shape[1])  # a direction's share
+    problem.linearise(z.astype(np.float32), index, np.zeros(len(z), np.float32))
+    power, vectors = np.linalg.eigh(problem.normals(index))
+    singular = np.sqrt(np.maximum(power, 1e-12 * power[:, -1:])) + 1e-30
+    deviations = np.minimum(FARTHEST, left[:, None] / singular)
+    steps = np.sqrt(3) * drawn * deviations  # a number that is uniform on [-1, 1] has the deviation 1 / sqrt(3)
+    return np.clip(z + np.einsum("nkj,nj->nk", vectors, steps), -1, 1)

@@ -6,6 +6,7 @@ import scipy.optimize
 import tensorflow as tf
 import tf1_wavegan
 
+from models.exact_solver import FARTHEST, hop
 from models.generator import random_latent
 from models.levenberg_marquardt import minimise
 from models.metrics import condition_number, latent_mse
@@ -228,3 +229,17 @@ def test_a_start_is_used_and_an_unknown_solver_refused(generator):
         recover(np.zeros((1, 100)), generator)
     with pytest.raises(ValueError, match="inverse_mapping"):
         recover(generator(true), generator, gradient=False)
+
+
+def test_a_hop_changes_the_waveform_by_as_much_as_is_left_of_the_residual(generator):
+    z, index = 0.8 * random_latent(generator, 3, 21), np.arange(3)
+    true = z + 1e-3 * random_latent(generator, 3, 22)
+    problem = Residual(generator, generator(true))
+    left = 2 * problem.evaluate(z, index)
+    drawn = np.full(z.shape, 1 / np.sqrt(3))  # of the same size in every direction
+    step = hop(problem, z, drawn) - z
+    change = np.einsum("nk,nkl,nl->n", step, problem.normals(index), step)
+    assert change == pytest.approx(left, rel=1e-3)
+    assert np.abs(hop(problem, z, 1e6 * drawn)).max() == 1
+    far = 0.8 * random_latent(generator, 3, 23)  # where the residual would allow any step
+    assert np.linalg.norm(hop(problem, far, drawn) - far, axis=1).max() <= FARTHEST * np.sqrt(z.shape[1]) + 1e-6
