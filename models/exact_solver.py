@@ -10,12 +10,13 @@ import numpy as np
 
 from models.generator import generate
 from models.levenberg_marquardt import WIDEST, minimise
-from models.metrics import IDENTICAL_DB, snr_db
+from models.metrics import snr_db
 from models.residual import Residual
 
 CONVERGED = 0.5e-10  # objective from which on Levenberg–Marquardt takes no more Jacobians: 100 dB
 EXPLAINED = 0.1  # objective below which an exact answer seems to exist; silence has 0.5
 PROMISING = 0.3  # objective of a start below which one may exist
+MISSED_DB = 55.0  # SNR below which an exact answer was missed; a recording of 16 bits seldom allows less
 LEAST_FALL = 0.2  # share by which the objective of a clip with an exact answer falls in two iterations, at least
 NEARER = 0.15  # noise that Levenberg–Marquardt begins with at a prediction, whose error has this order
 HOPS = 3  # of every four further tries, those that begin near the best answer so far; the fourth begins elsewhere
@@ -27,7 +28,7 @@ def solve(targets, generator, start, draw, *, max_iter, restarts, spectral, all_
     """Levenberg–Marquardt → models.levenberg_marquardt.Solution.
 
     targets: waveforms [n, num_samples, num_channels]. start: latent vectors [n, latent_dim], or None for zeros.
-    restarts: how often, at most, a clip that is explained for the most part but not identical yet is tried again, by
+    restarts: how often, at most, a clip that is explained for the most part but not exactly yet is tried again, by
     the waveform alone, since magnitudes have minima of their own: three times by a hop from the best answer so far,
     then from half of what draw, a function of the number of the attempt, returns [n, latent_dim], uniform on [-1, 1];
     and so on. max_iter: iterations of each start.
@@ -44,7 +45,7 @@ def solve(targets, generator, start, draw, *, max_iter, restarts, spectral, all_
     best = minimise(problem, z, smoothing=smoothing, **how)
     for attempt in range(restarts):
         snr = snr_db(targets, generate(generator, best.z))
-        again = np.flatnonzero((snr < IDENTICAL_DB) & (best.objective < EXPLAINED))
+        again = np.flatnonzero((snr < MISSED_DB) & (best.objective < EXPLAINED))
         if not len(again):
             break
         alone, drawn = Residual(generator, targets[again]), draw(attempt)[again]

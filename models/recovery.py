@@ -64,7 +64,7 @@ def recover(
     solver="perceptual",  # or "levenberg_marquardt" for every clip; or "l_bfgs_b", the paper's
     start=None,  # latent vectors [n, latent_dim] to begin from in place of a prediction
     max_iter=200,  # iterations of levenberg_marquardt and l_bfgs_b a start
-    restarts=8,  # levenberg_marquardt: further tries at most, for a clip that is explained but not identical
+    restarts=8,  # levenberg_marquardt: further tries at most, for a clip that is explained but not exactly
     spectral=0.5,  # levenberg_marquardt: weight of the STFT magnitudes in the residual, 0 to 1
     perceptual_loss=None,  # models.classifier.PerceptualLoss; without one perceptual goes by spectra alone
     perceptual_weight=0.002,  # l_bfgs_b: weight of the perceptual loss
