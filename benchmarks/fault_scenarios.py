@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 LATENT = 8  # dimensions
+WIDTH = 4  # of generators: of 3,000 of width 1, eight had a dead layer, whose derivative is zero
 PUBLISHED = {"infer.meta": "sc09_infer.meta"} | {
     f"model.ckpt.{end}": f"sc09.ckpt.{end}" for end in ("index", "data-00000-of-00001")
 }  # {name here: name on the server}
@@ -127,7 +128,7 @@ WAVES = "--output={root}/waves"
 SCENARIOS = (
     Scenario(
         "train_wavegan.py",
-        (DATA, "--checkpoint={root}/checkpoint", LOGS, "--width=1", "--steps=1", "--epochs=2", "--batch_size=2",
+        (DATA, "--checkpoint={root}/checkpoint", LOGS, f"--width={WIDTH}", "--steps=1", "--epochs=2", "--batch_size=2",
          "--judged_every=0"),
         generator("checkpoint"), of_wavegan,
     ),
@@ -200,7 +201,7 @@ def make_inputs(folder):
     for name in ("0_anna_5.wav", "1_anna_5.wav"):
         shutil.copy(folder / "recordings" / name, folder / "two")
     for name in ("generator", "old/checkpoint", "old/adapted/checkpoint", "served/new"):
-        variables = wavegan_variables(build_generator(1, LATENT))
+        variables = wavegan_variables(build_generator(WIDTH, LATENT))
         export_wavegan(folder / name, variables)
         Preparation(0.9, "center").write(folder / name / "clip.json", fingerprint(variables))
         sha256 = load_wavegan(folder / name).sha256

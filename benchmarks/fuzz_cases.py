@@ -17,6 +17,7 @@ from common.settings import declared, from_shell
 
 ROOT = Path(__file__).resolve().parents[1]
 LATENT = 4  # dimensions
+WIDTH = 4  # of the generator: of width 1, one in some hundred has a dead layer
 PEAK = 0.9  # of prepared clips
 FORMATS = {  # name: (ending, soundfile's format, its subtype)
     "WAV, 16 bits": ("wav", "WAV", "PCM_16"),

@@ -4,7 +4,7 @@ import shutil
 
 import numpy as np
 
-from benchmarks.fuzz_cases import LATENT, damage
+from benchmarks.fuzz_cases import LATENT, WIDTH, damage
 
 KERAS = {"classifier": "classifier.keras", "judge": "judge.keras", "mapping": "inverse_mapping.keras"}
 
@@ -29,7 +29,7 @@ def make_checkpoints(folder):
     from models.wavegan import load_wavegan
     from models.wavegan_networks import build_generator
 
-    variables = wavegan_variables(build_generator(1, LATENT))
+    variables = wavegan_variables(build_generator(WIDTH, LATENT))
     export_wavegan(folder / "wavegan", variables)
     Preparation(0.9, "center").write(folder / "wavegan/clip.json", fingerprint(variables))
     graph, _ = freeze(folder / "wavegan/infer.meta", str(folder / "wavegan/model.ckpt"))

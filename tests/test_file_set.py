@@ -125,7 +125,7 @@ from models.tf1_export import export_wavegan, wavegan_variables
 from models.wavegan_networks import build_generator
 
 what, folder, limit = sys.argv[1], sys.argv[2], int(sys.argv[3])
-variables = wavegan_variables(build_generator(1, 8))
+variables = wavegan_variables(build_generator(4, 8))
 model = keras.Sequential([keras.Input((100,)), keras.layers.Dense(100)])
 model.compile("adam", "mse")
 x = np.ones((4, 100), np.float32)

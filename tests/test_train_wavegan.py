@@ -31,7 +31,7 @@ def arguments(tmp_path_factory):
         "datasets": folder / "recordings",
         "checkpoint": folder / "checkpoint",
         "logs": folder / "logs",
-        "width": 1,
+        "width": 2,
         "steps": STEPS,
         "batch_size": 4,
         "lowpass": 4000,
