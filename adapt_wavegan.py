@@ -38,14 +38,14 @@ from common.lock import hold
 from common.recovering import recovered_batches
 from common.script import ScriptError, one_line_errors
 from datasets.layouts import find_dataset
-from models.adaptation import adapt, adaptable
-from models.file_set import replaced_together
-from models.generator import fingerprint
-from models.inverse_mapping import INVERSE_MAPPING_FILE, InverseMapping
-from models.saving import save_network
-from models.tf1_export import export_wavegan
-from models.tf1_graph import checkpoint_prefix, freeze
-from models.wavegan import load_wavegan
+from models.files.file_set import replaced_together
+from models.files.saving import save_network
+from models.generator.generator import fingerprint
+from models.generator.readers.tf1 import checkpoint_prefix, freeze
+from models.generator.tf1_export import export_wavegan
+from models.generator.wavegan import load_wavegan
+from models.networks.inverse_mapping import INVERSE_MAPPING_FILE, InverseMapping
+from models.training.adaptation import adapt, adaptable
 
 AT_ONCE = 32  # recordings whose latent vectors are looked for side by side
 

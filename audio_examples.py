@@ -29,10 +29,10 @@ from common.files import find_recordings, readable_clip, result_names, writable_
 from common.page import Sound, write_page
 from common.recovering import recover_all, waveforms_of
 from common.script import ScriptError, one_line_errors
-from datasets.layouts import DIGITS
-from models.generator import generate, random_latent
-from models.judge import load_judge, probabilities
-from models.metrics import latent_mse, log_spectral_distance, snr_db
+from models.audio.digits import DIGITS
+from models.generator.generator import generate, random_latent
+from models.metrics.metrics import latent_mse, log_spectral_distance, snr_db
+from models.networks.judge import load_judge, probabilities
 
 METHODS = {  # name: (whether it predicts, whether it optimises, what)
     "resnet": (True, False, "latent"),  # the paper's network, where there is one

@@ -24,7 +24,7 @@ max_iter = 200  # iterations of l_bfgs_b, and of levenberg_marquardt where an an
 restarts = 8  # further tries at most, where an exact answer seems to be missed [0 to 1000]
 spectral = 0.5  # weight of the STFT magnitudes against the waveform while an exact answer is looked for [0 to 1]
 perceptual_weight = 1.0  # l_bfgs_b: weight of the perceptual loss [0 to 1e6]
-taps = "blocks"  # of the perceptual loss (models/classifier.py); "stage2": the published solver's ["blocks", "stage2"]
+taps = "blocks"  # of the perceptual loss ; "stage2": the published solver's ["blocks", "stage2"]
 batch_size = 0  # clips worked on side by side; 0: 64 for predictions, 32 with the gradient [0 to 4096]
 
 # Weights, and where the figures go
@@ -63,13 +63,13 @@ from common.recovering import recover_all, waveforms_of
 from common.script import one_line_errors
 from common.view import MAIN, draw_table, in_words, markdown_table, write_figures
 from datasets.held_out import held_out_clips
-from models.audio import NUM_SAMPLES
-from models.classifier import PerceptualLoss, load_classifier
-from models.evaluation import Evaluation
-from models.generator import by_channel, generate, random_latent
-from models.judge import load_judge
-from models.metrics import condition_number, latent_mae
-from models.writing import written_whole
+from models.audio.clip import NUM_SAMPLES
+from models.files.writing import written_whole
+from models.generator.generator import by_channel, generate, random_latent
+from models.metrics.evaluation import Evaluation
+from models.metrics.metrics import condition_number, latent_mae
+from models.networks.classifier import PerceptualLoss, load_classifier
+from models.networks.judge import load_judge
 
 SILENCE, RANDOM = "silence", "random latent vector"
 PREDICTED, GRADIENT, HYBRID = "inverse mapping", "gradient", "hybrid"

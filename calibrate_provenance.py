@@ -24,11 +24,11 @@ from tqdm import tqdm
 
 from common.script import one_line_errors
 from datasets.layouts import find_dataset
-from models.audio import AudioError
-from models.damage import DAMAGES, damaged
-from models.generator import generate, random_latent
-from models.provenance import PROVENANCE_FILE, area_under_roc, calibrate, evidence
-from models.windows import beginning_of
+from models.audio.clip import AudioError
+from models.audio.damage import DAMAGES, damaged
+from models.audio.windows import beginning_of
+from models.generator.generator import generate, random_latent
+from models.recovery.provenance import PROVENANCE_FILE, area_under_roc, calibrate, evidence
 
 STREAM = 20_117  # separates these latent vectors from every other use of a seed
 

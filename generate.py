@@ -31,10 +31,10 @@ from common.files import read_array, read_latents, writable_folder, write_array,
 from common.page import Picture, Sound, write_page
 from common.script import ScriptError, one_line_errors
 from common.view import digits_figure
-from datasets.layouts import DIGITS
-from models.generator import BATCH, generate, random_latent
-from models.judge import probabilities
-from models.layer_space import generate_from_layer
+from models.audio.digits import DIGITS
+from models.generator.generator import BATCH, generate, random_latent
+from models.networks.judge import probabilities
+from models.recovery.layer import generate_from_layer
 
 LAYER = ".layer.npy"  # ending of saved first-layer outputs
 

@@ -22,7 +22,7 @@ max_iter = 200  # iterations of l_bfgs_b, and of levenberg_marquardt where an an
 restarts = 8  # further tries at most, where an exact answer seems to be missed [0 to 1000]
 spectral = 0.5  # weight of the STFT magnitudes against the waveform while an exact answer is looked for [0 to 1]
 perceptual_weight = 1.0  # l_bfgs_b: weight of the perceptual loss [0 to 1e6]
-taps = "blocks"  # of the perceptual loss (models/classifier.py); "stage2": the published solver's ["blocks", "stage2"]
+taps = "blocks"  # of the perceptual loss ; "stage2": the published solver's ["blocks", "stage2"]
 seed = 0  # of the random starts [0 to 4,294,967,295]
 batch_size = 0  # recordings worked on side by side; 0: 64 for predictions, 32 with the gradient [0 to 4096]
 
@@ -68,8 +68,8 @@ from common.recovering import RecoveryTable, recovered_batches
 from common.script import EXIT_FAILED, ScriptError, complain, one_line_errors
 from common.shards import merge as merge_parts
 from common.shards import part_folder, part_of
-from models.audio import AudioError, is_prepared, prepare
-from models.metrics import EXACT, IDENTIFIABLE, condition_number, latent_mse
+from models.audio.clip import AudioError, is_prepared, prepare
+from models.metrics.metrics import EXACT, IDENTIFIABLE, condition_number, latent_mse
 
 SOLVER_SETTINGS = (
     *("space", "solver", "spectral_weight", "max_iter", "restarts", "spectral", "perceptual_weight", "seed"),
@@ -116,7 +116,7 @@ def truth(path, z, generator):
 
 
 def method(generator, mapping, closeness):
-    """The arguments of models.recovery.recover, and how many clips go to it at once."""
+    """The arguments of models.recovery.recover.recover, and how many clips go to it at once."""
     how = {name: settings[name] for name in SOLVER_SETTINGS}
     how |= {"perceptual_loss": closeness.perceptual_loss if gradient else None, "inverse_mapping": mapping}
     how |= {"batch_size": batch_size or (32 if gradient else 64)}

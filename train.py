@@ -19,7 +19,7 @@ network = "waveform"  # "waveform": convolutions on the samples; "resnet": the p
 width = 16  # filters of the first layer, of each network; the paper's ResNet has 64 [1 to 1024]
 refinements = 2  # waveform: how often a second network corrects the prediction, given its reconstruction [0 to 16]
 depth = 18  # resnet: layers [18, 34, 50, 101, 152]
-resnet_features = "real"  # resnet: what it sees of a clip, models/features.py ["real", "complex", "log"]
+resnet_features = "real"  # resnet: what it sees of a clip, models/audio/features.py ["real", "complex", "log"]
 
 # Loss
 latent_weight = 10.0  # of the mean squared error of the latent vector, synthesized clips [0 to 1e6]
@@ -80,11 +80,11 @@ from datasets.augmentation import ELSEWHERE
 from datasets.layouts import find_dataset
 from datasets.pipeline import displaced_batches, evaluation_batches
 from datasets.reading import read_clips
-from models.audio import NUM_SAMPLES
-from models.generator import by_channel, random_latent
-from models.inverse_mapping import INVERSE_MAPPING_FILE, INVERSE_MAPPING_FILES, InverseMapping
-from models.inverse_mapping_training import InverseMappingTraining
-from models.saving import save_network
+from models.audio.clip import NUM_SAMPLES
+from models.files.saving import save_network
+from models.generator.generator import by_channel, random_latent
+from models.networks.inverse_mapping import INVERSE_MAPPING_FILE, INVERSE_MAPPING_FILES, InverseMapping
+from models.training.inverse_mapping import InverseMappingTraining
 
 NUM_TEST = 300  # clips of the fixed synthesized test set, and at most as many validation recordings
 TEST_LATENTS = 2**31 - 1  # seed of the test set's latent vectors, which no training run has

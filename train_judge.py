@@ -49,8 +49,8 @@ from datasets.layouts import find_dataset
 from datasets.pipeline import evaluation_batches
 from datasets.reading import read_clips
 from datasets.spectrogram_augmentation import SpectrogramAugmentation, augmented_log_mel
-from models.judge import JUDGE_FILE, build_judge, load_judge, power_spectrogram, probabilities
-from models.saving import save_network
+from models.files.saving import save_network
+from models.networks.judge import JUDGE_FILE, build_judge, load_judge, power_spectrogram, probabilities
 
 
 def read(recordings, name):

@@ -13,7 +13,7 @@ logs = "logs/classifier/"  # folder for TensorBoard, the confusion matrix and th
 fresh = False  # begin anew; the state of the run that was there moves to previous/
 
 # Network
-features = "log"  # its view of a clip; "real" is the paper's (models/features.py) ["real", "complex", "log"]
+features = "log"  # its view of a clip; "real" is the paper's (models/audio/features.py) ["real", "complex", "log"]
 depth = 18  # layers of the ResNet [18, 34, 50, 101, 152]
 width = 16  # filters of its first stage; the paper's has 64 [1 to 1024]
 
@@ -75,13 +75,14 @@ from common.script import one_line_errors
 from common.state import Best, Saved
 from common.view import save_figure
 from datasets.augmentation import Augmentation
-from datasets.layouts import DIGITS, SPLITS, counts, find_dataset
+from datasets.layouts import SPLITS, counts, find_dataset
 from datasets.pipeline import evaluation_batches, training_batches
 from datasets.reading import read_clips
-from models.audio import SAMPLE_RATE, write_wav
-from models.classifier import CLASSIFIER_FILE, CLASSIFIER_FILES, build_classifier, load_classifier
-from models.saving import save_network
-from models.writing import written_whole
+from models.audio.clip import SAMPLE_RATE, write_wav
+from models.audio.digits import DIGITS
+from models.files.saving import save_network
+from models.files.writing import written_whole
+from models.networks.classifier import CLASSIFIER_FILE, CLASSIFIER_FILES, build_classifier, load_classifier
 
 MOST_MISTAKES = 50  # written to listen to
 

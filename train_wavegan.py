@@ -54,15 +54,15 @@ from common.view import log_sounds
 from datasets.layouts import Recording, find_dataset
 from datasets.pipeline import displaced_batches
 from datasets.reading import read_clips
-from models.classifier import load_classifier
-from models.generator import fingerprint, generate, random_latent
-from models.metrics import harmonicity, inception_score
-from models.preparation import Preparation
-from models.tf1_export import WAVEGAN_FILES, export_wavegan
-from models.wavegan_losses import UNLABELLED
-from models.wavegan_state import packed, read_state, unpack
-from models.wavegan_training import WaveGANTraining
-from models.writing import written_whole
+from models.audio.preparation import Preparation
+from models.files.writing import written_whole
+from models.generator.generator import fingerprint, generate, random_latent
+from models.generator.tf1_export import WAVEGAN_FILES, export_wavegan
+from models.metrics.metrics import harmonicity, inception_score
+from models.networks.classifier import load_classifier
+from models.training.wavegan.losses import UNLABELLED
+from models.training.wavegan.state import packed, read_state, unpack
+from models.training.wavegan.training import WaveGANTraining
 
 PROGRESS, CURVE = "progress.npz", "curve.csv"
 SAMPLES = 16  # that TensorBoard plays and shows

@@ -26,7 +26,7 @@ from tensorboard.util.tensor_util import make_ndarray
 
 from common.plotting import pyplot
 from common.script import ScriptError, one_line_errors
-from models.writing import written_whole
+from models.files.writing import written_whole
 
 
 def read_logs(folder):

@@ -78,7 +78,7 @@ def of_metrics(place):
 
 def generator(name):
     def load(place):
-        from models.wavegan import load_wavegan
+        from models.generator.wavegan import load_wavegan
 
         load_wavegan(place / name)
 
@@ -87,9 +87,9 @@ def generator(name):
 
 def network(name):
     def load(place):
-        from models.classifier import load_classifier
-        from models.inverse_mapping import load_inverse_mapping
-        from models.judge import load_judge
+        from models.networks.classifier import load_classifier
+        from models.networks.inverse_mapping import load_inverse_mapping
+        from models.networks.judge import load_judge
 
         {"mapping": load_inverse_mapping, "classifier": load_classifier, "judge": load_judge}[name](place / name)
 
@@ -97,8 +97,8 @@ def network(name):
 
 
 def adapted(place):
-    from models.inverse_mapping import load_inverse_mapping
-    from models.wavegan import load_wavegan
+    from models.generator.wavegan import load_wavegan
+    from models.networks.inverse_mapping import load_inverse_mapping
 
     generator = load_wavegan(place / "adapted/checkpoint")
     load_inverse_mapping(place / "adapted/inverse_mapping_checkpoint", generator)
@@ -183,15 +183,15 @@ def make_inputs(folder):
 
     import soundfile
 
-    from models.classifier import build_classifier
-    from models.generator import fingerprint
-    from models.inverse_mapping import InverseMapping
-    from models.judge import build_judge
-    from models.preparation import Preparation
-    from models.saving import save_network
-    from models.tf1_export import export_wavegan, wavegan_variables
-    from models.wavegan import load_wavegan
-    from models.wavegan_networks import build_generator
+    from models.audio.preparation import Preparation
+    from models.files.saving import save_network
+    from models.generator.generator import fingerprint
+    from models.generator.tf1_export import export_wavegan, wavegan_variables
+    from models.generator.wavegan import load_wavegan
+    from models.networks.classifier import build_classifier
+    from models.networks.inverse_mapping import InverseMapping
+    from models.networks.judge import build_judge
+    from models.training.wavegan.networks import build_generator
 
     for name in ("recordings", "two", "served"):
         (folder / name).mkdir(parents=True)

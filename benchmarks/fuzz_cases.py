@@ -83,8 +83,8 @@ def _prepared(path, leveled=True):
 
     leveled: whether it has to come to the generator's level, which a clip that a generator made does not.
     """
-    from models.audio import prepare
-    from models.preparation import Preparation
+    from models.audio.clip import prepare
+    from models.audio.preparation import Preparation
 
     clip = prepare(path, preparation=Preparation(PEAK, "center"))
     if not np.isfinite(clip.samples).all() or clip.samples.shape != (16384,):

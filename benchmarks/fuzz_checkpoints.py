@@ -17,17 +17,17 @@ def make_checkpoints(folder):
     import tensorflow as tf
 
     from common.state import Saved
-    from models.classifier import build_classifier
-    from models.generator import fingerprint
-    from models.inverse_mapping import InverseMapping
-    from models.judge import build_judge
-    from models.preparation import Preparation
-    from models.published_weights import SUFFIX, published_variables
-    from models.saving import save_network
-    from models.tf1_export import export_wavegan, wavegan_variables
-    from models.tf1_graph import freeze
-    from models.wavegan import load_wavegan
-    from models.wavegan_networks import build_generator
+    from models.audio.preparation import Preparation
+    from models.files.saving import save_network
+    from models.generator.generator import fingerprint
+    from models.generator.readers.tf1 import freeze
+    from models.generator.tf1_export import export_wavegan, wavegan_variables
+    from models.generator.wavegan import load_wavegan
+    from models.networks.classifier import build_classifier
+    from models.networks.inverse_mapping import InverseMapping
+    from models.networks.judge import build_judge
+    from models.networks.published_weights import SUFFIX, published_variables
+    from models.training.wavegan.networks import build_generator
 
     variables = wavegan_variables(build_generator(WIDTH, LATENT))
     export_wavegan(folder / "wavegan", variables)
@@ -68,7 +68,7 @@ def _damaged(kind, rng, place):
 
 def _generator(kind):
     def case(rng, place):
-        from models.wavegan import load_wavegan
+        from models.generator.wavegan import load_wavegan
 
         generator = load_wavegan(_damaged(kind, rng, place))
         sound = np.asarray(generator(np.zeros((1, generator.latent_dim), np.float32)))
@@ -83,9 +83,9 @@ def _finite(network):
 
 def _network(kind):
     def case(rng, place):
-        from models.classifier import load_classifier
-        from models.inverse_mapping import load_inverse_mapping
-        from models.judge import load_judge
+        from models.networks.classifier import load_classifier
+        from models.networks.inverse_mapping import load_inverse_mapping
+        from models.networks.judge import load_judge
 
         load = {"classifier": load_classifier, "judge": load_judge, "mapping": load_inverse_mapping}[kind]
         network = load(_damaged(kind, rng, place))
@@ -97,8 +97,8 @@ def _network(kind):
 
 
 def _published(rng, place):
-    from models.classifier import build_classifier
-    from models.published_weights import load_published_weights
+    from models.networks.classifier import build_classifier
+    from models.networks.published_weights import load_published_weights
 
     network = build_classifier(width=1, features="real")
     load_published_weights(network, _damaged("published", rng, place) / "model.ckpt")
@@ -106,7 +106,7 @@ def _published(rng, place):
 
 
 def _progress(rng, place):
-    from models.wavegan_state import read_state
+    from models.training.wavegan.state import read_state
 
     read_state(_damaged("progress", rng, place) / "progress.npz")
     return ""

@@ -33,13 +33,14 @@ import numpy as np
 from common.script import one_line_errors
 from common.view import spectrogram_figure, write_figures
 from datasets.held_out import held_out_clips
-from datasets.layouts import DIGITS, find_dataset
-from models.audio import read_clip
-from models.classifier import load_classifier
-from models.errors import CheckpointError
-from models.generator import generate, random_latent
-from models.judge import FEATURES, load_judge
-from models.metrics import (
+from datasets.layouts import find_dataset
+from models.audio.clip import read_clip
+from models.audio.digits import DIGITS
+from models.files.errors import CheckpointError
+from models.files.writing import written_whole
+from models.generator.generator import generate, random_latent
+from models.generator.wavegan import load_wavegan
+from models.metrics.metrics import (
     condition_number,
     energy_above,
     frechet_distance,
@@ -47,8 +48,8 @@ from models.metrics import (
     inception_score,
     noise_floor,
 )
-from models.wavegan import load_wavegan
-from models.writing import written_whole
+from models.networks.classifier import load_classifier
+from models.networks.judge import FEATURES, load_judge
 
 BAND = 4000  # Hz; recordings of 8 kHz hold nothing above
 BATCH = 64  # clips at once

@@ -35,12 +35,12 @@ from keras import layers
 
 from common.script import one_line_errors
 from common.view import write_figures
-from models.errors import CheckpointError
-from models.generator import random_latent
-from models.metrics import EXACT, condition_number, latent_mse
-from models.recovery import recover
-from models.wavegan import load_wavegan
-from models.writing import written_whole
+from models.files.errors import CheckpointError
+from models.files.writing import written_whole
+from models.generator.generator import random_latent
+from models.generator.wavegan import load_wavegan
+from models.metrics.metrics import EXACT, condition_number, latent_mse
+from models.recovery.recover import recover
 from tests import tf1_wavegan
 
 LATENT = 100

@@ -27,9 +27,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from models.tf1_export import export_wavegan, wavegan_variables
-from models.wavegan import load_wavegan
-from models.wavegan_networks import build_generator
+from models.generator.tf1_export import export_wavegan, wavegan_variables
+from models.generator.wavegan import load_wavegan
+from models.training.wavegan.networks import build_generator
 
 
 def seconds(function, z):

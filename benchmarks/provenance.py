@@ -14,7 +14,7 @@ datasets = "datasets/"  # folder with FSDD or another data set; its test part is
 files = "Audio_Examples/real/"  # folder of recordings of another voice
 other = ""  # folder with another generator, whose samples are none of ours; "": none
 num_clips = 40  # of each kind at most [2 to 100,000]
-damages = ""  # with semicolons between them, as models/damage.py names them; "": all
+damages = ""  # with semicolons between them, as models/audio/damage.py names them; "": all
 seed = 2  # of the latent vectors, the choice of recordings and the damages [0 to 4,294,967,295]
 batch_size = 32  # clips at once [1 to 1024]
 results = "waves/provenance/"  # folder of what is measured so far
@@ -40,13 +40,13 @@ from common.provenance import Provenance
 from common.script import one_line_errors
 from common.view import write_figures
 from datasets.layouts import find_dataset
-from models.damage import DAMAGES, damaged
-from models.errors import CheckpointError
-from models.generator import generate, random_latent
-from models.provenance import area_under_roc
-from models.wavegan import load_wavegan
-from models.windows import beginning_of
-from models.writing import written_whole
+from models.audio.damage import DAMAGES, damaged
+from models.audio.windows import beginning_of
+from models.files.errors import CheckpointError
+from models.files.writing import written_whole
+from models.generator.generator import generate, random_latent
+from models.generator.wavegan import load_wavegan
+from models.recovery.provenance import area_under_roc
 
 STREAM = 20_118  # separates these latent vectors from every other use of a seed
 MADE = "this generator"

@@ -32,7 +32,7 @@ from common.script import one_line_errors
 from datasets.augmentation import Augmentation
 from datasets.layouts import find_dataset
 from datasets.pipeline import decoded, training_batches
-from models.audio import NUM_SAMPLES, PUBLISHED_GAIN, SAMPLE_RATE
+from models.audio.clip import NUM_SAMPLES, PUBLISHED_GAIN, SAMPLE_RATE
 
 
 def plain(recordings):

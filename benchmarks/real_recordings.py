@@ -2,8 +2,8 @@
 said, and how far their spectra are from the recordings'.
 
 Two tables, of the test takes in `datasets` and of the ten digits of another voice in `files`. The judge
-(models/judge.py) takes part in no training and no recovery; beside it stands what the classifier behind the perceptual
-loss hears. Rows with "layer" leave the range of the frozen generator. Prints Markdown.
+(models/networks/judge.py) takes part in no training and no recovery; beside it stands what the classifier behind the
+perceptual loss hears. Rows with "layer" leave the range of the frozen generator. Prints Markdown.
 """
 
 num_clips = 120  # test takes at most [1 to 1,000,000]
@@ -35,14 +35,14 @@ import numpy as np
 
 from common.script import one_line_errors
 from datasets.layouts import find_dataset
-from models.audio import AudioError, read_clip, write_wav
-from models.classifier import PerceptualLoss, load_classifier
-from models.errors import CheckpointError
-from models.judge import load_judge, probabilities
-from models.layer_space import recover_layer
-from models.metrics import harmonicity, log_spectral_distance
-from models.recovery import recover
-from models.writing import written_whole
+from models.audio.clip import AudioError, read_clip, write_wav
+from models.files.errors import CheckpointError
+from models.files.writing import written_whole
+from models.metrics.metrics import harmonicity, log_spectral_distance
+from models.networks.classifier import PerceptualLoss, load_classifier
+from models.networks.judge import load_judge, probabilities
+from models.recovery.layer import recover_layer
+from models.recovery.recover import recover
 
 METHODS = ("prediction", "hybrid", "gradient", "layer")
 HEADING = (

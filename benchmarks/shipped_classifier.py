@@ -30,10 +30,10 @@ from common.files import find_recordings
 from common.script import one_line_errors
 from common.view import write_figures
 from datasets.layouts import find_dataset
-from models.audio import NUM_SAMPLES, read_clip
-from models.classifier import TAPS, PerceptualLoss, load_classifier
-from models.judge import load_judge
-from models.preparation import Preparation
+from models.audio.clip import NUM_SAMPLES, read_clip
+from models.audio.preparation import Preparation
+from models.networks.classifier import TAPS, PerceptualLoss, load_classifier
+from models.networks.judge import load_judge
 
 
 def audible_length(clip):

@@ -19,7 +19,7 @@ import common.networks  # noqa: F401
 
 from common.script import ScriptError, one_line_errors
 from common.view import markdown_table
-from models.writing import written_whole
+from models.files.writing import written_whole
 
 SAME = ("seed", "split", "num_clips", "datasets")  # settings that decide which clips are judged
 FLOORS = ("silence", "random latent vector")  # the same for every run

@@ -33,16 +33,16 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from models.audio import spectrogram
-from models.classifier import PerceptualLoss, build_classifier
-from models.generator import generate, random_latent
-from models.inverse_mapping import InverseMapping
-from models.metrics import log_spectral_distance, snr_db, ssim, waveform_mse
-from models.published_solver import PublishedObjective
-from models.recovery import predict, recover
-from models.tf1_export import export_wavegan, wavegan_variables
-from models.wavegan import load_wavegan
-from models.wavegan_networks import build_generator
+from models.audio.clip import spectrogram
+from models.generator.generator import generate, random_latent
+from models.generator.tf1_export import export_wavegan, wavegan_variables
+from models.generator.wavegan import load_wavegan
+from models.metrics.metrics import log_spectral_distance, snr_db, ssim, waveform_mse
+from models.networks.classifier import PerceptualLoss, build_classifier
+from models.networks.inverse_mapping import InverseMapping
+from models.recovery.lbfgsb import PublishedObjective
+from models.recovery.recover import predict, recover
+from models.training.wavegan.networks import build_generator
 
 LARGE = 2048  # rows of the matrix product that is the yardstick
 FEW = 4  # clips that the plain way of predicting and judging is timed with

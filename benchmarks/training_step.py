@@ -34,7 +34,7 @@ import numpy as np
 import tensorflow as tf
 sys.path.insert(0, sys.argv[1])
 width, batch_size, lowpass, steps = json.loads(sys.argv[2])
-from models.wavegan_training import WaveGANTraining
+from models.training.wavegan.training import WaveGANTraining
 model = WaveGANTraining(width, lowpass=lowpass)
 model.compile()
 model.build((None, model.latent_dim))

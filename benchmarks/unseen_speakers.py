@@ -33,8 +33,8 @@ from common.script import one_line_errors
 from datasets.augmentation import Augmentation
 from datasets.layouts import find_dataset
 from datasets.pipeline import decoded, evaluation_batches, training_batches
-from models.classifier import build_classifier
-from models.writing import written_whole
+from models.files.writing import written_whole
+from models.networks.classifier import build_classifier
 
 
 def measure(network, initial, clips, speaker, augment):

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from datasets.layouts import DIGITS
-from models.judge import probabilities
-from models.metrics import IDENTICAL_DB, log_spectral_distance
+from models.audio.digits import DIGITS
+from models.metrics.metrics import IDENTICAL_DB, log_spectral_distance
+from models.networks.judge import probabilities
 
 
 class Closeness:
@@ -16,7 +16,7 @@ class Closeness:
         self.provenance = provenance
 
     def of(self, clips, found, paths=None):
-        """The rows' columns of a batch: clips, a list of [num_samples, …], and their models.recovery.Recovery.
+        """The rows' columns of a batch: clips, a list of [num_samples, …], and their models.recovery.recover.Recovery.
 
         paths: of the recordings that the clips are, where they are that; provenance is measured on what they hold.
         """

@@ -12,10 +12,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from common.closeness import Closeness
-from common.files import content_hash
-from models.audio import AudioError, prepare
-from models.recovery import recover
-from models.writing import written_whole
+from models.audio.clip import AudioError, prepare
+from models.files.hashing import content_hash
+from models.files.writing import written_whole
+from models.recovery.recover import recover
 
 SCHEMA = pa.schema(
     [("file", pa.string()), ("size", pa.int64()), ("z", pa.list_(pa.float32()))]

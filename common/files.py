@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from common.script import complain
-from models.audio import AUDIO_EXTENSIONS, AudioError, read_clip, write_wav
-from models.writing import written_whole
+from models.audio.clip import AUDIO_EXTENSIONS, AudioError, read_clip, write_wav
+from models.files.writing import written_whole
 
 LONGEST_NAME = 200  # bytes of a result's name, so that what is added to it still fits a file name of 255
 
@@ -35,12 +35,6 @@ def find_recordings(files, below=False):
 def printable(path):
     """A path as text that can be printed and written, whatever bytes its name has."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")
-
-
-def content_hash(path):
-    """SHA-256 of a file's content, in hexadecimal."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def result_names(paths, taken=()):
@@ -77,7 +71,7 @@ def writable_folder(output):
 
 def readable_clip(path, script, **how):
     """A recording as a clip, or None, with a line in the name of `script` that says what is wrong with it. how: of
-    models.audio.read_clip."""
+    models.audio.clip.read_clip."""
     try:
         return read_clip(path, **how)
     except (AudioError, OSError) as error:

@@ -16,15 +16,16 @@ import numpy as np
 import soundfile
 from tqdm import tqdm
 
-from common.files import content_hash, write_array
+from common.files import write_array
 from common.recovering import recovered_batches
-from models.audio import SAMPLE_RATE
-from models.generator import BATCH, generate
-from models.layer_space import generate_from_layer
-from models.metrics import snr_db
-from models.recovery import Recovery
-from models.windows import OverlapAdd, duration_of, window_count, windows
-from models.writing import written_whole
+from models.audio.clip import SAMPLE_RATE
+from models.audio.windows import OverlapAdd, duration_of, window_count, windows
+from models.files.hashing import content_hash
+from models.files.writing import written_whole
+from models.generator.generator import BATCH, generate
+from models.metrics.metrics import snr_db
+from models.recovery.layer import generate_from_layer
+from models.recovery.recover import Recovery
 
 COLUMNS = (
     "start",
@@ -52,7 +53,7 @@ class LongRecording:
     path: of the recording. name: of its results in `folder`. hop: in samples. depends_on: what else its latent vectors
     depend on, anything JSON can hold; what an interrupted run left counts only if that and the recording are the same,
     and never if `fresh`.
-    Raises models.audio.AudioError for what cannot be read.
+    Raises models.audio.clip.AudioError for what cannot be read.
     """
 
     def __init__(self, path, name, folder, generator, hop, prepared, depends_on, fresh=False):
@@ -67,14 +68,14 @@ class LongRecording:
             self._unfinished.unlink(missing_ok=True)
 
     def windows(self):
-        """Its windows, models.audio.Clip, in order."""
+        """Its windows, models.audio.clip.Clip, in order."""
         return windows(self.path, self.count, self.hop, prepared=self.prepared, **clip_of(self.generator))
 
     def recover(self, layer_shape, batch_size, **how):
         """Finds the latent vectors, batch by batch, and goes on where an earlier run stopped.
 
         layer_shape: of what the first layer gives, where that is optimised too, else (). batch_size: windows at once.
-        how: of models.recovery.recover.
+        how: of models.recovery.recover.recover.
         → z [windows, latent_dim], and the layer's [windows, …] or None; both stay in a file, whatever their length.
         """
         width = self.generator.latent_dim + int(np.prod(layer_shape)) * bool(layer_shape)
@@ -137,7 +138,7 @@ class LongRecording:
         return rows
 
     def _found(self, clips, z, layer):
-        """What `recover` found of some windows, as models.recovery.recover returns it."""
+        """What `recover` found of some windows, as models.recovery.recover.recover returns it."""
         generator = self.generator
         waveforms = generate(generator, z) if layer is None else generate_from_layer(generator, layer)
         snr = snr_db(np.stack([clip.samples.reshape(waveforms[0].shape) for clip in clips]), waveforms)

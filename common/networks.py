@@ -59,19 +59,20 @@ def _import_quietly():
 
 _import_quietly()
 
-from models.audio import NUM_SAMPLES
-from models.classifier import PerceptualLoss, load_classifier
-from models.errors import CheckpointError
-from models.generator import fingerprint
-from models.inverse_mapping import INVERSE_MAPPING_FILE, load_inverse_mapping
-from models.judge import load_judge
-from models.wavegan import load_wavegan
+from models.audio.clip import NUM_SAMPLES
+from models.files.errors import CheckpointError
+from models.generator.generator import fingerprint
+from models.generator.wavegan import load_wavegan
+from models.networks.classifier import PerceptualLoss, load_classifier
+from models.networks.inverse_mapping import INVERSE_MAPPING_FILE, load_inverse_mapping
+from models.networks.judge import load_judge
 
 
 def open_generator(folder, differentiated=True):
-    """The generator in `folder`, with a line that describes it. Raises models.errors.CheckpointError, in one line.
+    """The generator in `folder`, with a line that describes it. Raises models.files.errors.CheckpointError, in one
+    line.
 
-    differentiated: False where only its sounds are wanted, as in models.wavegan.load_wavegan.
+    differentiated: False where only its sounds are wanted, as in models.generator.wavegan.load_wavegan.
     """
     generator = load_wavegan(folder, differentiated=differentiated)
     print(f"Generator: {generator.description}, from {folder}")
@@ -86,7 +87,7 @@ def is_one_second_mono(generator):
 
 
 def clip_of(generator):
-    """What a recording has to be for a generator: shape and preparation, as models.audio.read_clip takes them."""
+    """What a recording has to be for a generator: shape and preparation, as models.audio.clip.read_clip takes them."""
     names = ("num_samples", "num_channels", "preparation")
     return {name: getattr(generator, name) for name in names}
 

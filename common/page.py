@@ -16,8 +16,8 @@ import numpy as np
 import soundfile
 
 from common.plotting import png_of, pyplot
-from models.audio import spectrogram
-from models.writing import written_whole
+from models.audio.clip import spectrogram
+from models.files.writing import written_whole
 
 RANGE_DB = 70  # shown below the loudest magnitude of a row's first sound
 LONGEST_SHOWN = 10.0  # seconds of a sound's beginning that its spectrogram shows, at most

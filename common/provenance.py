@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from models.audio import AudioError
-from models.provenance import Calibration, evidence
-from models.windows import beginning_of
+from models.audio.clip import AudioError
+from models.audio.windows import beginning_of
+from models.recovery.provenance import Calibration, evidence
 
 
 def open_provenance(folder, generator, inverse_mapping, prediction):

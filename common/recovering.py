@@ -12,12 +12,13 @@ import numpy as np
 import soundfile
 from tqdm import tqdm
 
-from common.files import content_hash, printable, result_names
+from common.files import printable, result_names
 from common.lock import locked
-from models.generator import generate
-from models.layer_space import generate_from_layer
-from models.recovery import recover
-from models.writing import written_whole
+from models.files.hashing import content_hash
+from models.files.writing import written_whole
+from models.generator.generator import generate
+from models.recovery.layer import generate_from_layer
+from models.recovery.recover import recover
 
 COLUMNS = (
     *("file", "name", "method", "solver", "iterations", "objective", "snr_db", "log_spectral_distance"),
@@ -39,8 +40,8 @@ def recovered_batches(items, load, batch_size, *, description=None, unit="clip",
     """Recovers the clips of `items` batch by batch, under a progress bar.
 
     load: item → clip [num_samples] or [num_samples, num_channels], or None for one to leave out. done: clips that an
-    earlier run has done, for the bar. how: the arguments of `models.recovery.recover`.
-    Yields (items, clips, models.recovery.Recovery, seconds a clip) of each batch that has a clip.
+    earlier run has done, for the bar. how: the arguments of `models.recovery.recover.recover`.
+    Yields (items, clips, models.recovery.recover.Recovery, seconds a clip) of each batch that has a clip.
     """
     with tqdm(total=len(items) + done, initial=done, desc=description, unit=unit, disable=None) as bar:
         for first in range(0, len(items), batch_size):
@@ -80,7 +81,7 @@ def recover_all(clips, name, folder, depends_on, batch_size, **how):
 
     name: of the method, for the progress bar and the file. folder: for what is done so far, {name}_{key}.npz, where
     the key is a hash of `depends_on` (anything JSON can hold) and of the clips: another run with the same goes on from
-    there. how: the arguments of `models.recovery.recover`.
+    there. how: the arguments of `models.recovery.recover.recover`.
     """
     made_of = json.dumps(depends_on, sort_keys=True).encode() + np.ascontiguousarray(clips).tobytes()
     path = Path(folder) / f"{name.replace(' ', '_')}_{hashlib.sha256(made_of).hexdigest()[:12]}.npz"

@@ -10,8 +10,8 @@ import tensorflow as tf
 
 from common.lock import hold
 from common.state import PREVIOUS, STATE, epochs_done, mend, set_aside
-from models.file_set import finish
-from models.writing import written_whole
+from models.files.file_set import finish
+from models.files.writing import written_whole
 
 SETTINGS = "settings.json"  # in the state: what the run belongs to
 # settings that may differ between a run's start and its going on

@@ -9,6 +9,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from common import lock
+from models.files.errors import first_line
 
 EXIT_FAILED = 1
 UNWRITABLE = re.compile("No space left|File too large|Disk quota|Permission denied|Read-only|Not a directory")
@@ -57,7 +58,7 @@ def one_line_errors(script, *expected, interrupted="stopped; run it again to go 
     except Exception as error:
         if not _of_a_file(error):
             raise
-        complain(script, str(error).splitlines()[0])
+        complain(script, first_line(error))
         raise SystemExit(EXIT_FAILED) from None
     finally:
         lock.release()

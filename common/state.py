@@ -11,8 +11,9 @@ import h5py
 import keras
 import numpy as np
 
-from models.file_set import check_room, replaced_together, share
-from models.writing import written_whole
+from models.files.errors import first_line
+from models.files.file_set import check_room, replaced_together, share
+from models.files.writing import written_whole
 
 STATE = "training"  # folder of the run's own state, below that of the exported weights
 PREVIOUS = "previous"  # folder of the weights that a run found there
@@ -103,7 +104,8 @@ def _bytes(model):
 
 
 class Saved(keras.callbacks.Callback):
-    """After each epoch: the run's weights and the state that it goes on from, replaced as one (models/file_set.py).
+    """After each epoch: the run's weights and the state that it goes on from, replaced as one
+    (models/files/file_set.py).
 
     folder: of the weights; the state is in `folder`/training, with that of the epoch before as a spare, and stays when
     training ends, so that a later run with more epochs goes on. names: of the files that weights in `folder` can have;
@@ -125,7 +127,7 @@ class Saved(keras.callbacks.Callback):
         try:
             self.model.load_weights(path)
         except (OSError, ValueError, KeyError, RuntimeError) as error:
-            cause = (str(error) or type(error).__name__).splitlines()[0]
+            cause = first_line(error)
             raise ValueError(f"{path}: not the state of this run ({cause}); --fresh begins anew") from error
 
     def on_epoch_end(self, epoch, logs=None):

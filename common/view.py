@@ -8,10 +8,10 @@ import numpy as np
 import tensorflow as tf
 
 from common.plotting import png_of, pyplot
-from datasets.layouts import DIGITS
-from models.audio import HOP_LENGTH, SAMPLE_RATE, spectrogram, write_wav
-from models.generator import by_channel
-from models.writing import written_whole
+from models.audio.clip import HOP_LENGTH, SAMPLE_RATE, spectrogram, write_wav
+from models.audio.digits import DIGITS
+from models.files.writing import written_whole
+from models.generator.generator import by_channel
 
 HASH = 16  # digits of a SHA-256 that model cards show
 LEAST_HEARD = 0.1  # probability that a digit reaches somewhere, if its line is drawn

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import tensorflow as tf
 
-from models.audio import SAMPLE_RATE
+from models.audio.clip import SAMPLE_RATE
 
 FRAME = 128  # samples, the grain of the search for the audible part
 AUDIBLE = 0.03  # of a clip's peak: what is fainter at either end may leave the clip

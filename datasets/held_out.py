@@ -3,7 +3,7 @@
 import numpy as np
 
 from datasets.layouts import find_dataset
-from models.audio import NUM_SAMPLES, read_clip
+from models.audio.clip import NUM_SAMPLES, read_clip
 
 
 def held_out_clips(datasets, preparation, most=None, seed=0, split="test", num_samples=NUM_SAMPLES, num_channels=1):
@@ -11,7 +11,7 @@ def held_out_clips(datasets, preparation, most=None, seed=0, split="test", num_s
 
     Returns waveforms float32 [n, num_samples], of several channels [n, num_samples, num_channels], digits int [n], and
     a line that says what they are. Raises FileNotFoundError, in one line, where there are none, and
-    models.audio.AudioError for one that cannot be read.
+    models.audio.clip.AudioError for one that cannot be read.
     """
     layout, folder, recordings = find_dataset(datasets)
     part = [r for r in recordings if r.split == split]

@@ -6,8 +6,8 @@ import numpy as np
 import tensorflow as tf
 
 from datasets.augmentation import augment
-from models.audio import NUM_SAMPLES, AudioError, read_clip
-from models.preparation import PUBLISHED
+from models.audio.clip import NUM_SAMPLES, AudioError, read_clip
+from models.audio.preparation import PUBLISHED
 
 MOST_UNREADABLE = 0.01  # a share above which something is wrong with the data set, not with a file
 
@@ -17,10 +17,10 @@ def decoded(
 ):
     """Reads every recording once, several at a time, into a tf.data cache in memory.
 
-    recordings: list of datasets.layouts.Recording. num_samples, num_channels: of a clip. preparation: see models.audio.
-    tell: called with the count read so far and the total. Returns a dataset of (waveform float16 [num_samples], of
-    several channels [num_samples, num_channels], digit int32), the recordings in it in its order, and the one-line
-    reasons for those left out. Raises ValueError where more than 1 % cannot be read, naming the
+    recordings: list of datasets.layouts.Recording. num_samples, num_channels: of a clip. preparation: see
+    models.audio.clip. tell: called with the count read so far and the total. Returns a dataset of (waveform float16
+    [num_samples], of several channels [num_samples, num_channels], digit int32), the recordings in it in its order,
+    and the one-line reasons for those left out. Raises ValueError where more than 1 % cannot be read, naming the
     first. Memory: 32 KiB a recording, 640 MiB for 20,000.
     """
     unreadable = {}

@@ -1,11 +1,11 @@
 """Puts the files of a generator into a checkpoint folder; the one that is there makes way and is never overwritten."""
 
-import hashlib
 import json
 from pathlib import Path
 
-from models.file_set import finish, replaced_together, share
-from models.writing import written_whole
+from models.files.file_set import finish, replaced_together, share
+from models.files.hashing import content_hash
+from models.files.writing import written_whole
 
 PREVIOUS = "previous"  # below the checkpoint folder: what was there before
 # a graph or network, its variables, how its clips were prepared, the networks that it was trained with
@@ -21,11 +21,6 @@ GENERATOR_FILES = (
 )
 
 
-def _sha256(path):
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def _free_folder(folder, names):
     """`folder`, or the first of `folder`/2, `folder`/3, … that holds nothing of these names."""
     for candidate in (folder, *(folder / str(i) for i in range(2, 100))):
@@ -36,7 +31,7 @@ def _free_folder(folder, names):
 
 def place(files, folder):
     """Puts `files` into `folder` in the place of the generator that it holds, with all that belongs to that
-    one; the switch is one step (models/file_set.py). Without `files` the generator there only makes way.
+    one; the switch is one step (models/files/file_set.py). Without `files` the generator there only makes way.
 
     The old one is then in `folder`/previous, or, where that holds one already, in `folder`/previous/2 and so on.
     Returns that folder, None if nothing was there, or the same files.
@@ -45,7 +40,7 @@ def place(files, folder):
     finish(folder)
     files = [Path(file) for file in files]
     here = {file.name for file in files if (folder / file.name).exists()}
-    same = {file.name for file in files if file.name in here and _sha256(folder / file.name) == _sha256(file)}
+    same = {file.name for file in files if file.name in here and content_hash(folder / file.name) == content_hash(file)}
     matching = {path for pattern in GENERATOR_FILES for path in folder.glob(pattern)}
     old = sorted(path for path in matching if path.is_file() and path.name not in same)
     previous = _free_folder(folder / PREVIOUS, [path.name for path in old]) if old else None
@@ -68,6 +63,6 @@ def is_placed(folder, path):
     """True if `folder` still holds every file that `remember` wrote to `path`, unchanged."""
     try:
         placed = json.loads(Path(path).read_text())
-        return bool(placed) and all(_sha256(Path(folder) / name) == sha256 for name, sha256 in placed.items())
+        return bool(placed) and all(content_hash(Path(folder) / name) == sha256 for name, sha256 in placed.items())
     except (FileNotFoundError, ValueError):
         return False

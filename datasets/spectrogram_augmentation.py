@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import tensorflow as tf
 
-from models.judge import BANDS, FRAMES, HOP_LENGTH, SAMPLE_RATE, log_mel, mel_bands
+from models.networks.judge import BANDS, FRAMES, HOP_LENGTH, SAMPLE_RATE, log_mel, mel_bands
 
 AUDIBLE = 1e-4  # of the loudest frame's power: where speech begins and ends
 EQ_POINTS = 7  # of the random frequency response, evenly over the mel bands
@@ -92,7 +92,7 @@ def _masked(picture, seeds, how):
 
 
 def augmented_log_mel(power, seed, how=SpectrogramAugmentation()):
-    """power: float32 [n, 64, 257], of models.judge.power_spectrogram. seed: int [2], fresh for every batch.
+    """power: float32 [n, 64, 257], of models.networks.judge.power_spectrogram. seed: int [2], fresh for every batch.
 
     Returns log-mel spectrograms [n, 64, 40, 1], each changed in its own way.
     """

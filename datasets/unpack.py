@@ -13,6 +13,8 @@ import tarfile
 import zlib
 from pathlib import Path, PurePosixPath
 
+from models.files.errors import first_line
+
 AT_ONCE = 1 << 20  # bytes; contents are read in smaller pieces, so whatever asks for more is a header that is too long
 DAMAGED = (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile, ValueError, OverflowError)
 
@@ -108,7 +110,7 @@ def unpack(archive, folder, progress=lambda done, total: None, *, most_bytes, mo
     except UnpackError as error:
         raise UnpackError(f"{archive.name}: {error}") from error
     except DAMAGED as error:
-        cause = (str(error) or type(error).__name__).splitlines()[0]
+        cause = first_line(error)
         raise UnpackError(f"{archive.name}: damaged or unsafe ({cause})") from error
     except OSError as error:
         raise OSError(error.errno, error.strerror or str(error), error.filename or str(folder)) from error

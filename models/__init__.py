@@ -1,11 +1,21 @@
 """The library: what a notebook or another project imports. It knows no folder, no flag and no script.
 
+Its rooms, each of which imports only those before it:
+
+- files/      whole writes, saved networks, files that belong together, errors
+- audio/      the clip: reading, preparing, windows, what networks see of it
+- generator/  a checkpoint of any kind → a differentiable function with its Jacobian; a reader for each format
+- networks/   the ResNet, the classifier, the judge, the inverse mapping, the authors' files
+- metrics/    how close a reconstruction is
+- recovery/   a latent vector from a waveform: recover(), one solver a file
+- training/   what only the training scripts need
+
 For example, a recording's latent vector and its reconstruction:
 
-    from models.audio import read_clip, write_wav
-    from models.inverse_mapping import load_inverse_mapping
-    from models.recovery import recover
-    from models.wavegan import load_wavegan
+    from models.audio.clip import read_clip, write_wav
+    from models.networks.inverse_mapping import load_inverse_mapping
+    from models.recovery.recover import recover
+    from models.generator.wavegan import load_wavegan
 
     generator = load_wavegan("checkpoint/")  # z [n, 100] → [n, 16384, 1]
     mapping = load_inverse_mapping("inverse_mapping_checkpoint/", generator)  # [n, 16384] → z [n, 100]

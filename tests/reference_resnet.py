@@ -1,5 +1,5 @@
-"""The authors' ResNet evaluated plainly, tf.nn and NumPy on a dictionary of arrays: what models/resnet.py must agree
-with.
+"""The authors' ResNet evaluated plainly, tf.nn and NumPy on a dictionary of arrays: what models/networks/resnet.py
+must agree with.
 """
 
 import numpy as np

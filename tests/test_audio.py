@@ -7,7 +7,7 @@ import pytest
 import soundfile
 import tensorflow as tf
 
-from models.audio import (
+from models.audio.clip import (
     NUM_SAMPLES,
     SAMPLE_RATE,
     AudioError,
@@ -17,7 +17,7 @@ from models.audio import (
     spectrogram,
     write_wav,
 )
-from models.preparation import Preparation
+from models.audio.preparation import Preparation
 
 TONE = np.sin(2 * np.pi * 440 * np.arange(8000) / 8000) * np.hanning(8000) * 0.5  # one second at 8 kHz
 

@@ -9,10 +9,10 @@ import soundfile
 import tf1_wavegan
 from run_script import run_script
 
-from models.classifier import build_classifier
-from models.inverse_mapping import InverseMapping
-from models.saving import save_network
-from models.wavegan import load_wavegan
+from models.files.saving import save_network
+from models.generator.wavegan import load_wavegan
+from models.networks.classifier import build_classifier
+from models.networks.inverse_mapping import InverseMapping
 
 SCRIPT = "calculate_metrics.py"
 ROW = set(

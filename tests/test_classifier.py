@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from models.classifier import PerceptualLoss, build_classifier, load_classifier, tapped
-from models.features import SpectrogramFeatures
-from models.saving import save_network
+from models.audio.features import SpectrogramFeatures
+from models.files.saving import save_network
+from models.networks.classifier import PerceptualLoss, build_classifier, load_classifier, tapped
 
 
 @pytest.fixture(scope="module")

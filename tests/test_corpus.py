@@ -18,11 +18,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from common.corpus import SCHEMA, CorpusTable, Recoverer
-from models.audio import read_clip
-from models.inverse_mapping import InverseMapping, load_inverse_mapping
-from models.recovery import recover
-from models.saving import save_network
-from models.wavegan import load_wavegan
+from models.audio.clip import read_clip
+from models.files.saving import save_network
+from models.generator.wavegan import load_wavegan
+from models.networks.inverse_mapping import InverseMapping, load_inverse_mapping
+from models.recovery.recover import recover
 
 COUNT = 12
 HALF_THE_DIGITS = float(np.sqrt(np.finfo(np.float32).eps))  # far above rounding, far below another clip's answer

@@ -6,18 +6,18 @@ import pytest
 import tensorflow as tf
 import tf1_wavegan
 
-from models import perceptual_solver
-from models.adaptation import adapt
-from models.classifier import PerceptualLoss, build_classifier
-from models.descent import Descent, Objective, latent_descent, take, unbounded
-from models.generator import Generator, generate, random_latent
-from models.layer_space import generate_from_layer, recover_layer
-from models.metrics import latent_mse, log_spectral_distance
-from models.recovery import predict, random_starts, recover
-from models.tf1_export import export_wavegan, wavegan_variables
-from models.tf1_graph import freeze
-from models.wavegan import load_wavegan
-from models.wavegan_networks import build_generator
+from models.generator.generator import Generator, generate, random_latent
+from models.generator.readers.tf1 import freeze
+from models.generator.tf1_export import export_wavegan, wavegan_variables
+from models.generator.wavegan import load_wavegan
+from models.metrics.metrics import latent_mse, log_spectral_distance
+from models.networks.classifier import PerceptualLoss, build_classifier
+from models.recovery import perceptual as perceptual_solver
+from models.recovery.descent import Descent, Objective, latent_descent, take, unbounded
+from models.recovery.layer import generate_from_layer, recover_layer
+from models.recovery.recover import predict, random_starts, recover
+from models.training.adaptation import adapt
+from models.training.wavegan.networks import build_generator
 
 
 @pytest.fixture(scope="module")

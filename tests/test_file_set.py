@@ -9,8 +9,8 @@ import pytest
 from conftest import ROOT
 
 from benchmarks.killing import KILLED, Moments, in_a_fork
-from models.file_set import finish, read_together, replaced_together
-from models.writing import written_whole
+from models.files.file_set import finish, read_together, replaced_together
+from models.files.writing import written_whole
 
 OLD = {"index": "old", "data": "old", "card": "same", "training/state": "old", "other kind": "old"}
 NEW = {"index": "new", "data": "new", "training/state": "new", "training/spare": "old", "previous/index": "old"}
@@ -120,9 +120,9 @@ import resource, sys
 import common.networks
 import keras, numpy as np
 from common.state import Saved
-from models.file_set import replaced_together
-from models.tf1_export import export_wavegan, wavegan_variables
-from models.wavegan_networks import build_generator
+from models.files.file_set import replaced_together
+from models.generator.tf1_export import export_wavegan, wavegan_variables
+from models.training.wavegan.networks import build_generator
 
 what, folder, limit = sys.argv[1], sys.argv[2], int(sys.argv[3])
 variables = wavegan_variables(build_generator(4, 8))

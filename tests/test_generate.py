@@ -6,9 +6,9 @@ import soundfile
 import tf1_wavegan
 from run_script import loaded_by, run_script
 
-from models.judge import build_judge
-from models.saving import save_network
-from models.wavegan import load_wavegan
+from models.files.saving import save_network
+from models.generator.wavegan import load_wavegan
+from models.networks.judge import build_judge
 
 
 @pytest.fixture

@@ -10,14 +10,14 @@ import tensorflow as tf
 import tf1_wavegan
 from tf1_graphs import LATENT, VECTORS, dense, picture, sound, write_pb
 
-from models import forward_rules
-from models.audio import SAMPLE_RATE
-from models.errors import CheckpointError
-from models.generator import Generator, random_latent
-from models.metrics import EXACT, condition_number, latent_mse
-from models.recovery import recover
-from models.residual import Residual
-from models.wavegan import load_wavegan
+from models.audio.clip import SAMPLE_RATE
+from models.files.errors import CheckpointError
+from models.generator.generator import Generator, random_latent
+from models.generator.jacobian import rules as forward_rules
+from models.generator.wavegan import load_wavegan
+from models.metrics.metrics import EXACT, condition_number, latent_mse
+from models.recovery.recover import recover
+from models.recovery.residual import Residual
 
 v1, layers = tf.compat.v1, keras.layers
 

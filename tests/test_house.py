@@ -9,22 +9,74 @@ from conftest import ROOT
 from common.settings import declared
 
 SCRIPTS = sorted(path.name for path in ROOT.glob("*.py"))
-LIBRARY = sorted((ROOT / "models").glob("*.py"))
+LIBRARY = sorted((ROOT / "models").rglob("*.py"))
+ROOMS = ("files", "audio", "generator", "networks", "metrics", "recovery", "training")  # each knows those before it
 
 
-def imported(path):
-    """Names of the modules that a file imports."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+def modules_below(root):
+    """Dotted names of all packages and modules below a folder."""
+    paths = [path.relative_to(root).with_suffix("") for path in root.rglob("*.py")]
+    paths += [path.relative_to(root) for path in root.rglob("*") if path.is_dir()]
+    return {".".join(path.parts).removesuffix(".__init__") for path in paths}
+
+
+def imported(source, module, modules):
+    """Dotted names of what the source of `module` imports, wherever in it; of `from a import b` a.b where that is one
+    of the known `modules`, else a."""
+    for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            yield node.module or ""
+            base = ".".join(module.split(".")[: -node.level]) if node.level else ""
+            base = ".".join(part for part in (base, node.module) if part)
+            inside = [f"{base}.{alias.name}" for alias in node.names]
+            yield from (name if name in modules else base for name in inside)
 
 
-@pytest.mark.parametrize("path", LIBRARY, ids=lambda path: path.name)
+def imports_of(path):
+    """Dotted names of the project's and other modules that one of the project's files imports."""
+    module = ".".join(path.relative_to(ROOT).with_suffix("").parts)
+    return set(imported(path.read_text(encoding="utf-8"), module, KNOWN))
+
+
+KNOWN = {f"models.{name}" for name in modules_below(ROOT / "models")}
+
+
+def room(name):
+    """The number of the room of models/ that a dotted name lies in, or None for another."""
+    parts = name.split(".")
+    return ROOMS.index(parts[1]) if parts[0] == "models" and parts[1:] and parts[1] in ROOMS else None
+
+
+@pytest.mark.parametrize(
+    "source, expected",
+    [
+        ("from models import recovery", {"models.recovery"}),
+        ("def f():\n    from models.recovery import recover", {"models.recovery.recover"}),
+        ("from models.recovery.recover import recover", {"models.recovery.recover"}),
+        ("from ..recovery import recover", {"models.recovery.recover"}),
+        ("from . import windows", {"models.audio.windows"}),
+        ("import models.recovery.recover as r", {"models.recovery.recover"}),
+    ],
+)
+def test_an_import_is_seen_however_it_is_written(source, expected):
+    assert set(imported(source, "models.audio.clip", KNOWN)) == expected
+
+
+@pytest.mark.parametrize(
+    "path", [p for p in LIBRARY if p.name != "__init__.py"], ids=lambda path: str(path.relative_to(ROOT / "models"))
+)
+def test_a_room_imports_only_rooms_before_it(path):
+    own = room(".".join(path.relative_to(ROOT).with_suffix("").parts))
+    for name in imports_of(path):
+        if name.split(".")[0] == "models":
+            assert room(name) is not None and room(name) <= own, f"{path}: {name}"
+
+
+@pytest.mark.parametrize("path", LIBRARY, ids=lambda path: str(path.relative_to(ROOT / "models")))
 def test_the_library_imports_nothing_above_it_prints_nothing_and_names_no_script(path):
     above = {"common", "datasets", "benchmarks", "tests", *(name.removesuffix(".py") for name in SCRIPTS)}
-    assert not {name.split(".")[0] for name in imported(path)} & above
+    assert not {name.split(".")[0] for name in imports_of(path)} & above
     source = path.read_text(encoding="utf-8")
     calls = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call)]
     assert "print" not in {call.func.id for call in calls if isinstance(call.func, ast.Name)}
@@ -32,19 +84,14 @@ def test_the_library_imports_nothing_above_it_prints_nothing_and_names_no_script
     assert named == [] and not re.search(r"--[a-z_]{3,}", source)
 
 
-def test_nothing_below_imports_a_script():
+def test_nothing_below_imports_a_script_and_common_imports_no_data_set():
     scripts = {name.removesuffix(".py") for name in SCRIPTS}
-    for folder in ("common", "datasets", "models"):
+    for folder, above in (("common", scripts | {"datasets"}), ("datasets", scripts)):
         for path in (ROOT / folder).glob("*.py"):
-            assert not {name.split(".")[0] for name in imported(path)} & scripts, path
+            assert not {name.split(".")[0] for name in imports_of(path)} & above, path
 
 
-def test_every_python_file_is_small_enough_to_read_in_one_sitting():
-    folders = ("", "common", "datasets", "models", "benchmarks")
-    paths = [path for folder in folders for path in (ROOT / folder).glob("*.py")]
-    lengths = {path.name: len(path.read_text(encoding="utf-8").splitlines()) for path in paths}
-    long = {name: count for name, count in lengths.items() if count > 250}
-    assert long == {}
+def test_the_front_page_is_short():
     assert len((ROOT / "README.md").read_bytes()) <= 8192
 
 

@@ -8,12 +8,12 @@ import soundfile
 from run_script import run_script
 from tiny_networks import write_weights
 
-from models.audio import write_wav
-from models.generator import generate, random_latent
-from models.inverse_mapping import load_inverse_mapping
-from models.metrics import latent_mse
-from models.recovery import predict, recover
-from models.wavegan import load_wavegan
+from models.audio.clip import write_wav
+from models.generator.generator import generate, random_latent
+from models.generator.wavegan import load_wavegan
+from models.metrics.metrics import latent_mse
+from models.networks.inverse_mapping import load_inverse_mapping
+from models.recovery.recover import predict, recover
 
 SCRIPT = "latent_vector_recovery.py"
 

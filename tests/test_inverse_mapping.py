@@ -12,14 +12,19 @@ from tiny_networks import untrained, write_weights
 
 from common.script import ScriptError
 from common.state import make_room
-from models.classifier import PerceptualLoss, build_classifier, tapped
-from models.errors import CheckpointError
-from models.file_set import replaced_together
-from models.generator import random_latent
-from models.inverse_mapping import INVERSE_MAPPING_FILE, INVERSE_MAPPING_FILES, InverseMapping, load_inverse_mapping
-from models.inverse_mapping_training import InverseMappingTraining
-from models.recovery import predict
-from models.wavegan import load_wavegan
+from models.files.errors import CheckpointError
+from models.files.file_set import replaced_together
+from models.generator.generator import random_latent
+from models.generator.wavegan import load_wavegan
+from models.networks.classifier import PerceptualLoss, build_classifier, tapped
+from models.networks.inverse_mapping import (
+    INVERSE_MAPPING_FILE,
+    INVERSE_MAPPING_FILES,
+    InverseMapping,
+    load_inverse_mapping,
+)
+from models.recovery.recover import predict
+from models.training.inverse_mapping import InverseMappingTraining
 
 
 @pytest.fixture(scope="module")

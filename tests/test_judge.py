@@ -10,8 +10,10 @@ from conftest import ROOT
 
 from datasets.held_out import held_out_clips
 from datasets.spectrogram_augmentation import augmented_log_mel
-from models.audio import NUM_SAMPLES, read_clip
-from models.judge import (
+from models.audio.clip import NUM_SAMPLES, read_clip
+from models.audio.preparation import PUBLISHED
+from models.files.saving import save_network
+from models.networks.judge import (
     BANDS,
     BINS,
     FRAMES,
@@ -25,8 +27,6 @@ from models.judge import (
     power_spectrogram,
     probabilities,
 )
-from models.preparation import PUBLISHED
-from models.saving import save_network
 
 
 def chirps(n=3):

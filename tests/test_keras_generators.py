@@ -6,11 +6,11 @@ import pytest
 import tensorflow as tf
 from tf1_graphs import KERNEL, LATENT, dense, picture, sound, write_pb
 
-from models.errors import CheckpointError
-from models.generator import Generator, random_latent
-from models.metrics import EXACT, condition_number, latent_mse
-from models.recovery import recover
-from models.wavegan import load_wavegan
+from models.files.errors import CheckpointError
+from models.generator.generator import Generator, random_latent
+from models.generator.wavegan import load_wavegan
+from models.metrics.metrics import EXACT, condition_number, latent_mse
+from models.recovery.recover import recover
 
 v1, layers = tf.compat.v1, keras.layers
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from models.latent_codes import (
+from models.training.wavegan.latent_codes import (
     digit_asked_for,
     digit_directions,
     digit_log_probabilities,
@@ -13,7 +13,7 @@ from models.latent_codes import (
     moments_distance,
     sliced_distance,
 )
-from models.wavegan_losses import UNLABELLED
+from models.training.wavegan.losses import UNLABELLED
 
 
 def test_the_sliced_distance_is_the_distance_of_distributions():

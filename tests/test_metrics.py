@@ -5,10 +5,9 @@ end.
 import numpy as np
 import pytest
 
-from models.audio import spectrogram
-from models.classifier import PerceptualLoss, build_classifier
-from models.evaluation import Evaluation
-from models.metrics import (
+from models.audio.clip import spectrogram
+from models.metrics.evaluation import Evaluation
+from models.metrics.metrics import (
     energy_above,
     frechet_distance,
     harmonicity,
@@ -21,6 +20,7 @@ from models.metrics import (
     ssim,
     waveform_mse,
 )
+from models.networks.classifier import PerceptualLoss, build_classifier
 
 
 @pytest.fixture

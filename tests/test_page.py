@@ -14,9 +14,9 @@ import tf1_wavegan
 from run_script import run_script
 
 from common.page import Sound, write_page
-from models.inverse_mapping import InverseMapping
-from models.saving import save_network
-from models.wavegan import load_wavegan
+from models.files.saving import save_network
+from models.generator.wavegan import load_wavegan
+from models.networks.inverse_mapping import InverseMapping
 
 BROWSER = next(
     (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None

@@ -10,7 +10,7 @@ import tensorflow as tf
 from datasets import pipeline
 from datasets.augmentation import ELSEWHERE, Augmentation, augment
 from datasets.layouts import find_dataset
-from models.audio import read_clip
+from models.audio.clip import read_clip
 
 UNCHANGED = Augmentation(position=False, speed=0.0, gain_db=0.0, equalizer_db=0.0, noise_db=0.0, masks=0.0)
 

@@ -4,8 +4,8 @@ from common.networks import open_generator
 
 import tf1_wavegan
 
-from models.preparation import PUBLISHED, Preparation
-from models.wavegan import load_wavegan
+from models.audio.preparation import PUBLISHED, Preparation
+from models.generator.wavegan import load_wavegan
 
 
 def test_a_clip_json_of_another_generator_is_ignored_with_a_warning(tmp_path, capsys):

@@ -10,14 +10,14 @@ import soundfile
 import tf1_wavegan
 from run_script import run_script
 
-from models.damage import DAMAGES, LARGEST_SHIFT, NOISE_DB, damaged
-from models.generator import generate, random_latent
-from models.inverse_mapping import InverseMapping, load_inverse_mapping
-from models.metrics import snr_db
-from models.preparation import Preparation
-from models.provenance import MEASURES, PROVENANCE_FILE, Calibration, area_under_roc, calibrate, evidence
-from models.saving import save_network
-from models.wavegan import load_wavegan
+from models.audio.damage import DAMAGES, LARGEST_SHIFT, NOISE_DB, damaged
+from models.audio.preparation import Preparation
+from models.files.saving import save_network
+from models.generator.generator import generate, random_latent
+from models.generator.wavegan import load_wavegan
+from models.metrics.metrics import snr_db
+from models.networks.inverse_mapping import InverseMapping, load_inverse_mapping
+from models.recovery.provenance import MEASURES, PROVENANCE_FILE, Calibration, area_under_roc, calibrate, evidence
 
 COUNT = 4
 

@@ -5,9 +5,9 @@ import pytest
 import tensorflow as tf
 from reference_resnet import evaluate, random_arrays, write_checkpoint
 
-from models.classifier import PerceptualLoss, build_classifier, load_classifier, tapped
-from models.published_weights import load_published_weights
-from models.resnet import BLOCKS, BOTTLENECKS, block_names, resnet
+from models.networks.classifier import PerceptualLoss, build_classifier, load_classifier, tapped
+from models.networks.published_weights import load_published_weights
+from models.networks.resnet import BLOCKS, BOTTLENECKS, block_names, resnet
 
 
 @pytest.fixture(scope="module")

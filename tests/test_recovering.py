@@ -8,7 +8,7 @@ import soundfile
 
 from common.files import known_latent, result_names, write_array, write_clip
 from common.recovering import RecoveryTable, recover_all
-from models.recovery import Recovery
+from models.recovery.recover import Recovery
 
 SETTINGS = {"solver": "levenberg_marquardt", "files": "not of the result"}
 

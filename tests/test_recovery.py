@@ -10,9 +10,9 @@ import tf1_wavegan
 from run_script import run_script
 
 from common.recovering import COLUMNS
-from models.audio import write_wav
-from models.generator import random_latent
-from models.wavegan import load_wavegan
+from models.audio.clip import write_wav
+from models.generator.generator import random_latent
+from models.generator.wavegan import load_wavegan
 
 SCRIPT = "latent_vector_recovery.py"
 GRADIENT = ("--gradient=True", "--inverse_mapping=False")

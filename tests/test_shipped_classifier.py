@@ -11,7 +11,7 @@ from conftest import ROOT
 
 from benchmarks.shipped_classifier import chosen_triples, triple_losses, variants
 from datasets.layouts import find_dataset
-from models.classifier import PerceptualLoss, load_classifier
+from models.networks.classifier import PerceptualLoss, load_classifier
 
 FOLDER = "classifier_checkpoint"
 

@@ -10,11 +10,11 @@ import soundfile
 from cards import DEVIATIONS, claimed, hashes
 from conftest import ROOT
 
-from models.generator import generate, random_latent
-from models.inverse_mapping import load_inverse_mapping
-from models.metrics import latent_mse, snr_db
-from models.recovery import predict
-from models.wavegan import load_wavegan
+from models.generator.generator import generate, random_latent
+from models.generator.wavegan import load_wavegan
+from models.metrics.metrics import latent_mse, snr_db
+from models.networks.inverse_mapping import load_inverse_mapping
+from models.recovery.recover import predict
 
 NEVER_USED = 77  # a seed of latent vectors that no table and no training has
 

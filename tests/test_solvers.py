@@ -6,14 +6,14 @@ import scipy.optimize
 import tensorflow as tf
 import tf1_wavegan
 
-from models.exact_solver import FARTHEST, hop
-from models.generator import random_latent
-from models.levenberg_marquardt import minimise
-from models.metrics import condition_number, latent_mse
-from models.published_solver import PublishedObjective, SideBySide
-from models.recovery import recover
-from models.residual import Residual
-from models.wavegan import load_wavegan
+from models.generator.generator import random_latent
+from models.generator.wavegan import load_wavegan
+from models.metrics.metrics import condition_number, latent_mse
+from models.recovery.exact import FARTHEST, hop
+from models.recovery.lbfgsb import PublishedObjective, SideBySide
+from models.recovery.levenberg_marquardt import minimise
+from models.recovery.recover import recover
+from models.recovery.residual import Residual
 
 
 @pytest.fixture(scope="module")
@@ -204,7 +204,7 @@ def test_a_clips_published_objective_does_not_depend_on_its_place(generator):
 
 
 def test_the_perceptual_term_joins_the_published_objective(generator):
-    from models.classifier import PerceptualLoss, build_classifier
+    from models.networks.classifier import PerceptualLoss, build_classifier
 
     heard = PerceptualLoss(build_classifier(width=2))
     target, z = generator(random_latent(generator, 1, 4)).numpy(), random_latent(generator, 1, 5)

@@ -13,8 +13,8 @@ import tf1_wavegan
 from tf1_graphs import LATENT, SAMPLES, dense, graph_def, write_meta, write_pb
 
 from benchmarks.fuzz_cases import damage
-from models.errors import CheckpointError
-from models.wavegan import load_wavegan
+from models.files.errors import CheckpointError
+from models.generator.wavegan import load_wavegan
 
 v1 = tf.compat.v1
 HUGE = 2_500_000_000  # float32 numbers, 10 GB

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from models.generator import generate, random_latent
-from models.recovery import random_starts
+from models.generator.generator import generate, random_latent
+from models.recovery.recover import random_starts
 
 
 class Generator:

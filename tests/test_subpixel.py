@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from models.subpixel import (
+from models.generator.subpixel import (
     NearestConv1D,
     StridedConv1D,
     SubpixelConv1DTranspose,

@@ -14,12 +14,12 @@ from run_script import run_killed, run_on_two_devices, run_script, scalars
 
 from common.runs import begin_run
 from common.state import Saved, epochs_done
-from models.classifier import build_classifier
-from models.generator import generate, random_latent
-from models.inverse_mapping import load_inverse_mapping
-from models.recovery import predict
-from models.saving import save_network
-from models.wavegan import load_wavegan
+from models.files.saving import save_network
+from models.generator.generator import generate, random_latent
+from models.generator.wavegan import load_wavegan
+from models.networks.classifier import build_classifier
+from models.networks.inverse_mapping import load_inverse_mapping
+from models.recovery.recover import predict
 
 
 @pytest.fixture(scope="module")

@@ -9,8 +9,8 @@ import soundfile
 from run_script import run_killed, run_on_two_devices, run_script, scalars
 
 from common.state import Best, Saved, epochs_done
-from models.classifier import load_classifier
-from models.file_set import replaced_together
+from models.files.file_set import replaced_together
+from models.networks.classifier import load_classifier
 
 SCRIPT = "train_sc09_classifier.py"
 

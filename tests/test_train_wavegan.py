@@ -14,7 +14,7 @@ from conftest import ROOT
 from run_script import run_script
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from models.wavegan import load_wavegan
+from models.generator.wavegan import load_wavegan
 
 STEPS = 2  # an epoch
 
@@ -119,7 +119,7 @@ def test_losses_that_are_not_finite_end_it_and_replace_nothing(trained, monkeypa
     before = {path: path.read_bytes() for path in checkpoint.rglob("*") if path.is_file() and path.suffix != ".json"}
     arguments = as_arguments(trained, epochs=steps // STEPS + 1)
     with monkeypatch.context() as patched:
-        patched.setattr("models.wavegan_training.LEAST_RMS", np.nan)
+        patched.setattr("models.training.wavegan.training.LEAST_RMS", np.nan)
         assert run_script("train_wavegan.py", *arguments) == 1
     error = capsys.readouterr().err
     assert "a loss is no longer finite" in error and error.count("\n") == 1

@@ -6,13 +6,13 @@ import pytest
 import tensorflow as tf
 import tf1_wavegan
 
-from models.errors import CheckpointError
-from models.graph_walk import GraphWalk
-from models.tf1_export import export_wavegan
-from models.tf1_graph import as_function, checkpoint_prefix, freeze
-from models.wavegan import SubpixelWaveGAN, load_wavegan
-from models.wavegan_schedule import FIRMER
-from models.wavegan_training import WaveGANTraining
+from models.files.errors import CheckpointError
+from models.generator.jacobian.graph_walk import GraphWalk
+from models.generator.readers.tf1 import as_function, checkpoint_prefix, freeze
+from models.generator.tf1_export import export_wavegan
+from models.generator.wavegan import SubpixelWaveGAN, load_wavegan
+from models.training.wavegan.schedule import FIRMER
+from models.training.wavegan.training import WaveGANTraining
 
 VARIANTS = {
     "published": {},

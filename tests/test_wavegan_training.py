@@ -7,13 +7,20 @@ import tensorflow as tf
 from keras import ops
 from scipy.stats import wasserstein_distance
 
-from models import diff_augmentation
-from models.discriminators import correlogram, period_network, space_to_depth
-from models.fused_adam import FusedAdam
-from models.wavegan_losses import UNLABELLED, digit_loss, feature_distance, logistic_loss, quiet_loss, sorted_distance
-from models.wavegan_schedule import FIRMER, at_step
-from models.wavegan_state import packed, unpack
-from models.wavegan_training import WaveGANTraining
+from models.training.wavegan import augmentation as diff_augmentation
+from models.training.wavegan.discriminators import correlogram, period_network, space_to_depth
+from models.training.wavegan.fused_adam import FusedAdam
+from models.training.wavegan.losses import (
+    UNLABELLED,
+    digit_loss,
+    feature_distance,
+    logistic_loss,
+    quiet_loss,
+    sorted_distance,
+)
+from models.training.wavegan.schedule import FIRMER, at_step
+from models.training.wavegan.state import packed, unpack
+from models.training.wavegan.training import WaveGANTraining
 
 EPSILON = np.finfo(np.float32).eps
 

@@ -8,10 +8,10 @@ import tf1_wavegan
 from run_script import run_script
 
 import common.long_recordings
-from models.audio import SAMPLE_RATE, AudioError, read_clip
-from models.preparation import PUBLISHED, Preparation
-from models.wavegan import load_wavegan
-from models.windows import OverlapAdd, duration_of, samples_of, window_count, windows
+from models.audio.clip import SAMPLE_RATE, AudioError, read_clip
+from models.audio.preparation import PUBLISHED, Preparation
+from models.audio.windows import OverlapAdd, duration_of, samples_of, window_count, windows
+from models.generator.wavegan import load_wavegan
 
 SCRIPT = "latent_vector_recovery.py"
 CLIP = 16384

@@ -3,10 +3,10 @@
 import numpy as np
 import tf1_wavegan
 
-from models.classifier import build_classifier
-from models.inverse_mapping import InverseMapping
-from models.saving import save_network
-from models.wavegan import load_wavegan
+from models.files.saving import save_network
+from models.generator.wavegan import load_wavegan
+from models.networks.classifier import build_classifier
+from models.networks.inverse_mapping import InverseMapping
 
 
 def untrained(generator, **settings):

@@ -1,0 +1,231 @@
+"""The clip: 16,384 samples at 16,384 Hz. Reading, writing, and the spectrogram.
+
+Every recording, whatever its format, becomes a clip here and nowhere else, so that training, recovery and metrics hear
+the same thing.
+"""
+
+import io
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import librosa
+import numpy as np
+import soundfile
+from keras import ops
+from scipy.io import wavfile
+
+from models.audio.preparation import PUBLISHED
+
+SAMPLE_RATE = 16384  # Hz
+NUM_SAMPLES = 16384  # one second
+FRAME_LENGTH = 256  # STFT window, samples
+HOP_LENGTH = 128  # STFT hop, samples
+PUBLISHED_GAIN = 1.414  # the paper's scripts multiply each recording by this; peaks may pass 1
+PCM_16_SCALE = np.float32(32768 / 32767)  # the paper's scripts divide 16-bit samples by 32,767, libsndfile by 32,768
+FILTER_MARGIN = 0.05  # seconds read beyond a clip's ends, for the resampling filter
+LONGER = 1.05  # clip's lengths beyond which a recording counts as longer than a clip
+LOUDEST = 2.0**32  # full scale is 1; float files in units of 32-bit integers reach 2**31, what is above is no sound
+FAINTEST = 1e-20  # what is below is silence, and too small to be brought to a level in float32
+SPEECH_RANGE_DB = 40.0  # what lies further below the loudest frame does not count when a clip is centred
+AUDIO_EXTENSIONS = frozenset({".wav", ".flac", ".ogg", ".oga", ".aif", ".aiff", ".w64", ".rf64", ".caf", ".au", ".mp3"})
+
+
+class AudioError(ValueError):
+    """A recording that cannot be used; the message names the file and the cause in one line."""
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A prepared recording and the way back.
+
+    samples: float32 [num_samples], or [num_samples, num_channels] where num_channels > 1.
+    gain: what the recording was multiplied by beyond its published treatment; 0 never occurs.
+    offset: where sample 0 of the recording lies in the clip, in samples, negative if it was cut at its beginning.
+    warnings: what a user should know about it (silence, nearly nothing in it, cut inside its samples), each a phrase.
+    cut: whether the recording goes on beyond the clip.
+    """
+
+    samples: np.ndarray
+    gain: float = 1.0
+    offset: int = 0
+    warnings: tuple = ()
+    cut: bool = False
+
+    def undo(self, reconstruction):
+        """A waveform for the prepared clip [num_samples, ...] → the same at the recording's own level and position."""
+        return _place(np.asarray(reconstruction, np.float32), -self.offset) / np.float32(self.gain)
+
+
+def _place(samples, offset):
+    """Moves samples [n, ...] by `offset`, keeping the length: zeros come in at one end, the other end is cut."""
+    moved = np.zeros_like(samples)
+    if offset >= 0:
+        moved[offset:] = samples[: len(samples) - offset]
+    else:
+        moved[:offset] = samples[-offset:]
+    return moved
+
+
+def audible_middle(samples):
+    """Middle of the part of samples [n, channels] that is within 40 dB of its loudest frame, in samples."""
+    frames = {"frame_length": FRAME_LENGTH, "hop_length": FRAME_LENGTH // 4}
+    _, (start, stop) = librosa.effects.trim(np.abs(samples).max(axis=1), top_db=SPEECH_RANGE_DB, **frames)
+    return (start + stop) // 2
+
+
+def unreadable(path, error):
+    """The AudioError of a file that soundfile cannot read."""
+    cause = str(error).split(": ")[-1].strip().rstrip(".")
+    return AudioError(f"{path}: not a readable recording ({cause})")
+
+
+def opened(path):
+    """A recording as an open soundfile.SoundFile; its name may be no text."""
+    return soundfile.SoundFile(os.fsencode(path) if os.name == "posix" else path)
+
+
+def checked(samples, path):
+    """Samples, if they are finite and at a level that a sound can have. Raises AudioError, which names the `path`."""
+    if not np.isfinite(samples).all():
+        raise AudioError(f"{path}: NaN or infinite samples in it")
+    if (loudest := float(np.abs(samples).max(initial=0))) > LOUDEST:
+        raise AudioError(f"{path}: samples of up to {loudest:.0e}, where full scale is 1")
+    return samples
+
+
+def _decode(path, seconds):
+    """The first `seconds` of a recording → samples float32 [n, channels], rate, its duration in seconds, warnings."""
+    warnings = []
+    if path.stat().st_size == 0:
+        raise AudioError(f"{path}: the file is empty")
+    try:
+        with opened(path) as file:
+            rate, subtype = file.samplerate, file.subtype
+            duration = file.frames / rate  # seconds
+            wanted = int(np.ceil((seconds + FILTER_MARGIN) * rate))
+            samples = file.read(wanted, dtype="float32", always_2d=True)  # [n, channels]
+    except (soundfile.LibsndfileError, RuntimeError) as error:
+        raise unreadable(path, error) from error
+    if len(samples) == 0:
+        raise AudioError(f"{path}: no samples in it")
+    checked(samples, path)
+    if _is_cut(path):
+        warnings.append("the file ends before its samples do")
+    elif duration > LONGER * seconds:
+        warnings.append(f"{duration:.1f} s long, the first {seconds:.3g} s are used")
+    if subtype == "PCM_16":
+        samples *= PCM_16_SCALE
+    return samples, rate, duration, warnings
+
+
+def _is_cut(path):
+    """True for a RIFF WAV whose data chunk promises more bytes than there are (libsndfile reads it in silence)."""
+    size = path.stat().st_size
+    with open(path, "rb") as file:
+        if file.read(4) != b"RIFF" or file.seek(4, 1) < 0 or file.read(4) != b"WAVE":
+            return False
+        while len(header := file.read(8)) == 8:
+            length = int.from_bytes(header[4:], "little")
+            if header[:4] == b"data":
+                return length != 0xFFFFFFFF and file.tell() + length > size
+            file.seek(length + length % 2, 1)
+    return False
+
+
+def is_prepared(path):
+    """True if a recording is a clip already, level and position too: a generator made it, and its latent vector lies
+    beside it as {name}.npy.
+    """
+    beside = Path(path).with_suffix(".npy")
+    if not beside.is_file():
+        return False
+    try:
+        found = np.load(beside, mmap_mode="r", allow_pickle=False)  # reads no more than the header
+    except Exception:  # NumPy raises whatever a damaged header leads to
+        return False
+    return isinstance(found, np.ndarray) and found.dtype.kind == "f" and max(found.shape, default=0) == found.size
+
+
+def prepare(path, *, num_samples=NUM_SAMPLES, num_channels=1, preparation=PUBLISHED, prepared=None):
+    """Reads a recording and prepares it as the generator's training clips were.
+
+    Any format that soundfile reads, any rate; only the first `num_samples` / 16,384 seconds are ever read. As
+    published: 16-bit samples times 1/32767, times 1.414, resampled to 16,384 Hz, cut or zero-padded at the end. With
+    several channels the recording is mixed down, or repeated, to `num_channels`. prepared: True takes a clip as it is,
+    resampled, cut and padded only, for what a generator made; by default that is so where `is_prepared`.
+
+    Returns a Clip. Raises AudioError, one line with file and cause, for what cannot be read.
+    """
+    path = Path(path)
+    samples, rate, duration, warnings = _decode(path, num_samples / SAMPLE_RATE)
+    samples = mixed(samples, num_channels, path)
+    prepared = is_prepared(path) if prepared is None else prepared
+    if not prepared:
+        samples = samples * np.float32(PUBLISHED_GAIN)
+    if rate != SAMPLE_RATE:
+        samples = librosa.resample(samples, orig_sr=rate, target_sr=SAMPLE_RATE, axis=0)
+    if len(samples) < 0.02 * SAMPLE_RATE:
+        warnings.append(f"only {1000 * len(samples) / SAMPLE_RATE:.0f} ms long")
+    return fitted(samples, num_samples, preparation, prepared, warnings, duration > LONGER * num_samples / SAMPLE_RATE)
+
+
+def mixed(samples, num_channels, path):
+    """Samples [n, channels] mixed down, or repeated, to [n, num_channels]. Raises AudioError, which names the `path`,
+    for two or more channels where the generator has another number of them.
+    """
+    if num_channels == 1 or samples.shape[1] == 1:
+        return np.repeat(samples.mean(axis=1, keepdims=True), num_channels, axis=1)
+    if samples.shape[1] != num_channels:
+        raise AudioError(f"{path}: {samples.shape[1]} channels where the generator has {num_channels}")
+    return samples
+
+
+def fitted(samples, num_samples, preparation=PUBLISHED, prepared=False, warnings=(), cut=False):
+    """Samples [n, num_channels] at 16,384 Hz, cut or zero-padded at their end to `num_samples`, at the level and the
+    position that `preparation` says → Clip. prepared: True changes neither. warnings, cut: of the Clip, beside its own.
+    """
+    clip = np.zeros((num_samples, samples.shape[1]), np.float32)  # [num_samples, channels]
+    clip[: len(samples)] = samples[:num_samples]
+    gain, offset, peak = 1.0, 0, float(np.abs(clip).max())
+    if peak < FAINTEST:
+        clip[:] = 0
+        warnings = (*warnings, "silence")
+    elif not prepared:
+        if preparation.position == "center":
+            length = min(len(samples), num_samples)
+            offset = num_samples // 2 - int(audible_middle(clip[:length]))
+            clip = _place(clip, offset)
+        if preparation.peak is not None:
+            gain = preparation.peak / float(np.abs(clip).max())
+            clip = clip * np.float32(gain)
+    return Clip(clip[:, 0] if samples.shape[1] == 1 else clip, gain, offset, tuple(warnings), cut)
+
+
+def read_clip(path, **how):
+    """Reads a recording → float32 [num_samples] ([num_samples, num_channels] for several channels); see `prepare`."""
+    return prepare(path, **how).samples
+
+
+def write_wav(file, samples):
+    """Writes samples [n] or [n, channels] as 32-bit float WAV at 16,384 Hz, so that nothing is clipped or rounded.
+
+    file: a path, or an open binary file. The same samples are the same bytes: soundfile would put the time into the
+    file (its PEAK chunk), and swallow the errors of a file object, a full disk among them.
+    """
+    encoded = io.BytesIO()
+    wavfile.write(encoded, SAMPLE_RATE, np.asarray(samples, np.float32))
+    if hasattr(file, "write"):
+        file.write(encoded.getvalue())
+    else:
+        Path(file).write_bytes(encoded.getvalue())
+
+
+def spectrogram(waveform, frame_length=FRAME_LENGTH, hop_length=HOP_LENGTH):
+    """STFT with a periodic Hann window, padded at the end (paper section 3.1).
+
+    waveform: [n, num_samples]. Returns the real and the imaginary part, each [n, num_samples / hop, frame / 2 + 1]: [n,
+    128, 129] for a clip.
+    """
+    waveform = ops.pad(waveform, [[0, 0], [0, frame_length - hop_length]])
+    return ops.stft(waveform, frame_length, hop_length, frame_length, window="hann", center=False)

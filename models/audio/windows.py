@@ -1,0 +1,139 @@
+"""Recordings of any length: read in blocks, cut into windows of a clip's length, put together again by overlap-add."""
+
+from math import ceil, gcd
+
+import librosa
+import numpy as np
+import soundfile
+
+from models.audio.clip import (
+    FILTER_MARGIN,
+    PCM_16_SCALE,
+    PUBLISHED_GAIN,
+    SAMPLE_RATE,
+    AudioError,
+    checked,
+    fitted,
+    mixed,
+    opened,
+    unreadable,
+)
+
+BLOCK_SECONDS = 10.0  # read at once, at least
+
+
+def samples_of(path, num_channels=1):
+    """The samples of a recording at its own level, in blocks float32 [n, num_channels] at 16,384 Hz, one after another.
+
+    Each block is resampled together with its neighbours' edges, so that the blocks are those of the whole recording.
+    Raises AudioError, one line with file and cause, for what cannot be read.
+    """
+    try:
+        with opened(path) as file:
+            rate, scale = file.samplerate, PCM_16_SCALE if file.subtype == "PCM_16" else np.float32(1)
+            unit = rate // gcd(rate, SAMPLE_RATE)  # samples after which both rates meet
+            block, margin = (unit * ceil(seconds * rate / unit) for seconds in (BLOCK_SECONDS, FILTER_MARGIN))
+            before = np.zeros((0, num_channels), np.float32)
+            ahead = _read(file, block + margin, num_channels, path)
+            while len(ahead):
+                now = ahead[:block] if len(ahead) == block + margin else ahead  # fewer are the last
+                piece = _resampled(np.concatenate([before, ahead]), rate)
+                start = len(before) * SAMPLE_RATE // rate
+                end = start + len(now) * SAMPLE_RATE // rate if len(now) < len(ahead) else None
+                yield scale * piece[start:end]
+                before = np.concatenate([before, now])[-margin:]
+                ahead = ahead[len(now) :]
+                if len(ahead):
+                    ahead = np.concatenate([ahead, _read(file, block, num_channels, path)])
+    except (soundfile.LibsndfileError, RuntimeError) as error:
+        raise unreadable(path, error) from error
+
+
+def beginning_of(path):
+    """The first block of a recording, mixed down, [n]. Raises AudioError for what cannot be read or has no samples."""
+    block = next(samples_of(path), None)
+    if block is None:
+        raise AudioError(f"{path}: no samples in it")
+    return block[:, 0]
+
+
+def _read(file, count, num_channels, path):
+    samples = file.read(count, dtype="float32", always_2d=True)  # [n, channels]
+    return mixed(checked(samples, path), num_channels, path)
+
+
+def _resampled(samples, rate):
+    return samples if rate == SAMPLE_RATE else librosa.resample(samples, orig_sr=rate, target_sr=SAMPLE_RATE, axis=0)
+
+
+def duration_of(path):
+    """The duration of a recording in samples at 16,384 Hz. Raises AudioError for a file without samples."""
+    try:
+        with opened(path) as file:
+            frames, rate = file.frames, file.samplerate
+    except (soundfile.LibsndfileError, RuntimeError) as error:
+        raise unreadable(path, error) from error
+    if not frames:
+        raise AudioError(f"{path}: no samples in it")
+    return ceil(frames * SAMPLE_RATE / rate)
+
+
+def window_count(duration, num_samples, hop):
+    """How many windows of `num_samples`, `hop` samples apart, it takes to reach the end of `duration` samples."""
+    return 1 + max(0, ceil((duration - num_samples) / hop))
+
+
+def windows(path, count, hop, *, num_samples, num_channels, preparation, prepared=False):
+    """The first `count` windows of a recording, `hop` samples apart, each prepared as a recording of its own → Clips.
+
+    preparation, prepared: as in models.audio.clip.fitted. The last windows are padded with silence.
+    """
+    level = np.float32(1.0 if prepared else PUBLISHED_GAIN)
+    blocks = samples_of(path, num_channels)
+    held, ended = np.zeros((0, num_channels), np.float32), False
+    for _ in range(count):
+        while len(held) < num_samples and not ended:
+            block = next(blocks, None)
+            ended = block is None
+            held = held if ended else np.concatenate([held, level * block])
+        yield fitted(held[:num_samples], num_samples, preparation, prepared)
+        held = held[hop:]
+
+
+class OverlapAdd:
+    """Puts windows of [num_samples, num_channels], `hop` samples apart, together again.
+
+    Each counts with the square of a sine over its length, divided by what all windows there add up to, so the weights
+    of every sample sum to one. A window that its preparation moved does not count where it has no samples; where none
+    counts there is silence. level: what the windows were multiplied by beyond their Clips' gain, taken back here.
+    """
+
+    def __init__(self, num_samples, num_channels, hop, prepared=False):
+        self.hop = hop
+        self.level = 1.0 if prepared else PUBLISHED_GAIN
+        self.shape = num_samples, num_channels
+        self.taper = np.sin(np.pi * (np.arange(num_samples) + 0.5) / num_samples)[:, None] ** 2  # nowhere zero
+        self.sums = np.zeros(self.shape)
+        self.weights = np.zeros((num_samples, 1))
+
+    def add(self, clip, waveform):
+        """Adds the next window: its Clip, and the waveform [num_samples, …] that takes its place, for a silent clip
+        silence → the samples [hop, num_channels] that are finished now.
+        """
+        covered = clip.undo(np.ones((self.shape[0], 1), np.float32)) > 0
+        weights = self.taper * covered
+        self.weights += weights
+        if np.any(clip.samples):
+            self.sums += weights * clip.undo(np.reshape(waveform, self.shape)) / self.level
+        finished = self._mean()[: self.hop]
+        for kept in (self.sums, self.weights):
+            kept[: -self.hop or None] = kept[self.hop :]
+            kept[len(kept) - self.hop :] = 0
+        return finished
+
+    def rest(self):
+        """The samples that the last window left, [num_samples - hop, num_channels]."""
+        return self._mean()[: self.shape[0] - self.hop]
+
+    def _mean(self):
+        return (self.sums / np.where(self.weights > 0, self.weights, 1)).astype(np.float32)

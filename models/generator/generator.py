@@ -1,0 +1,215 @@
+"""A frozen generator, whatever it is made of: a differentiable function from latent vectors to waveforms."""
+
+import hashlib
+
+import numpy as np
+import tensorflow as tf
+
+from models.audio.preparation import PUBLISHED
+from models.files.errors import CheckpointError, first_line
+from models.generator.jacobian.forward_mode import ForwardMode
+from models.generator.jacobian.graph_walk import UnknownOperation, as_concrete
+from models.generator.jacobian.smoothed import Smoothed
+
+BATCH = 64  # waveforms generated, or latent vectors predicted, at once
+MOST_CHANNELS = 8  # what has more of them along its shorter axis is a picture and no waveform
+ALLOWANCE = float(
+    np.sqrt(np.finfo(np.float32).eps)
+)  # half the digits: far above rounding, far below what a wrong derivative differs by
+TRIALS, DIRECTIONS = 2, 3  # latent vectors, and directions at each, in which a derivative is checked
+
+
+class Generator:
+    """A frozen, differentiable generator.
+
+    latent_dim, num_samples, num_channels: the shapes of its input and output.
+    preparation: how its training clips were prepared (`clip.json`).
+    description: what it is, for people. sha256: of its variables, whatever form it runs in.
+    warnings: what a user should know about how it was loaded, each a phrase.
+    smooths: whether its Jacobian can be averaged over latent noise; if not, `jacobian` returns the plain one.
+
+    function: z [n, latent_dim] → waveforms [n, samples], [n, samples, channels] or [n, channels, samples], or axes of
+    length 1 more; a tf.ConcreteFunction, which may be for n = 1 only, or anything that tf.function takes. Called on z
+    [n, latent_dim], the generator returns waveforms [n, num_samples, num_channels]. differentiated: False leaves the
+    derivative unchecked, which takes a second, where only sounds are wanted. Raises CheckpointError, in one line, if
+    the function's output is no waveform or not finite, or has no derivative that can be relied on.
+    """
+
+    def __init__(self, function, latent_dim, description, sha256, preparation=PUBLISHED, differentiated=True):
+        self.function, self.latent_dim, self.preparation = function, latent_dim, preparation
+        self.description, self.sha256 = description, sha256
+        self.warnings = ()
+        concrete = as_concrete(function, latent_dim)
+        one_at_a_time = concrete.inputs[0].shape[0] == 1
+        try:
+            forward = ForwardMode(concrete)
+        except UnknownOperation as error:
+            if one_at_a_time:
+                raise CheckpointError(
+                    f"it takes one latent vector at a time, and cannot be extended to several: {error}"
+                ) from error
+            forward = None
+        self.smooths = forward is not None
+        rewritten = one_at_a_time or bool(forward and forward.walk.subpixel)
+        self._function = forward.walk.compiled() if rewritten else concrete
+        self._differentiated = forward.compiled() if forward else tf.function(self._by_tensorflow)
+        self._smoothed = Smoothed(forward) if forward else None
+        z = tf.constant(random_latent(self, TRIALS, 0))
+        output = self._function(z)
+        if rewritten:
+            _check_alike(output, tf.concat([concrete(z[i : i + 1]) for i in range(TRIALS)], axis=0))
+        self._order, self.num_samples, self.num_channels = _waveform_axes(output)
+        if differentiated:
+            self._check_derivative(z)
+
+    def __call__(self, z):
+        return self._as_waveform(self._function(tf.convert_to_tensor(z, tf.float32)))
+
+    @property
+    def has_first_layer(self):
+        """True for a recognised WaveGAN: it can be run from what its first layer gives."""
+        return hasattr(self.function, "from_first_layer")
+
+    def first_layer(self, z):
+        """z [n, latent_dim] → what the first layer makes of it, after its ReLU: [n, 16, 16d]."""
+        return self.function.first_layer(tf.convert_to_tensor(z, tf.float32))
+
+    def from_first_layer(self, x):
+        """x [n, 16, 16d], of `first_layer` or near it → waveforms [n, num_samples, num_channels]."""
+        return self._as_waveform(self.function.from_first_layer(tf.convert_to_tensor(x, tf.float32)))
+
+    def _as_waveform(self, output):
+        """What the function returns, or its tangents → [n, num_samples, num_channels]."""
+        if self._order != sorted(self._order):
+            output = tf.transpose(output, self._order)
+        return tf.reshape(output, (-1, self.num_samples, self.num_channels))
+
+    def jacobian(self, z, smoothing):
+        """z [n, latent_dim] → waveforms [n, num_samples * num_channels], the derivative [n, latent_dim, num_samples
+        * num_channels], and the widths for `smoothed`, a list of arrays [n, …].
+
+        smoothing: [n], the standard deviation of the latent noise over which both are averaged
+        (models/generator/jacobian/forward_mode.py); 0 averages nothing.
+        """
+        z, smoothing = tf.convert_to_tensor(z, tf.float32), tf.cast(smoothing, tf.float32)
+        output, tangents, widths = self._differentiated(z, smoothing, tf.eye(self.latent_dim))
+        size = self.num_samples * self.num_channels
+        tangents = tf.reshape(self._as_waveform(tangents), (-1, self.latent_dim, size))
+        return tf.reshape(self._as_waveform(output), (-1, size)), tangents, widths
+
+    def smoothed(self, z, smoothing, widths):
+        """z [n, latent_dim] → waveforms [n, num_samples, num_channels] averaged over latent noise of the standard
+        deviation `smoothing` [n], differentiable.
+
+        widths: from `jacobian` at a latent vector that is not far. Where the generator's Jacobian cannot be averaged,
+        nor is this.
+        """
+        if not self.smooths:
+            return self(z)
+        return self._as_waveform(self._smoothed(z, smoothing, widths))
+
+    def _by_tensorflow(self, z, smoothing, directions):
+        """As `ForwardMode.compiled`, by TensorFlow's own forward mode and without smoothing, for operations that have
+        no rule there.
+        """
+        repeated = tf.repeat(z, tf.shape(directions)[0], axis=0)  # [n k, latent_dim]
+        with tf.autodiff.ForwardAccumulator(repeated, tf.tile(directions, [tf.shape(z)[0], 1])) as forward:
+            output = self._function(repeated)
+        tangents = forward.jvp(output, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+        return output[:: tf.shape(directions)[0]], tangents, []
+
+    def _check_derivative(self, z):
+        """Compares forward with reverse mode: both are exact, so where they differ one of them is wrong about an
+        operation.
+        """
+        rng = np.random.default_rng(1)
+        directions = rng.normal(size=(DIRECTIONS, self.latent_dim)).astype(np.float32)
+        weights = rng.normal(size=(TRIALS, 1, self.num_samples, self.num_channels))
+        try:
+            with tf.GradientTape() as tape:
+                tape.watch(z)
+                total = tf.reduce_sum(self(z) * weights[:, 0].astype(np.float32))
+            gradient = tape.gradient(total, z)
+            _, tangents, _ = self._differentiated(z, tf.zeros(TRIALS), tf.constant(directions))
+        except LookupError as error:
+            raise CheckpointError(f"one of its operations has no derivative ({first_line(error)})") from error
+        if gradient is None:
+            raise CheckpointError(
+                "its output does not depend on the latent vector in any way that can be differentiated"
+            )
+        tangents = np.asarray(self._as_waveform(tangents), np.float64).reshape(
+            TRIALS, DIRECTIONS, self.num_samples, self.num_channels
+        )
+        terms = (tangents * weights).reshape(TRIALS, DIRECTIONS, -1)
+        forward, reverse = terms.sum(axis=2), np.asarray(gradient, np.float64) @ directions.T.astype(np.float64)
+        if not np.isfinite(forward).all() or not np.isfinite(reverse).all():
+            raise CheckpointError("its derivative is not finite")
+        if not reverse.any():
+            raise CheckpointError("its derivative by the latent vector is zero")
+        difference = np.abs(forward - reverse)
+        allowed = ALLOWANCE * (np.abs(reverse) + np.sqrt((terms**2).sum(axis=2)))
+        if (difference > allowed).any():
+            share = (difference / np.abs(reverse)).max()
+            raise CheckpointError(
+                f"forward and reverse mode find derivatives that differ by {share:.0%}, so neither can be relied on"
+            )
+
+
+def _check_alike(several, single):
+    """Raises CheckpointError unless the outputs of several latent vectors at once, operation by operation, are those of
+    one at a time.
+    """
+    if several.shape != single.shape or not np.abs(several - single).max() <= ALLOWANCE * np.abs(single).max():
+        raise CheckpointError(
+            "it takes one latent vector at a time, and what it does to the first axis does not extend to several"
+        )
+
+
+def _waveform_axes(output):
+    """Output [TRIALS, …] → the order of its axes that puts time second and channels third, their sizes. CheckpointError
+    if it is no waveform.
+    """
+    shape = tuple(output.shape)
+    axes = sorted((axis for axis in range(1, len(shape)) if shape[axis] > 1), key=lambda axis: -shape[axis])
+    if (
+        len(shape) < 2
+        or shape[0] != TRIALS
+        or not axes
+        or len(axes) > 2
+        or (len(axes) == 2 and shape[axes[1]] > MOST_CHANNELS)
+    ):
+        sizes = ["n" if size == TRIALS and axis == 0 else str(size) for axis, size in enumerate(shape)]
+        raise CheckpointError(
+            f"its output has shape [{', '.join(sizes)}]; a waveform is [n, samples] or [n, samples, channels]"
+        )
+    if output.dtype != tf.float32:
+        raise CheckpointError(f"its output is {output.dtype.name}; a waveform that can be differentiated is float32")
+    if not np.isfinite(output).all():
+        raise CheckpointError("its output is not finite")
+    order = [0, *axes, *(axis for axis in range(1, len(shape)) if axis not in axes)]
+    return order, shape[axes[0]], shape[axes[1]] if len(axes) == 2 else 1
+
+
+def generate(generator, z):
+    """Waveforms [n, num_samples, num_channels] of latent vectors [n, latent_dim], in batches."""
+    z = np.asarray(z, np.float32)
+    return np.concatenate([np.asarray(generator(z[i : i + BATCH])) for i in range(0, len(z), BATCH)])
+
+
+def random_latent(generator, n, seed):
+    """n latent vectors from WaveGAN's prior, uniform on [-1, 1]: float32 [n, latent_dim]."""
+    return np.random.default_rng(seed).uniform(-1, 1, (n, generator.latent_dim)).astype(np.float32)
+
+
+def fingerprint(variables):
+    """SHA-256 of {name: array}: names, shapes and values."""
+    digest = hashlib.sha256()
+    for name in sorted(variables):
+        digest.update(f"{name} {variables[name].shape} ".encode() + np.ascontiguousarray(variables[name]).tobytes())
+    return digest.hexdigest()
+
+
+def by_channel(waveforms):
+    """Waveforms [n, num_samples, num_channels] as recordings are held: of one channel [n, num_samples]."""
+    waveforms = np.asarray(waveforms)
+    return waveforms[..., 0] if waveforms.shape[2] == 1 else waveforms

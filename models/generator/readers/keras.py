@@ -1,0 +1,144 @@
+"""A Keras model as a generator, from a `.keras` file that may come from a stranger.
+
+Such a file is a zip of a configuration and an HDF5 file of arrays. Keras refuses code in it (its safe mode); what it
+does not look at is size, so the model is first built as a description only, in a graph that allocates nothing, and
+measured.
+"""
+
+import io
+import json
+import zipfile
+
+import h5py
+import keras
+import numpy as np
+import tensorflow as tf
+
+from models.files.errors import CheckpointError, first_line
+from models.generator.generator import Generator, fingerprint
+from models.generator.readers.allow_list import MOST_BYTES, MOST_BYTES_A_CLIP, MOST_LATENT
+
+PARTS = ("metadata.json", "config.json", "model.weights.h5")
+FLOAT_BYTES = 4
+
+
+def _contents(path):
+    """{name: bytes} of the three parts of a `.keras` file. Raises CheckpointError for any other file, and for parts
+    that are too large.
+    """
+    with open(path, "rb") as file:
+        if file.read(4) == b"\x89HDF":
+            raise CheckpointError(
+                f"{path}: an HDF5 file, as Keras 2 writes it; saved by Keras 3, or frozen as a .pb, it can be used"
+            )
+    try:
+        with zipfile.ZipFile(path) as archive:
+            sizes = {info.filename: info.file_size for info in archive.infolist()}
+            if missing := [name for name in PARTS if name not in sizes]:
+                raise CheckpointError(f"{path}: not a Keras model, there is no {missing[0]} in it")
+            if sum(sizes[name] for name in PARTS) > MOST_BYTES:
+                raise CheckpointError(f"{path}: unpacked it is larger than {MOST_BYTES >> 20} MiB; no generator is")
+            return {name: archive.read(name) for name in PARTS}
+    except CheckpointError:
+        raise
+    except (
+        Exception
+    ) as error:  # a damaged zip file raises BadZipFile, zlib.error, EOFError, NotImplementedError, and more
+        raise CheckpointError(f"{path}: not a Keras model, or damaged ({first_line(error)})") from error
+
+
+def _check_arrays(content, path):
+    """Raises CheckpointError if the HDF5 file holds arrays that are too large once they are read, or that lie in other
+    files.
+    """
+    total = 0
+
+    def check(name, item):
+        nonlocal total
+        if isinstance(item, h5py.Dataset):
+            if item.external or item.is_virtual:
+                raise CheckpointError(f"{path}: its array {name} lies in another file")
+            total += item.nbytes
+            if total > MOST_BYTES:
+                raise CheckpointError(f"{path}: its arrays are larger than {MOST_BYTES >> 20} MiB; no generator's are")
+
+    try:
+        with h5py.File(io.BytesIO(content), "r") as file:
+            file.visititems(check)
+    except CheckpointError:
+        raise
+    except Exception as error:
+        raise CheckpointError(f"{path}: its weights are damaged ({first_line(error)})") from error
+
+
+def _layers(model):
+    for layer in model.layers:
+        yield layer
+        if isinstance(layer, keras.Model):
+            yield from _layers(layer)
+
+
+def _check_sizes(configuration, path):
+    """Builds the model as a description and raises CheckpointError if its variables, or one layer's output for one
+    clip, are too large.
+    """
+    with tf.Graph().as_default():
+        model = keras.models.model_from_json(configuration)
+        weights = sum(FLOAT_BYTES * int(np.prod(variable.shape, dtype=object)) for variable in model.variables)
+        outputs = [
+            tensor
+            for layer in _layers(model)
+            if getattr(layer, "_inbound_nodes", None)
+            for tensor in keras.tree.flatten(layer.output)
+        ]
+        largest = max(
+            (FLOAT_BYTES * int(np.prod([size or 1 for size in tensor.shape], dtype=object)) for tensor in outputs),
+            default=0,
+        )
+    if weights > MOST_BYTES or largest > MOST_BYTES_A_CLIP:
+        raise CheckpointError(
+            f"{path}: {weights >> 20} MiB of weights, {largest >> 20} MiB in one layer: too much for a generator"
+        )
+
+
+def _loaded(path):
+    """The Keras model in a file, checked before it is built. Raises CheckpointError."""
+    contents = _contents(path)
+    _check_arrays(contents["model.weights.h5"], path)
+    version = ""
+    try:
+        version = str(json.loads(contents["metadata.json"]).get("keras_version"))
+        _check_sizes(contents["config.json"].decode(), path)
+        model = keras.models.load_model(path, compile=False)
+        return model, model.input_shape
+    except CheckpointError:
+        raise
+    except Exception as error:  # whatever a stranger's configuration makes Keras raise
+        if version.startswith("2."):
+            why = f"written by Keras {version}, which Keras {keras.__version__} cannot load"
+            raise CheckpointError(
+                f"{path}: {why}; saved again by Keras 3, or frozen as a .pb, it can be used"
+            ) from error
+        raise CheckpointError(f"{path}: not a Keras model that loads ({first_line(error)})") from error
+
+
+def load_keras(path, preparation):
+    """The Generator of a `.keras` file. Raises CheckpointError, in one line, for a file that is damaged, of Keras 2,
+    too large, or no generator.
+    """
+    model, shape = _loaded(path)
+    if not (isinstance(shape, tuple) and len(shape) == 2 and shape[1] and shape[1] <= MOST_LATENT):
+        raise CheckpointError(f"{path}: its input has shape {shape}; a generator takes latent vectors [n, latent_dim]")
+    arrays = {f"{i} {v.path}": v.numpy() for i, v in enumerate(model.variables)}
+    if wrong := [name for name, array in arrays.items() if array.dtype.kind == "f" and not np.isfinite(array).all()]:
+        raise CheckpointError(f"{path}: its weights {wrong[0].partition(' ')[2]} are not finite")
+    try:
+        return Generator(
+            lambda z: model(z, training=False), shape[1], f"Keras model {path.name}", fingerprint(arrays), preparation
+        )
+    except CheckpointError:
+        raise
+    except Exception as error:
+        raise CheckpointError(
+            f"{path}: its model does not run on latent vectors [n, {shape[1]}] ({first_line(error)})"
+        ) from error
