@@ -130,13 +130,15 @@ def _help(script, summary, settings):
     return "\n".join(lines)
 
 
-def _given(settings, arguments, refuse):
+def _from_arguments(settings, arguments, renamed, refuse):
     """{name: value} of what the command line says."""
-    given = {}
+    values = {}
     for argument in arguments:
         name, equals, text = argument.removeprefix("--").partition("=")
         if not argument.startswith("--"):
             refuse(f"{argument!r} is not understood; settings are given as --name=value")
+        if name in renamed:
+            refuse(f"the setting {name!r} is gone; {renamed[name]}")
         if name not in settings:
             close = difflib.get_close_matches(name, settings, 1)
             refuse(f"there is no setting {name!r}" + (f", did you mean {close[0]!r}?" if close else ""))
@@ -144,10 +146,10 @@ def _given(settings, arguments, refuse):
         if not equals and not isinstance(default, bool):
             refuse(f"{name} needs a value: --{name}={default!r}")
         try:
-            given[name] = settings[name].parsed(text) if equals else True
+            values[name] = settings[name].parsed(text) if equals else True
         except ValueError as wanted:
             refuse(f"{name} is {wanted}, not {text!r}")
-    return given
+    return values
 
 
 def _anchored(value):
@@ -157,12 +159,13 @@ def _anchored(value):
     return str(PROJECT / value) + ("/" if value.endswith("/") else "")
 
 
-def from_shell(names, arguments=None, recipes=None):
+def from_shell(names, arguments=None, recipes=None, renamed=None):
     """Changes a script's settings in place as the command line says; call it first, with the script's `globals()`.
 
     names: the module's namespace, with __file__ and __doc__. arguments: the command line, by default sys.argv[1:].
     recipes: {value of the setting `recipe`: {name: value}}, for scripts that have such a setting: it sets every setting
-    named there that the command line does not give, and says so.
+    named there that the command line does not set, and says so.
+    renamed: {setting that the script no longer has: what to use now, such as "use --solver"}; told to whoever sets it.
     A bare `--name` sets a boolean to True. Exits with status 2 and one line for an unknown name and for a value of the
     wrong type or out of its range, with status 0 after `--help`. Returns {name: value}.
     """
@@ -180,9 +183,9 @@ def from_shell(names, arguments=None, recipes=None):
         except BrokenPipeError:  # its reader has seen enough
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(0)
-    given = _given(settings, arguments, refuse)
-    values = {name: _anchored(setting.default) for name, setting in settings.items()} | given
-    chosen = {name: value for name, value in (recipes or {}).get(values.get("recipe"), {}).items() if name not in given}
+    typed = _from_arguments(settings, arguments, renamed or {}, refuse)
+    values = {name: _anchored(setting.default) for name, setting in settings.items()} | typed
+    chosen = {name: value for name, value in (recipes or {}).get(values.get("recipe"), {}).items() if name not in typed}
     values |= chosen
     for name, value in values.items():
         try:

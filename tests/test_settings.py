@@ -20,6 +20,7 @@ CONSTANT = 3  # no setting
 hidden = 4
 '''
 RECIPES = {"theirs": {"max_iter": 7, "rate": 0.25}}
+RENAMED = {"iterations": "use --max_iter", "merge": "use other.py"}
 
 
 @pytest.fixture
@@ -31,7 +32,7 @@ def script(tmp_path):
         names = {"__file__": str(path)}
         exec(compile(SCRIPT, str(path), "exec"), names)
         names["__file__"] = str(path)
-        return from_shell(names, list(arguments), recipes), names
+        return from_shell(names, list(arguments), recipes, renamed=RENAMED), names
 
     return run
 
@@ -105,3 +106,13 @@ def test_help_lists_name_default_and_comment(script, capsys):
     assert end.value.code == 0 and "Does nothing." in out
     assert "--max_iter=200" in out and "iterations [1 to 1,000]" in out and "hidden" not in out
     assert out.index("Places:") < out.index("--files") < out.index("Method:") < out.index("--max_iter")
+
+
+@pytest.mark.parametrize("argument", ["--iterations=7", "--iterations", "--merge"])
+def test_a_setting_that_is_gone_is_answered_with_its_successor(script, capsys, argument):
+    name = argument.removeprefix("--").partition("=")[0]
+    with pytest.raises(SystemExit) as end:
+        script(argument)
+    error = capsys.readouterr().err
+    assert end.value.code == 2 and error.count("\n") == 1
+    assert f"'{name}' is gone; {RENAMED[name]};" in error
