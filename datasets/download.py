@@ -1,214 +1,119 @@
-"""Downloads one file over HTTP, whole or not at all: resumed where it stopped, checked by size and SHA-256 if known.
+"""Downloads a file and unpacks an archive that a stranger may have made; each arrives whole or leaves nothing."""
 
-What has arrived is kept (`datasets/partial.py`), and a later call asks for the rest (RFC 9110, sections 13.1.5 and 14).
-A server that does not know ranges, or whose file has changed since, sends the whole file, and the download begins anew.
-"""
-
-import hashlib
-import http.client
-import re
+import gzip
+import os
 import shutil
-import socket
-import time
-import urllib.error
-import urllib.parse
-import urllib.request
-from dataclasses import dataclass
-from pathlib import Path
+import tarfile
+import zlib
 
-from datasets.partial import DownloadError, Partial
+import pooch
+import requests
+from tqdm import tqdm
 
-CHUNK = 1 << 16  # bytes
-GIB = 1 << 30  # bytes
-PAUSES = (1.0, 5.0, 15.0)  # seconds before a lost connection is tried again; as many times without a new byte
-HTTP_ONLY = (  # no handler for file:, data: or ftp:, so no redirection leads there
-    urllib.request.ProxyHandler,
-    urllib.request.HTTPHandler,
-    urllib.request.HTTPSHandler,
-    urllib.request.HTTPDefaultErrorHandler,
-    urllib.request.HTTPRedirectHandler,
-    urllib.request.HTTPErrorProcessor,
-    urllib.request.UnknownHandler,
-)
+from common.lock import hold
+from models.files.errors import first_line
 
-
-class _Lost(Exception):
-    """The connection failed, but another one may go on."""
-
-
-class _Stale(Exception):
-    """What has arrived does not belong to the file that the server has now."""
-
-
-@dataclass(frozen=True)
-class Remote:
-    """A file on a server.
-
-    address: http or https. name: what it is called here.
-    size: bytes, and sha256: lower-case hexadecimal; None where they are not known.
-    at_most: bytes; a longer file is refused.
-    """
-
-    address: str
-    name: str
-    size: int | None = None
-    sha256: str | None = None
-    at_most: int = GIB
-
-
-@dataclass(frozen=True)
-class Downloaded:
-    """A finished file: its path, its size in bytes and its SHA-256 in hexadecimal."""
-
-    path: Path
-    size: int
-    sha256: str
+AT_ONCE = 1 << 20  # bytes; contents are read in smaller pieces, so whatever asks for more is a header that is too long
+MOST_FILES = 200_000  # in an archive
+BYTES = {"unit": "B", "unit_scale": True, "unit_divisor": 1024, "disable": None}  # of a progress bar
+DAMAGED = (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile, ValueError, OverflowError)
+WEB_PAGE = (b"<!doctype", b"<html")
 
 
 def _words(error):
-    """The cause of a failed connection in words."""
-    reason = getattr(error, "reason", error)
-    if isinstance(reason, socket.gaierror):
-        return "its host is not found; is there a network?"
-    if isinstance(reason, TimeoutError):
+    """The cause of a failed request in words; that of requests itself names its own classes."""
+    if isinstance(error, requests.HTTPError):
+        return f"the server answers {error.response.status_code} {error.response.reason}"
+    if isinstance(error, requests.Timeout):
         return "the server does not answer in time"
-    return str(getattr(reason, "strerror", None) or reason or type(error).__name__).splitlines()[0]
+    if isinstance(error, (requests.ConnectionError, requests.exceptions.ChunkedEncodingError)):
+        return "no connection to the server, or it was cut; is there a network?"
+    return first_line(error)
 
 
-def _answer(remote, partial, timeout):
-    """The server's answer to a request for the bytes that are missing. Raises _Lost and DownloadError."""
-    if urllib.parse.urlsplit(remote.address).scheme not in ("http", "https"):
-        raise DownloadError(f"{remote.address}: not an http or https address")
-    request = urllib.request.Request(remote.address, headers={"Accept-Encoding": "identity", "User-Agent": "fetch.py"})
-    if partial.size:
-        request.add_header("Range", f"bytes={partial.size}-")
-        if partial.validator:
-            request.add_header("If-Range", partial.validator)
-    opener = urllib.request.OpenerDirector()
-    for handler in HTTP_ONLY:
-        opener.add_handler(handler())
-    try:
-        return opener.open(request, timeout=timeout)
-    except urllib.error.HTTPError as error:
-        with error:
-            if error.code == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE and partial.size:
-                partial.begin(0)
-                raise _Stale("the server has no more of this file") from error
-            words = f"the server answers {error.code} {error.reason}"
-            raise (_Lost(words) if error.code >= 500 else DownloadError(f"{remote.address}: {words}")) from error
-    except (OSError, http.client.HTTPException) as error:
-        raise _Lost(_words(error)) from error
+def download(address, path, sha256=None, timeout=30.0):
+    """Downloads `address`, http or https, to `path`, unless the file with this SHA-256 (None: any) is there already.
 
-
-def _begin(remote, partial, answer):
-    """Prepares `partial` for the bytes that an answer announces. Returns the size of the whole file, None if unknown.
-
-    Raises _Stale if they do not continue what has arrived, DownloadError if they are not the file that was asked for.
+    timeout: seconds without a byte after which the connection is lost.
+    Raises ConnectionError, ValueError for another SHA-256 or a web page, OSError for a disk that does not take it, each
+    in one line; nothing of the file remains then.
     """
-    if answer.headers.get_content_type() == "text/html":
-        raise DownloadError(f"{remote.address}: the server answers with a web page")
-    at = 0
-    if answer.status == http.HTTPStatus.PARTIAL_CONTENT:
-        match = re.match(r"bytes (\d+)-", answer.headers.get("Content-Range", ""))
-        at = int(match[1]) if match else -1
-        if at != partial.size:
-            partial.begin(0)
-            raise _Stale("the server sends another part than was asked for")
-    total = remote.size if answer.length is None else at + answer.length
-    if at and partial.total is not None and total not in (None, partial.total):
-        partial.begin(0)
-        raise _Stale("the file on the server has changed")
-    if remote.size is not None and total not in (None, remote.size):
-        raise DownloadError(f"{remote.address}: {total:,} bytes on the server, {remote.size:,} expected")
-    if total is not None and total > remote.at_most:
-        raise DownloadError(f"{remote.address}: {total:,} bytes on the server, {remote.at_most:,} allowed")
-    free = shutil.disk_usage(partial.path.parent).free
-    if total is not None and total - at > free:
-        raise DownloadError(f"{partial.path}: {total - at:,} bytes are to come, and the disk has room for {free:,}")
-    tag = answer.headers.get("ETag", "")
-    strong = tag if tag.startswith('"') else ""  # a weak entity tag does not promise the same bytes
-    partial.begin(at, strong or answer.headers.get("Last-Modified", ""), total)
-    return total
 
+    def get(url, file, _):
+        with tqdm(desc=path.name, total=1, **BYTES) as bar:
+            headers = {"Accept-Encoding": "identity"}  # an archive stays compressed
+            pooch.HTTPDownloader(bar, AT_ONCE, timeout=timeout, headers=headers)(url, file, None)
+        with open(file, "rb") as begun:
+            if begun.read(100).lstrip().lower().startswith(WEB_PAGE):
+                raise ValueError(f"{url}: the server answers with a web page")
 
-def _receive(remote, partial, progress, timeout):
-    """One connection: appends what is missing. Raises _Lost where it ends too early, and what `_begin` raises."""
-    if partial.size and partial.size == partial.total:
-        return
-    with _answer(remote, partial, timeout) as answer:
-        total = _begin(remote, partial, answer)
-        done = partial.size
-        progress(done, total)
-        while total is None or done < total:
-            try:
-                chunk = answer.read1(CHUNK if total is None else min(CHUNK, total - done))
-            except (OSError, http.client.HTTPException) as error:
-                raise _Lost(_words(error)) from error
-            if not chunk:
-                break
-            done += len(chunk)
-            if done > remote.at_most:
-                raise DownloadError(f"{remote.address}: more than the {remote.at_most:,} bytes allowed")
-            partial.append(chunk)
-            progress(done, total)
-        if total is not None and done < total:
-            raise _Lost(f"the connection ended after {done:,} of {total:,} bytes")
-
-
-def check(path, remote):
-    """→ the Downloaded at `path`. Raises DownloadError if its size or SHA-256 is not what is known of `remote`."""
-    size = path.stat().st_size
-    if remote.size is not None and size != remote.size:
-        raise DownloadError(f"{path.name}: {size:,} bytes, {remote.size:,} expected")
-    with open(path, "rb") as file:
-        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-    if remote.sha256 is not None and sha256 != remote.sha256:
-        raise DownloadError(f"{path.name}: its SHA-256 is {sha256}, {remote.sha256} expected")
-    return Downloaded(path, size, sha256)
-
-
-def download(remote, folder, progress=lambda done, total: None, *, timeout=30.0, pauses=PAUSES):
-    """Downloads `remote` into `folder` and checks it; a finished file is checked and not asked for again.
-
-    progress(done, total): called with the bytes that are here and the bytes there are, None where that is not known.
-    timeout: seconds without a byte after which a connection is lost.
-    pauses: seconds before each new try of a connection that had worked; as many tries without a new byte end it.
-    Returns Downloaded. Raises DownloadError, in one line: no network, another file than expected, full disk, too many
-    lost connections; OSError for a folder that cannot be written. Then, and when interrupted, what has arrived is kept
-    for the next call; only a file of the wrong size or SHA-256 is deleted.
-    """
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / remote.name
-    if path.exists():
-        path.with_name(f"{path.name}.partial.json").unlink(missing_ok=True)
-        return _right_or_gone(path, remote, path.unlink)
-    with Partial(path, remote.address) as partial:
-        most, tries, stale = partial.size, 0, False
-        while True:
-            try:
-                _receive(remote, partial, progress, timeout)
-                break
-            except _Stale as error:
-                if stale:
-                    raise DownloadError(f"{remote.address}: {error}") from error
-                most, stale = 0, True
-            except _Lost as error:
-                if partial.size > most:
-                    most, tries = partial.size, len(pauses)
-                if not tries:
-                    kept = f"; {partial.size:,} bytes are kept for the next start" if partial.size else ""
-                    raise DownloadError(f"{remote.address}: {error}{kept}") from error
-                time.sleep(pauses[-tries])
-                tries -= 1
-        found = _right_or_gone(partial.path, remote, partial.discard)
-        partial.finish()
-    return Downloaded(path, found.size, found.sha256)
-
-
-def _right_or_gone(path, remote, discard):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    hold(path.parent)
+    for stale in path.parent.glob("tmp*"):  # of a killed run
+        stale.unlink()
+    pooch.get_logger().setLevel("WARNING")
     try:
-        return check(path, remote)
-    except DownloadError as error:
-        discard()
-        raise DownloadError(f"{error}; it is deleted") from error
+        pooch.retrieve(address, sha256, fname=path.name, path=path.parent, downloader=get)
+    except requests.RequestException as error:
+        raise ConnectionError(f"{address}: {_words(error)}") from None
+    except OSError as error:  # a full disk names no file
+        raise OSError(error.errno, error.strerror or first_line(error), error.filename or str(path)) from error
+    path.chmod(0o644)
+
+
+class _Bounded(gzip.GzipFile):
+    """Decompresses no more than `most` bytes in all, and never much at once."""
+
+    def __init__(self, file, most):
+        super().__init__(fileobj=file)
+        self.most = most
+
+    def read(self, size=-1):
+        if not 0 <= size <= AT_ONCE:
+            raise ValueError(f"a header of {size:,} bytes")
+        data = super().read(size)
+        self.check(0)
+        return data
+
+    def check(self, more):
+        """Raises ValueError if `more` bytes would be too many."""
+        if self.tell() + more > self.most:
+            raise ValueError(f"it unpacks to more than the {self.most:,} bytes allowed")
+
+
+def unpack(archive, folder, most_bytes):
+    """Unpacks the .tar.gz `archive` into the new folder `folder`, which appears whole or not at all.
+
+    Files and folders are unpacked, links and devices are not. An archive that holds one folder and nothing else gives
+    the contents of that folder. Meanwhile they lie in FOLDER.unpacking beside the archive, on the same disk.
+    most_bytes: the most that it may unpack to, headers counted; a small archive can fill neither disk nor memory.
+    Raises ValueError, in one line, for an archive that is damaged, too large or leads out of the folder; OSError for a
+    full disk.
+    """
+    staging = archive.with_name(f"{folder.name}.unpacking")
+    shutil.rmtree(staging, ignore_errors=True)
+    try:
+        with (
+            open(archive, "rb") as file,
+            tqdm.wrapattr(file, "read", archive.stat().st_size, desc="unpacking", **BYTES) as counted,
+            _Bounded(counted, most_bytes) as stream,
+            tarfile.open(fileobj=stream, mode="r:") as tar,
+        ):
+            for count, member in enumerate(tar, 1):
+                stream.check(member.size)
+                if count > MOST_FILES:
+                    raise ValueError(f"it holds more than the {MOST_FILES:,} files allowed")
+                if member.isreg() or member.isdir():
+                    tar.extract(member, staging, set_attrs=False, filter="data")
+            while stream.read(AT_ONCE):  # to the checksum at its end
+                pass
+        if not any(path.is_file() for path in staging.rglob("*")):
+            raise ValueError("there are no files in it")
+        inside = list(staging.iterdir())
+        os.rename(inside[0] if len(inside) == 1 and inside[0].is_dir() else staging, folder)
+    except DAMAGED as error:
+        raise ValueError(f"{archive} cannot be unpacked: {first_line(error)}") from error
+    except OSError as error:
+        raise OSError(error.errno, error.strerror or first_line(error), error.filename or str(folder)) from error
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)

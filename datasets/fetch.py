@@ -6,7 +6,8 @@
   fsdd             the Free Spoken Digit Dataset, which the weights here were trained on
   wavegan          the published generator (76 MB); the one in checkpoint/ moves to checkpoint/previous/
 
-Stopped and started again, it goes on where it stopped; what is there already is not downloaded again.
+Each file is downloaded in one go; for a connection that does not last for the larger archives, datasets/README.md has
+a line of curl that goes on where it stopped. What is there already is not downloaded again.
 """
 
 what = ""  # data set or generator to download ["", "sc09", "speech_commands", "fsdd", "wavegan"]
@@ -17,7 +18,6 @@ keep_archive = False  # keep the archive in .downloads/ after it is unpacked
 timeout = 30.0  # seconds without a byte after which a connection is lost [0.1 to 3,600]
 
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -25,47 +25,28 @@ from common.settings import from_shell
 
 from_shell(globals())
 
-from tqdm import tqdm
-
 from common.script import ScriptError, complain, one_line_errors
-from datasets.download import DownloadError, download
+from datasets.download import download, unpack
 from datasets.layouts import counts, find_dataset
-from datasets.placing import is_placed, place, remember
+from datasets.placing import place
 from datasets.sources import SOURCES
-from datasets.unpack import UnpackError, unpack
+from models.files.hashing import content_hash
 
-DOWNLOADS = ".downloads"  # below the folder of what is downloaded: what is not finished, or not unpacked
-
-
-class Bar(tqdm):
-    """A progress bar for functions that report how many bytes are done, of how many."""
-
-    def __init__(self, text):
-        super().__init__(desc=text, unit="B", unit_scale=True, unit_divisor=1024, disable=None)
-
-    def show(self, done, total):
-        """Moves to `done` of `total` bytes; total None: not known."""
-        if done < self.n or self.total != total:  # a new connection: what is here already says nothing about the speed
-            self.reset(total)
-            self.total = total
-            self.n = self.initial = done
-        self.update(done - self.n)
+DOWNLOADS = ".downloads"  # below the folder of what is downloaded: what is not unpacked or placed yet
 
 
-def fetched(remote, folder):
-    """Downloads the file `remote` into `folder` unless it is there; prints what is known of it and what came."""
-    if address:
-        remote = replace(remote, address=f"{address.rstrip('/')}/{remote.address.rsplit('/', 1)[-1]}")
-    size = "unknown" if remote.size is None else f"{remote.size:,} bytes"
-    print(f"{remote.address}: size {size}, SHA-256 {remote.sha256 or 'unknown'}")
-    partial = folder / f"{remote.name}.partial"
-    if partial.exists() and partial.stat().st_size:
-        print(f"{partial}: {partial.stat().st_size:,} bytes are here already")
-    with Bar(remote.name) as bar:
-        found = download(remote, folder, bar.show, timeout=timeout)
-    verdict = "as expected" if remote.sha256 else "none is published to compare it with"
-    print(f"{found.path}: {found.size:,} bytes, SHA-256 {found.sha256} ({verdict})")
-    return found
+def fetched(source, folder):
+    """Downloads the files of `source` that are not in `folder` yet, prints what came → their paths, in order."""
+    paths = []
+    for name, official in source.files.items():
+        path = folder / name
+        url = f"{address.rstrip('/')}/{official.rsplit('/', 1)[-1]}" if address else official
+        print(f"{path} is there already" if path.exists() else url)
+        download(url, path, source.sha256, timeout)
+        verdict = "as expected" if source.sha256 else "none is published to compare it with"
+        print(f"{path}: {path.stat().st_size:,} bytes, SHA-256 {source.sha256 or content_hash(path)} ({verdict})")
+        paths.append(path)
+    return paths
 
 
 def recognised(source, folder):
@@ -88,13 +69,16 @@ def fetch_recordings(source):
     if folder.exists():
         print(f"{folder} is there already and is left as it is")
         return recognised(source, folder)
-    archive = fetched(source.remotes[0], Path(datasets) / DOWNLOADS).path
+    downloads = Path(datasets) / DOWNLOADS
+    before = set(downloads.glob("*"))
+    (archive,) = fetched(source, downloads)
     try:
-        with Bar("unpacking") as bar:
-            unpack(archive, folder, bar.show, most_bytes=source.most_bytes, most_files=source.most_files)
-    except UnpackError as error:
-        archive.unlink()  # it would be no better the next time
-        raise ScriptError(f"{error}; the archive is deleted, run this again to fetch it anew") from error
+        unpack(archive, folder, source.most_bytes)
+    except ValueError as error:
+        if archive in before:
+            raise ScriptError(f"{error}; go on with curl -C - (datasets/README.md), or delete it") from error
+        archive.unlink()
+        raise ScriptError(f"{error}; it is deleted, run this again to fetch it anew") from error
     if not keep_archive:
         archive.unlink()
     return recognised(source, folder)
@@ -103,15 +87,10 @@ def fetch_recordings(source):
 def fetch_generator(source):
     """Downloads the published generator and puts it in the place of the one in the checkpoint folder, which is kept."""
     folder = Path(checkpoint)
-    downloads, mark = folder / DOWNLOADS, folder / DOWNLOADS / f"{what}.json"
-    if is_placed(folder, mark):
-        print(f"{folder} holds {source.title} already")
-        return
-    found = [fetched(remote, downloads) for remote in source.remotes]
-    previous = place([file.path for file in found], folder)
-    remember(found, mark)
-    for file in found:
-        file.path.unlink()
+    files = fetched(source, folder / DOWNLOADS)
+    previous = place(files, folder)
+    for path in files:
+        path.unlink()
     if previous:
         print(f"The generator that was in {folder} is now in {previous}")
     print(f"{folder} holds {source.title}; an inverse mapping has to be trained for it: python train.py")
@@ -129,5 +108,5 @@ def main():
 
 
 if __name__ == "__main__":
-    with one_line_errors(__file__, DownloadError, interrupted="stopped; run it again to go on where it stopped"):
+    with one_line_errors(__file__, interrupted="stopped; nothing is kept of what had not arrived whole"):
         main()

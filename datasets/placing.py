@@ -1,11 +1,9 @@
 """Puts the files of a generator into a checkpoint folder; the one that is there makes way and is never overwritten."""
 
-import json
 from pathlib import Path
 
 from models.files.file_set import finish, replaced_together, share
 from models.files.hashing import content_hash
-from models.files.writing import written_whole
 
 PREVIOUS = "previous"  # below the checkpoint folder: what was there before
 # a graph or network, its variables, how its clips were prepared, the networks that it was trained with
@@ -30,11 +28,11 @@ def _free_folder(folder, names):
 
 
 def place(files, folder):
-    """Puts `files` into `folder` in the place of the generator that it holds, with all that belongs to that
-    one; the switch is one step (models/files/file_set.py). Without `files` the generator there only makes way.
+    """Puts `files` into `folder` in the place of its generator, in one step (models/files/file_set.py).
 
-    The old one is then in `folder`/previous, or, where that holds one already, in `folder`/previous/2 and so on.
-    Returns that folder, None if nothing was there, or the same files.
+    The old generator, with all that belongs to it, is then in `folder`/previous, or, where that holds one already, in
+    `folder`/previous/2 and so on. Without `files` the old one only moves there.
+    Returns that folder, None if `folder` held no generator, or the same files.
     """
     folder = Path(folder)
     finish(folder)
@@ -51,18 +49,3 @@ def place(files, folder):
             if file.name not in same:
                 share(file, new / file.name)
     return previous
-
-
-def remember(downloads, path):
-    """Writes to `path` which files, a list of Downloaded, were placed."""
-    with written_whole(path, "w") as file:
-        json.dump({found.path.name: found.sha256 for found in downloads}, file, indent=2)
-
-
-def is_placed(folder, path):
-    """True if `folder` still holds every file that `remember` wrote to `path`, unchanged."""
-    try:
-        placed = json.loads(Path(path).read_text())
-        return bool(placed) and all(content_hash(Path(folder) / name) == sha256 for name, sha256 in placed.items())
-    except (FileNotFoundError, ValueError):
-        return False

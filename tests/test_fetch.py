@@ -1,24 +1,17 @@
 """datasets/fetch.py: archives and generators put in their places, against a server on the loopback address."""
 
-import json
+import hashlib
 import os
 import signal
-import subprocess
-import sys
-import threading
-import time
 
 import numpy as np
 import pytest
-from conftest import ROOT
-from downloads import CONTENT, remote, sha256
 from loopback import serving
 from run_script import run_script
-from test_unpack import tar_gz
+from test_download import tar_gz
 
-from datasets.download import download
 from datasets.layouts import find_dataset
-from datasets.placing import is_placed, place, remember
+from datasets.placing import place
 from datasets.sources import SOURCES
 
 GENERATOR = {"infer.meta": b"graph", "model.ckpt.index": b"index", "model.ckpt.data-00000-of-00001": b"variables"}
@@ -79,16 +72,6 @@ def test_placing_goes_on_after_an_interruption(tmp_path, monkeypatch, moves):
     assert kept == SHIPPED
 
 
-def test_a_placed_generator_is_recognised_until_it_changes(tmp_path):
-    mark = tmp_path / "mark.json"
-    assert not is_placed(tmp_path, mark)
-    with serving(files={"/file": CONTENT}) as server:
-        remember([download(remote(server), tmp_path)], mark)
-    assert is_placed(tmp_path, mark)
-    (tmp_path / "file").write_bytes(CONTENT[:-1] + bytes([CONTENT[-1] ^ 1]))
-    assert not is_placed(tmp_path, mark)
-
-
 def fetch(tmp_path, server, what, *arguments):
     folders = (f"--datasets={tmp_path}/datasets", f"--checkpoint={tmp_path}/checkpoint")
     return run_script("datasets/fetch.py", f"--what={what}", f"--address={server.address}/", *folders, *arguments)
@@ -111,7 +94,7 @@ def test_recordings_are_fetched_once_and_recognised(tmp_path, capsys, what):
     with serving(files={path: archive}) as server:
         assert fetch(tmp_path, server, what) == 0
         printed = capsys.readouterr()
-        assert "size unknown, SHA-256 unknown" in printed.out and sha256(archive) in printed.out
+        assert f"SHA-256 {hashlib.sha256(archive).hexdigest()} (none is published" in printed.out
         assert f"{SOURCES[what].recordings:,} recordings of digits were expected, {len(names)} are there" in printed.err
         layout, folder, recordings = find_dataset(tmp_path / "datasets")
         assert layout == SOURCES[what].layout and folder.is_relative_to(tmp_path / "datasets" / what)
@@ -134,7 +117,8 @@ def test_the_wrong_archive_is_one_line_and_status_1(tmp_path, capsys):
     path, names = RECORDINGS["speech_commands"]
     with serving(files={path: tar_gz(dict.fromkeys(names, b"sound"))}) as server:
         assert fetch(tmp_path, server, "speech_commands") == 1
-    assert "2,428,923,189 expected" in capsys.readouterr().err and not (tmp_path / "datasets/speech_commands").exists()
+    assert SOURCES["speech_commands"].sha256 in capsys.readouterr().err
+    assert not (tmp_path / "datasets/speech_commands").exists()
 
 
 def test_a_folder_in_the_way_is_left_as_it_is(tmp_path, capsys):
@@ -144,7 +128,7 @@ def test_a_folder_in_the_way_is_left_as_it_is(tmp_path, capsys):
     assert "move it away" in capsys.readouterr().err and contents(tmp_path / "datasets/fsdd") == {"my_notes.txt": b""}
 
 
-@pytest.mark.parametrize("content, words", [(b"no archive", "damaged"), (tar_gz({"../out.wav": b""}), "leads out")])
+@pytest.mark.parametrize("content, words", [(b"text", "gzip"), (tar_gz({"../out.wav": b""}), "outside")])
 def test_a_bad_archive_leaves_nothing(tmp_path, capsys, content, words):
     with serving(files={"/sc09.tar.gz": content}) as server:
         assert fetch(tmp_path, server, "sc09") == 1
@@ -175,38 +159,24 @@ def test_the_published_generator_takes_the_place_of_the_shipped_one(tmp_path, ca
         server.files = published
         assert fetch(tmp_path, server, "wavegan") == 0
         assert contents(tmp_path / "checkpoint") == GENERATOR and contents(tmp_path / "checkpoint/previous") == SHIPPED
-        asked = len(server.asked)
-        assert fetch(tmp_path, server, "wavegan") == 0 and len(server.asked) == asked
-        assert "already" in capsys.readouterr().out
+        assert fetch(tmp_path, server, "wavegan") == 0 and "/2" not in capsys.readouterr().out
         write(tmp_path / "checkpoint", SHIPPED)
         assert fetch(tmp_path, server, "wavegan") == 0 and contents(tmp_path / "checkpoint") == GENERATOR
         assert contents(tmp_path / "checkpoint/previous/2") == SHIPPED
 
 
-def listening_to_ctrl_c():
-    """A shell that starts something in the background makes it ignore Ctrl-C, and so do all that it starts."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-
-def test_ctrl_c_leaves_a_beginning_that_the_next_start_goes_on_from(tmp_path):
+def test_ctrl_c_leaves_nothing_and_says_so(tmp_path, capsys):
     path, names = RECORDINGS["sc09"]
     archive = tar_gz({name: np.random.default_rng(0).bytes(50_000) for name in names})
-    command = [sys.executable, str(ROOT / "datasets/fetch.py"), "--what=sc09", f"--datasets={tmp_path}"]
-    with serving(files={path: archive}, cut=40_000, stall=threading.Event()) as server:
-        command.append(f"--address={server.address}")
-        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-        script = subprocess.Popen(command, preexec_fn=listening_to_ctrl_c, **pipes)
-        partial = tmp_path / ".downloads/sc09.tar.gz.partial"
-        while script.poll() is None and not (partial.exists() and partial.stat().st_size == 40_000):
-            time.sleep(0.01)
-        script.send_signal(signal.SIGINT)
-        error = script.communicate()[1]
-        assert (
-            script.returncode == 128 + signal.SIGINT and "run it again to go on" in error and "Traceback" not in error
-        )
-        assert json.loads(partial.with_name(f"{partial.name}.json").read_text())["total"] == len(archive)
-        server.stall.set()
-        server.cut = server.stall = None
-        assert subprocess.run(command, capture_output=True).returncode == 0
-        assert server.asked == [(path, None), (path, "bytes=40000-")]
-    assert len(find_dataset(tmp_path / "sc09")[2]) == len(names)
+    with serving(files={path: archive}, cut=40_000, during=lambda: os.kill(os.getpid(), signal.SIGINT)) as server:
+        assert fetch(tmp_path, server, "sc09") == 128 + signal.SIGINT
+    error = capsys.readouterr().err
+    assert "nothing is kept" in error and error.count("\n") == 1
+    assert contents(tmp_path / "datasets/.downloads") == {}
+
+
+def test_an_archive_that_was_there_before_is_never_deleted(tmp_path, capsys):
+    write(tmp_path / "datasets/.downloads", {"sc09.tar.gz": tar_gz({"sc09/train/Zero_0.wav": b"sound"})[:-30]})
+    with serving() as server:
+        assert fetch(tmp_path, server, "sc09") == 1 and not server.asked
+    assert "curl -C -" in capsys.readouterr().err and (tmp_path / "datasets/.downloads/sc09.tar.gz").exists()
