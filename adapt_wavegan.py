@@ -39,12 +39,13 @@ from common.recovering import recovered_batches
 from common.script import ScriptError, one_line_errors
 from datasets.layouts import find_dataset
 from models.files.file_set import replaced_together
+from models.files.hashing import fingerprint
 from models.files.saving import save_network
-from models.generator.generator import fingerprint
 from models.generator.readers.tf1 import checkpoint_prefix, freeze
 from models.generator.tf1_export import export_wavegan
 from models.generator.wavegan import load_wavegan
 from models.networks.inverse_mapping import INVERSE_MAPPING_FILE, InverseMapping
+from models.recovery.perceptual import Perceptual
 from models.training.adaptation import adapt, adaptable
 
 AT_ONCE = 32  # recordings whose latent vectors are looked for side by side
@@ -70,17 +71,17 @@ def main():
     _, variables = freeze(Path(checkpoint) / "infer.meta", checkpoint_prefix(checkpoint))
     if not adaptable(variables):
         raise ScriptError(f"{checkpoint}: only a WaveGAN of one second, kernel 25 and no batch normalisation is tuned")
-    mapping, _ = open_inverse_mapping(inverse_mapping_checkpoint, generator)
-    perceptual_loss, _ = open_perceptual_loss(classifier_checkpoint, generator)
+    mapping = open_inverse_mapping(inverse_mapping_checkpoint, generator)
+    perceptual_loss = open_perceptual_loss(classifier_checkpoint, generator)
     paths = chosen_paths()
-    how = {"inverse_mapping": mapping, "perceptual_loss": perceptual_loss, "seed": seed}
+    options = {"inverse_mapping": mapping, "solver": Perceptual(perceptual_loss), "seed": seed}
     clips, latents = [], []
 
     def load(path):
         return readable_clip(path, __file__, preparation=generator.preparation)
 
     for _, read, found, _ in recovered_batches(
-        paths, load, AT_ONCE, generator=generator, description="latent vectors", **how
+        paths, load, AT_ONCE, generator=generator, description="latent vectors", **options
     ):
         clips.extend(read)
         latents.extend(found.z)

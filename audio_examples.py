@@ -33,6 +33,9 @@ from models.audio.digits import DIGITS
 from models.generator.generator import generate, random_latent
 from models.metrics.metrics import latent_mse, log_spectral_distance, snr_db
 from models.networks.judge import load_judge, probabilities
+from models.recovery.exact import LevenbergMarquardt
+from models.recovery.layer import Layer
+from models.recovery.perceptual import Perceptual
 
 METHODS = {  # name: (whether it predicts, whether it optimises, what)
     "resnet": (True, False, "latent"),  # the paper's network, where there is one
@@ -44,22 +47,17 @@ METHODS = {  # name: (whether it predicts, whether it optimises, what)
 BATCH = 32  # clips worked on side by side
 
 
-def recovered(kind, clips, networks, perceptual_loss):
-    """{method: what `recover_all` returns} of waveforms [n, 16384].
-
-    networks: generator, {method: inverse mapping}, {method or what: SHA-256}.
-    """
-    generator, mappings, hashes = networks
-    found = {}
+def recovered(kind, clips, generator, mappings, perceptual_loss):
+    """{method: what `recover_all` returns} of waveforms [n, 16384]. mappings: {method: inverse mapping}."""
+    results = {}
     for method, (predict, gradient, space) in METHODS.items():
         if (space == "layer" and kind == "synthesized") or (predict and method not in mappings):
             continue
-        how = {"gradient": gradient, "space": space, "max_iter": max_iter}
-        depends_on = [how, hashes["generator"], hashes[method] if predict else "", hashes["classifier"], predict]
-        how = how | {"generator": generator, "inverse_mapping": mappings[method] if predict else None}
-        how["perceptual_loss"] = perceptual_loss if gradient else None
-        found[method] = recover_all(clips, f"{kind} {method}", unfinished, depends_on, BATCH, **how)
-    return found
+        solver = Perceptual(perceptual_loss, exact=LevenbergMarquardt(max_iter)) if gradient else None
+        solver = Layer(solver, perceptual_loss) if space == "layer" else solver
+        options = {"inverse_mapping": mappings[method] if predict else None, "solver": solver}
+        results[method] = recover_all(clips, f"{kind} {method}", unfinished, BATCH, generator=generator, **options)
+    return results
 
 
 def caption(clip, wave, judge, known, z):
@@ -99,19 +97,17 @@ def read(paths, preparation):
 def main():
     writable_folder(output)
     generator = open_generator(checkpoint)
-    mapping, prediction = open_inverse_mapping(inverse_mapping_checkpoint, generator)
-    perceptual_loss, classifier = open_perceptual_loss(classifier_checkpoint, generator)
+    mapping = open_inverse_mapping(inverse_mapping_checkpoint, generator)
+    perceptual_loss = open_perceptual_loss(classifier_checkpoint, generator)
     mappings = dict.fromkeys(("inverse_mapping", "hybrid", "layer"), mapping)
-    hashes = {"generator": generator.sha256, "classifier": classifier} | dict.fromkeys(mappings, prediction)
     if resnet := open_resnet(resnet_checkpoint, generator):
-        mappings["resnet"], hashes["resnet"] = resnet
+        mappings["resnet"] = resnet
     judge = load_judge(judge_checkpoint)
     real = read(find_recordings(files), generator.preparation)
     true = random_latent(generator, num_synthesized, seed)
     clips = {"synthesized": generate(generator, true)[..., 0]}
     clips["real"] = np.stack(list(real.values()))
-    networks = generator, mappings, hashes
-    found = {kind: recovered(kind, clips[kind], networks, perceptual_loss) for kind in clips}
+    found = {kind: recovered(kind, clips[kind], generator, mappings, perceptual_loss) for kind in clips}
     page = ["Synthesized clips: red lines are the true latent vector, bars the recovered one"]
     numbers = [str(i) for i in range(num_synthesized)]
     page += rows("synthesized", numbers, clips["synthesized"], true, generator, judge, found["synthesized"])
@@ -120,9 +116,9 @@ def main():
     )
     page += rows("real", list(result_names(list(real)).values()), clips["real"], None, generator, judge, found["real"])
     made_with = [f"Generator: {generator.description}, SHA-256 {generator.sha256[:16]}…"]
-    made_with.append(f"Inverse mapping: {mapping.settings['network']} network, SHA-256 {prediction[:16]}…")
+    made_with.append(f"Inverse mapping: {mapping.settings['network']} network, SHA-256 {mapping.sha256[:16]}…")
     if "resnet" in mappings:
-        made_with.append(f"ResNet: SHA-256 {hashes['resnet'][:16]}…")
+        made_with.append(f"ResNet: SHA-256 {mappings['resnet'].sha256[:16]}…")
     write_page(Path(output) / "index.html", "Latent vector recovery: listen", made_with, page)
     folder = Path(output)
     print(f"Open {folder / 'index.html'} in a browser; sounds and latent vectors are in {folder / 'recovered'}/")

@@ -19,12 +19,12 @@ gradient = False  # optimise it, from the prediction if inverse_mapping is True 
 table = False  # every method on real and on synthesized clips, whatever synth, gradient and inverse_mapping say
 space = "latent"  # "layer": then the first layer's output too, beyond the generator's range ["latent", "layer"]
 solver = "perceptual"  # of the optimisation; "l_bfgs_b": the paper's ["perceptual", "levenberg_marquardt", "l_bfgs_b"]
-spectral_weight = 0.3  # perceptual: weight of the log-spectral distance, in units of 10 dB [0 to 1e6]
+log_spectral_weight = 0.3  # perceptual: weight of the log-spectral distance, in units of 10 dB [0 to 1e6]
 max_iter = 200  # iterations of l_bfgs_b, and of levenberg_marquardt where an answer is exact [1 to 1,000,000]
 restarts = 8  # further tries at most, where an exact answer seems to be missed [0 to 1000]
-spectral = 0.5  # weight of the STFT magnitudes against the waveform while an exact answer is looked for [0 to 1]
+stft_share = 0.5  # weight of the STFT magnitudes against the waveform while an exact answer is looked for [0 to 1]
 perceptual_weight = 1.0  # l_bfgs_b: weight of the perceptual loss [0 to 1e6]
-taps = "blocks"  # of the perceptual loss ; "stage2": the published solver's ["blocks", "stage2"]
+taps = "blocks"  # of the perceptual loss; "stage2": the published solver's ["blocks", "stage2"]
 batch_size = 0  # clips worked on side by side; 0: 64 for predictions, 32 with the gradient [0 to 4096]
 
 # Weights, and where the figures go
@@ -53,13 +53,13 @@ import json
 import time
 from pathlib import Path
 
-from common.networks import clip_of, is_one_second_mono, network_hash, open_generator, open_inverse_mapping, open_resnet
+from common.networks import clip_of, is_one_second_mono, open_generator, open_inverse_mapping, open_resnet
 
 import numpy as np
 
 from common.files import writable_folder
 from common.memory import check_memory
-from common.recovering import recover_all, waveforms_of
+from common.recovering import recover_all, solver_of, waveforms_of
 from common.script import one_line_errors
 from common.view import MAIN, draw_table, in_words, markdown_table, write_figures
 from datasets.held_out import held_out_clips
@@ -74,12 +74,10 @@ from models.networks.judge import load_judge
 SILENCE, RANDOM = "silence", "random latent vector"
 PREDICTED, GRADIENT, HYBRID = "inverse mapping", "gradient", "hybrid"
 RESNET = "inverse mapping, ResNet"  # the paper's network
-LAYER = "hybrid, first layer free"  # beyond the generator's range
+BEYOND = ", first layer free"  # beyond the generator's range
+LAYER = HYBRID + BEYOND
 FLOAT_BYTES = 4
 ARRAYS = 4  # of all clips, at once: originals of both kinds, reconstructions, and a copy that is hashed
-SOLVER_SETTINGS = (
-    *("solver", "spectral_weight", "max_iter", "restarts", "spectral", "perceptual_weight", "taps", "seed"),
-)
 
 
 class Clips:
@@ -106,42 +104,37 @@ class Measurement:
 
     def __init__(self, generator, methods):
         self.generator = generator
-        self.mappings, self.hashes = {}, {"prediction": "", "resnet": ""}
-        if methods & {PREDICTED, HYBRID, LAYER}:
-            mapping, self.hashes["prediction"] = open_inverse_mapping(inverse_mapping_checkpoint, generator)
-            self.mappings = dict.fromkeys((PREDICTED, HYBRID, LAYER), mapping)
+        self.mappings = {}
+        if any(method.startswith((PREDICTED, HYBRID)) and method != RESNET for method in methods):
+            self.mappings["prediction"] = open_inverse_mapping(inverse_mapping_checkpoint, generator)
         if RESNET in methods and (resnet := open_resnet(resnet_checkpoint, generator)):
-            self.mappings[RESNET], self.hashes["resnet"] = resnet
+            self.mappings["resnet"] = resnet
+        self.hashes = {name: network.sha256 for name, network in self.mappings.items()}
         if not is_one_second_mono(generator):
             print(f"The networks that judge take clips of {NUM_SAMPLES} samples, one channel: no figures by them here")
-            self.hashes |= {"classifier": "", "judge": ""}
             self.perceptual_loss = None
             self.evaluation = Evaluation(None, None, None, splits)
             return
         classifier, judge = load_classifier(classifier_checkpoint), load_judge(judge_checkpoint)
-        self.hashes |= {"classifier": network_hash(classifier), "judge": network_hash(judge)}
         self.evaluation = Evaluation(judge, classifier, PerceptualLoss(classifier), splits)
         self.perceptual_loss = PerceptualLoss(classifier, taps)
+        self.hashes |= {"classifier": self.perceptual_loss.sha256, "judge": judge.sha256}
 
     def recovered(self, method, clips, waveforms):
         """Latent vectors, iterations and seconds of a method that recovers."""
-        with_gradient = method not in (PREDICTED, RESNET)
-        mapping = self.mappings.get(method)
-        perceptual_loss = self.perceptual_loss if with_gradient else None
-        how = {name: settings[name] for name in SOLVER_SETTINGS if name != "taps"}
-        depends_on = [how, taps, self.generator.sha256]
-        depends_on += [self.hashes["resnet" if method == RESNET else "prediction"] if mapping else ""]
-        depends_on += [self.hashes["classifier"] if perceptual_loss else "", method == LAYER]
+        with_gradient = method.startswith((GRADIENT, HYBRID))
+        mapping = None if method.startswith(GRADIENT) else self.mappings["resnet" if method == RESNET else "prediction"]
+        chosen = settings | {"gradient": with_gradient, "space": "layer" if method.endswith(BEYOND) else "latent"}
         name = f"{method} {'synthesized' if clips.synthesized else 'real'}"
-        how = how | {"inverse_mapping": mapping, "gradient": with_gradient, "perceptual_loss": perceptual_loss}
-        how["space"] = "layer" if method == LAYER else "latent"
+        options = {"inverse_mapping": mapping, "solver": solver_of(chosen, self.perceptual_loss), "seed": seed}
         size = batch_size or (32 if with_gradient else 64)
-        return recover_all(waveforms, name, output, depends_on, size, generator=self.generator, **how)
+        return recover_all(waveforms, name, output, size, generator=self.generator, **options)
 
     def row(self, method, clips):
         """The figures of a method."""
         waveforms = clips.waveforms
         before = {}  # the optimisation
+        with_gradient, beyond = method.startswith((GRADIENT, HYBRID)), method.endswith(BEYOND)
         begin, iterations = time.perf_counter(), np.zeros(len(waveforms))
         if method in (SILENCE, RANDOM):
             z = random_latent(self.generator, len(waveforms), [seed, 1])
@@ -150,15 +143,15 @@ class Measurement:
         else:
             found = self.recovered(method, clips, waveforms)
             z, iterations, seconds = found["z"], found["iterations"], found["seconds"]
-            if clips.synthesized and method in (GRADIENT, HYBRID) and "start" in found:
+            if clips.synthesized and with_gradient and not beyond and "start" in found:
                 before["latent_mae_before"] = float(latent_mae(clips.true, found["start"]).mean())
             waves = by_channel(waveforms_of(found, self.generator))
         truth = {}
-        if clips.synthesized and method not in (SILENCE, LAYER):
+        if clips.synthesized and method != SILENCE and not beyond:
             truth = {"z": z, "true": clips.true, "conditions": clips.conditions}
         row = {"method": method, "synth": clips.synthesized}
-        if method in (GRADIENT, HYBRID, LAYER):
-            row |= {"solver": solver, "iterations": float(np.median(iterations))}
+        if with_gradient or beyond:
+            row |= {"solver": solver if with_gradient else "", "iterations": float(np.median(iterations))}
         row |= self.evaluation.row(waveforms, waves, clips.digits, **truth)
         return row | before | {"seconds_per_clip": float(seconds.mean())}
 
@@ -170,8 +163,10 @@ def wanted_rows():
         methods = [*floors, RESNET, PREDICTED, GRADIENT, HYBRID]
         return [(False, method) for method in (*methods, LAYER)] + [(True, method) for method in methods]
     names = {(True, False): PREDICTED, (False, True): GRADIENT, (False, False): RANDOM}
-    names[True, True] = LAYER if space == "layer" else HYBRID
-    chosen = names[inverse_mapping, gradient]
+    names[True, True] = HYBRID
+    chosen = names[inverse_mapping, gradient] + (BEYOND if space == "layer" else "")
+    if chosen == RANDOM + BEYOND:
+        raise ValueError("space is layer, and inverse_mapping and gradient are both False; one of them has to begin")
     return [(synth, method) for method in dict.fromkeys([*floors, chosen])]
 
 
@@ -190,7 +185,7 @@ def write(found, record):
         print(f"\n{markdown}")
         written += [str(folder / "metrics.md"), str(folder / "metrics.png")]
         weights = {"generator": record["generator"], "inverse_mapping": record["prediction"]}
-        weights |= {name: record[name] for name in ("resnet", "classifier", "judge") if record[name]}
+        weights |= {name: record[name] for name in ("resnet", "classifier", "judge") if name in record}
         for path in filter(None, cards.split(",")):
             whole = "<!-- metrics -->" in Path(path).read_text(encoding="utf-8")
             shown = ("metrics", markdown) if whole else ("results", markdown_table(found, MAIN))
@@ -205,7 +200,7 @@ def main():
     clip = FLOAT_BYTES * generator.num_samples * generator.num_channels
     check_memory(ARRAYS * num_clips * clip, f"num_clips={num_clips:,}: clips and reconstructions")
     measurement = Measurement(generator, {method for _, method in rows})
-    rows = [(kind, method) for kind, method in rows if method != RESNET or method in measurement.mappings]
+    rows = [(kind, method) for kind, method in rows if method != RESNET or "resnet" in measurement.mappings]
     clips = {kind: Clips(kind, generator) for kind in dict.fromkeys(kind for kind, _ in rows)}
     found = []
     for kind, method in rows:

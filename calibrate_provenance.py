@@ -60,7 +60,8 @@ def measured(waves, networks, rng, description):
 
 def main():
     generator = open_generator(checkpoint)
-    mapping, prediction = open_inverse_mapping(inverse_mapping_checkpoint, generator)
+    mapping = open_inverse_mapping(inverse_mapping_checkpoint, generator)
+    prediction = mapping.sha256
     rng = np.random.default_rng([STREAM, seed])
     made = generate(generator, random_latent(generator, num_clips, [STREAM, seed]))[..., 0]
     others = recordings(num_clips, rng)

@@ -17,12 +17,12 @@ inverse_mapping = True  # predict the latent vector with a network
 gradient = False  # optimise it, from the prediction if inverse_mapping is True too (hybrid)
 space = "latent"  # "layer": then the first layer's output too, beyond the generator's range ["latent", "layer"]
 solver = "perceptual"  # of the optimisation; "l_bfgs_b": the paper's ["perceptual", "levenberg_marquardt", "l_bfgs_b"]
-spectral_weight = 0.3  # perceptual: weight of the log-spectral distance, in units of 10 dB [0 to 1e6]
+log_spectral_weight = 0.3  # perceptual: weight of the log-spectral distance, in units of 10 dB [0 to 1e6]
 max_iter = 200  # iterations of l_bfgs_b, and of levenberg_marquardt where an answer is exact [1 to 1,000,000]
 restarts = 8  # further tries at most, where an exact answer seems to be missed [0 to 1000]
-spectral = 0.5  # weight of the STFT magnitudes against the waveform while an exact answer is looked for [0 to 1]
+stft_share = 0.5  # weight of the STFT magnitudes against the waveform while an exact answer is looked for [0 to 1]
 perceptual_weight = 1.0  # l_bfgs_b: weight of the perceptual loss [0 to 1e6]
-taps = "blocks"  # of the perceptual loss ; "stage2": the published solver's ["blocks", "stage2"]
+taps = "blocks"  # of the perceptual loss; "stage2": the published solver's ["blocks", "stage2"]
 seed = 0  # of the random starts [0 to 4,294,967,295]
 batch_size = 0  # recordings worked on side by side; 0: 64 for predictions, 32 with the gradient [0 to 4096]
 
@@ -49,7 +49,6 @@ from pathlib import Path
 
 from common.networks import (
     clip_of,
-    network_hash,
     open_generator,
     open_inverse_mapping,
     open_judge,
@@ -64,16 +63,14 @@ from common.files import find_recordings, known_latent, printable, writable_fold
 from common.long_recordings import LongRecording, hop_in_samples
 from common.page import Sound, write_page
 from common.provenance import open_provenance
-from common.recovering import RecoveryTable, recovered_batches
+from common.recovering import RecoveryTable, recovered_batches, solver_of
 from common.script import EXIT_FAILED, ScriptError, complain, one_line_errors
 from common.shards import merge as merge_parts
 from common.shards import part_folder, part_of
 from models.audio.clip import AudioError, is_prepared, prepare
 from models.metrics.metrics import EXACT, IDENTIFIABLE, condition_number, latent_mse
+from models.recovery.solution import identity
 
-SOLVER_SETTINGS = (
-    *("space", "solver", "spectral_weight", "max_iter", "restarts", "spectral", "perceptual_weight", "seed"),
-)
 METHODS = {(True, True): "hybrid", (True, False): "inverse_mapping", (False, True): "gradient"}
 
 
@@ -115,41 +112,40 @@ def truth(path, z, generator):
     return f", latent MSE {error:.1e} ({exact}; {identifiable}, condition {condition:.0f})"
 
 
-def method(generator, mapping, closeness):
-    """The arguments of models.recovery.recover.recover, and how many clips go to it at once."""
-    how = {name: settings[name] for name in SOLVER_SETTINGS}
-    how |= {"perceptual_loss": closeness.perceptual_loss if gradient else None, "inverse_mapping": mapping}
-    how |= {"batch_size": batch_size or (32 if gradient else 64)}
-    return how | {"generator": generator, "gradient": gradient}
+def described():
+    """The columns `method` and `solver` of every row."""
+    beyond = "_layer" if space == "layer" else ""
+    return {"method": METHODS[inverse_mapping, gradient] + beyond, "solver": solver if gradient else ""}
 
 
-def recover_files(paths, names, table, generator, mapping, closeness):
-    """Recovers recordings and writes what is found; says which could not be recovered."""
-    originals = {}
+def recover_files(paths, names, table, method, closeness):
+    """Recovers recordings and writes the results; says which could not be recovered. method: the networks, the solver
+    and its seed, as common.recovering.recovered_batches takes them."""
+    originals, generator = {}, method["generator"]
 
     def load(path):
         originals[path] = read(path, generator)
         return originals[path] and originals[path].samples
 
-    for batch, clips, found, seconds in recovered_batches(
-        paths, load, unit="recording", **method(generator, mapping, closeness)
-    ):
+    for batch, clips, found, seconds in recovered_batches(paths, load, unit="recording", **method):
         for i, (path, row) in enumerate(zip(batch, closeness.of(clips, found, batch))):
             if not (np.isfinite(found.z[i]).all() and np.isfinite(found.waveforms[i]).all()):
                 complain(__file__, f"{path}: no finite latent vector was found")
                 continue
             write_result(table.folder, names[path], originals[path], found, i)
-            row |= {"name": names[path], "method": METHODS[inverse_mapping, gradient], "seconds": f"{seconds:.2f}"}
-            row |= {"solver": solver if gradient else "", "iterations": int(found.iterations[i])}
+            row |= {"name": names[path], "seconds": f"{seconds:.2f}"} | described()
+            row |= {"iterations": int(found.iterations[i])}
             table.add(path, row | {"objective": f"{found.objective[i]:.6g}"})
             words = closeness.in_words(row) + (f", {found.iterations[i]} iterations" if gradient else "")
             tqdm.write(printable(f"{path}: {words}{truth(path, found.z[i], generator)}, {seconds:.2g} s"))
         originals.clear()
 
 
-def recover_long(paths, names, table, generator, mapping, closeness):
-    """Recovers recordings of any length window by window; says which could not be recovered."""
-    how, samples = method(generator, mapping, closeness), hop_in_samples(hop, generator)
+def recover_long(paths, names, table, method, closeness):
+    """Recovers recordings of any length window by window; says which could not be recovered. method: as of
+    `recover_files`."""
+    generator = method["generator"]
+    samples = hop_in_samples(hop, generator)
     layer_shape = generator.first_layer(np.zeros((1, generator.latent_dim))).shape[1:] if space == "layer" else ()
     for path in paths:
         begin, as_it_is = time.perf_counter(), prepared or is_prepared(path)
@@ -157,13 +153,12 @@ def recover_long(paths, names, table, generator, mapping, closeness):
             long = LongRecording(
                 path, names[path], table.folder, generator, samples, as_it_is, table.settings, overwrite
             )
-            rows = long.put_together(*long.recover(layer_shape, **how), closeness.of, report)
+            rows = long.put_together(*long.recover(layer_shape, **method), closeness.of, report)
         except (AudioError, ValueError) as error:
             complain(__file__, error)
             continue
         seconds = (time.perf_counter() - begin) / len(rows)
-        row = {"name": names[path], "method": METHODS[inverse_mapping, gradient], "seconds": f"{seconds:.2f}"}
-        row |= {"solver": solver if gradient else ""} | closeness.medians(rows)
+        row = {"name": names[path], "seconds": f"{seconds:.2f}"} | described() | closeness.medians(rows)
         table.add(path, row)
         heard = f", sounds like {' '.join(r['predicted_digit'] for r in rows[:12])}" if closeness.judge else ""
         heard += " …" if heard and len(rows) > 12 else ""
@@ -210,29 +205,31 @@ def main():
     paths = find_recordings(files)
     folder = writable_folder(part_folder(output, shard) if shard else output)
     generator = open_generator(checkpoint, differentiated=gradient)
-    mapping, prediction = open_inverse_mapping(inverse_mapping_checkpoint, generator) if inverse_mapping else (None, "")
-    perceptual_loss, classifier = open_perceptual_loss(classifier_checkpoint, generator, taps)
-    networks = {"generator": generator.sha256, "prediction": prediction, "classifier": classifier}
+    mapping = open_inverse_mapping(inverse_mapping_checkpoint, generator) if inverse_mapping else None
+    perceptual_loss = open_perceptual_loss(classifier_checkpoint, generator, taps)
     judge = open_judge(judge_checkpoint, generator)
-    networks["judge"] = network_hash(judge) if judge else ""
-    made_here = open_provenance(checkpoint, generator, mapping, prediction) if provenance else None
-    networks["provenance"] = made_here.calibration.__dict__ if made_here else None
+    made_here = open_provenance(checkpoint, generator, mapping, mapping and mapping.sha256) if provenance else None
     closeness = Closeness(perceptual_loss, judge, made_here)
-    table = RecoveryTable(folder, settings | networks, overwrite)
+    method = {"generator": generator, "inverse_mapping": mapping, "seed": seed}
+    method["solver"] = solver_of(settings, perceptual_loss)
+    depends_on = method | {"judge": judge, "classifier": perceptual_loss, "prepared": prepared, "hop": hop}
+    depends_on |= {"provenance": made_here.calibration.generator if made_here else "", "layer": space == "layer"}
+    table = RecoveryTable(folder, {name: identity(value) for name, value in depends_on.items()}, overwrite)
     names = table.names(paths)
     paths = part_of(paths, shard) if shard else paths
     left = [path for path in paths if overwrite or not table.is_done(path)]
     if len(left) < len(paths):
         done = len(paths) - len(left)
         print(f"{done} of {len(paths)} recordings are done with these settings already (--overwrite does them again)")
-    (recover_long if hop else recover_files)(left, names, table, generator, mapping, closeness)
+    method["batch_size"] = batch_size or (32 if gradient else 64)
+    (recover_long if hop else recover_files)(left, names, table, method, closeness)
     unread = [path for path in left if not table.is_done(path)]
     if paths and len(unread) == len(paths):
         raise ScriptError(f"{files}: none of the recordings there could be recovered")
     print(f"Reconstructions, latent vectors and recovery.csv are in {folder}/")
     if report:
         made_with = f"Generator: {generator.description}, SHA-256 {generator.sha256[:16]}…"
-        made_with += f"; prediction {prediction[:16]}…" if mapping else ""
+        made_with += f"; prediction {mapping.sha256[:16]}…" if mapping else ""
         write_report(paths, names, table, generator, [made_with])
     return EXIT_FAILED if unread else 0
 

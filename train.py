@@ -199,7 +199,7 @@ def main():
         writable_folder(place)
     done = begin_run(inverse_mapping_checkpoint, settings, generator=generator.sha256, fresh=fresh)
     recordings = read_recordings(generator)
-    perceptual_loss, _ = open_perceptual_loss(classifier_checkpoint, generator, taps)
+    perceptual_loss = open_perceptual_loss(classifier_checkpoint, generator, taps)
     keras.utils.set_random_seed(seed)
     if mixed_precision:
         keras.mixed_precision.set_global_policy(mixed_precision)

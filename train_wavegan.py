@@ -55,8 +55,9 @@ from datasets.layouts import Recording, find_dataset
 from datasets.pipeline import displaced_batches
 from datasets.reading import read_clips
 from models.audio.preparation import Preparation
+from models.files.hashing import fingerprint
 from models.files.writing import written_whole
-from models.generator.generator import fingerprint, generate, random_latent
+from models.generator.generator import generate, random_latent
 from models.generator.tf1_export import WAVEGAN_FILES, export_wavegan
 from models.metrics.metrics import harmonicity, inception_score
 from models.networks.classifier import load_classifier

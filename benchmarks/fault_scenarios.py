@@ -184,8 +184,8 @@ def make_inputs(folder):
     import soundfile
 
     from models.audio.preparation import Preparation
+    from models.files.hashing import fingerprint
     from models.files.saving import save_network
-    from models.generator.generator import fingerprint
     from models.generator.tf1_export import export_wavegan, wavegan_variables
     from models.generator.wavegan import load_wavegan
     from models.networks.classifier import build_classifier

@@ -18,8 +18,8 @@ def make_checkpoints(folder):
 
     from common.state import Saved
     from models.audio.preparation import Preparation
+    from models.files.hashing import fingerprint
     from models.files.saving import save_network
-    from models.generator.generator import fingerprint
     from models.generator.readers.tf1 import freeze
     from models.generator.tf1_export import export_wavegan, wavegan_variables
     from models.generator.wavegan import load_wavegan

@@ -40,6 +40,7 @@ from models.files.writing import written_whole
 from models.generator.generator import random_latent
 from models.generator.wavegan import load_wavegan
 from models.metrics.metrics import EXACT, condition_number, latent_mse
+from models.recovery.exact import LevenbergMarquardt
 from models.recovery.recover import recover
 from tests import tf1_wavegan
 
@@ -147,7 +148,7 @@ def measure(name, width, count):
     generator = generator_of(name, width)
     true = random_latent(generator, count, seed + 1)
     clips, begin = generator(true), time.perf_counter()
-    found = recover(clips, generator, solver="levenberg_marquardt", max_iter=max_iter, restarts=restarts, seed=seed + 2)
+    found = recover(clips, generator, solver=LevenbergMarquardt(max_iter, restarts), seed=seed + 2)
     seconds = (time.perf_counter() - begin) / count
     return {
         "form": generator.description,

@@ -89,7 +89,8 @@ def row(name, found):
 
 def main():
     generator = open_generator(checkpoint)
-    mapping, prediction = open_inverse_mapping(inverse_mapping_checkpoint, generator)
+    mapping = open_inverse_mapping(inverse_mapping_checkpoint, generator)
+    prediction = mapping.sha256
     provenance = Provenance(checkpoint, generator, mapping, (generator.sha256, prediction))
     made_of = {name: value for name, value in settings.items() if name not in PLACES}
     made_of |= {"calibration": provenance.calibration.__dict__}

@@ -41,8 +41,10 @@ from models.files.writing import written_whole
 from models.metrics.metrics import harmonicity, log_spectral_distance
 from models.networks.classifier import PerceptualLoss, load_classifier
 from models.networks.judge import load_judge, probabilities
-from models.recovery.layer import recover_layer
+from models.recovery.layer import Layer
+from models.recovery.perceptual import Perceptual
 from models.recovery.recover import recover
+from models.recovery.starts import predict
 
 METHODS = ("prediction", "hybrid", "gradient", "layer")
 HEADING = (
@@ -79,12 +81,15 @@ def recovered(method, clips, networks, hybrid):
     """Reconstructions [n, 16384] and latent vectors of a method; the first layer's space begins at those of the
     hybrid."""
     generator, mapping, perceptual_loss = networks
-    if method == "layer":
-        return recover_layer(clips, generator, hybrid, perceptual_loss=perceptual_loss).waveforms[..., 0], hybrid
-    how = {"inverse_mapping": None if method == "gradient" else mapping, "gradient": method != "prediction"}
+    solver = {"prediction": None, "layer": Layer(perceptual_loss=perceptual_loss)}.get(
+        method, Perceptual(perceptual_loss)
+    )
     parts = []
     for i in range(0, len(clips), batch_size):
-        parts.append(recover(clips[i : i + batch_size], generator, perceptual_loss=perceptual_loss, seed=seed, **how))
+        part = clips[i : i + batch_size]
+        start = hybrid[i : i + batch_size] if method == "layer" else predict(part, mapping)
+        start = None if method == "gradient" else start
+        parts.append(recover(part, generator, solver=solver, start=start, seed=seed))
     return np.concatenate([part.waveforms[..., 0] for part in parts]), np.concatenate([part.z for part in parts])
 
 
@@ -129,11 +134,10 @@ def main():
         raise ValueError(f"methods are among {', '.join(METHODS)}, not {', '.join(unknown)}")
     generator, judge = open_generator(checkpoint), load_judge(judge_checkpoint)
     classifier = load_classifier(classifier_checkpoint)
-    mapping = open_inverse_mapping(inverse_mapping_checkpoint, generator)[0] if methods != "gradient" else None
+    mapping = open_inverse_mapping(inverse_mapping_checkpoint, generator) if methods != "gradient" else None
     networks = generator, mapping, PerceptualLoss(classifier)
-    recover(
-        np.zeros((1, 16384), np.float32) + 0.01, generator, perceptual_loss=networks[2], steps=1, seed=seed
-    )  # compiles, outside the times
+    warm_up = Perceptual(networks[2], steps=1)  # compiles, outside the times
+    recover(np.full((1, generator.num_samples), 0.01, np.float32), generator, solver=warm_up, seed=seed)
     if found := test_takes(generator.preparation):
         table(*found, networks, judge, classifier)
     table(*other_voice(generator.preparation), networks, judge, classifier, output or None)

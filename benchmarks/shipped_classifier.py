@@ -22,7 +22,7 @@ from common.settings import from_shell
 if __name__ == "__main__":
     from_shell(globals())
 
-from common.networks import network_hash
+import common.networks  # noqa: F401
 
 import numpy as np
 
@@ -32,6 +32,7 @@ from common.view import write_figures
 from datasets.layouts import find_dataset
 from models.audio.clip import NUM_SAMPLES, read_clip
 from models.audio.preparation import Preparation
+from models.files.hashing import network_hash
 from models.networks.classifier import TAPS, PerceptualLoss, load_classifier
 from models.networks.judge import load_judge
 

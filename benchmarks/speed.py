@@ -40,8 +40,10 @@ from models.generator.wavegan import load_wavegan
 from models.metrics.metrics import log_spectral_distance, snr_db, ssim, waveform_mse
 from models.networks.classifier import PerceptualLoss, build_classifier
 from models.networks.inverse_mapping import InverseMapping
+from models.recovery.exact import LevenbergMarquardt
 from models.recovery.lbfgsb import PublishedObjective
-from models.recovery.recover import predict, recover
+from models.recovery.recover import recover
+from models.recovery.starts import predict
 from models.training.wavegan.networks import build_generator
 
 LARGE = 2048  # rows of the matrix product that is the yardstick
@@ -184,10 +186,9 @@ def of_recovery(width, ours):
     true = random_latent(ours, recovered, seed + 1)
     clips = generate(ours, true)
     for name, start in (("hybrid", near(ours, true, clips)), ("from zero", None)):
-        how = {"solver": "levenberg_marquardt", "start": start}
-        recover(clips[:1], ours, **how | {"start": start if start is None else start[:1], "max_iter": 2})  # compiles
+        recover(clips[:1], ours, solver=LevenbergMarquardt(2), start=None if start is None else start[:1])  # compiles
         begin = time.perf_counter()
-        found = recover(clips, ours, **how)
+        found = recover(clips, ours, solver=LevenbergMarquardt(), start=start)
         spent = (time.perf_counter() - begin) / recovered
         exact = int((((found.z - true) ** 2).mean(axis=1) < 1e-4).sum())
         note = f"{exact} of {recovered} exact, {np.mean(found.iterations):.1f} Jacobians"

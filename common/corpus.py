@@ -15,7 +15,9 @@ from common.closeness import Closeness
 from models.audio.clip import AudioError, prepare
 from models.files.hashing import content_hash
 from models.files.writing import written_whole
+from models.recovery.perceptual import Perceptual
 from models.recovery.recover import recover
+from models.recovery.starts import predict
 
 SCHEMA = pa.schema(
     [("file", pa.string()), ("size", pa.int64()), ("z", pa.list_(pa.float32()))]
@@ -40,10 +42,10 @@ class Recoverer:
     def __init__(self, predict, gradient, seed, checkpoint, **folders):
         self.generator = open_generator(checkpoint)
         mapping = folders["inverse_mapping_checkpoint"]
-        self.mapping = open_inverse_mapping(mapping, self.generator)[0] if predict else None
-        loss, _ = open_perceptual_loss(folders["classifier_checkpoint"], self.generator)
+        self.mapping = open_inverse_mapping(mapping, self.generator) if predict else None
+        loss = open_perceptual_loss(folders["classifier_checkpoint"], self.generator)
         self.closeness = Closeness(loss, open_judge(folders["judge_checkpoint"], self.generator))
-        self.how = {"gradient": gradient, "seed": seed, "perceptual_loss": loss if gradient else None}
+        self.solver, self.seed = Perceptual(loss) if gradient else None, seed
 
     def __call__(self, batch):
         """batch: {"item": [[path, …]]}, one list → a table of SCHEMA, in the list's order."""
@@ -59,7 +61,9 @@ class Recoverer:
             except (AudioError, OSError, ValueError) as error:
                 rows[path] = {"file": path, "size": -1} | rows.get(path, {}) | {"error": str(error)}
         if clips:
-            found = recover(np.stack(list(clips.values())), self.generator, inverse_mapping=self.mapping, **self.how)
+            targets = np.stack(list(clips.values()))
+            start = predict(targets, self.mapping) if self.mapping else None
+            found = recover(targets, self.generator, solver=self.solver, start=start, seed=self.seed)
             measured = self.closeness.of(list(clips.values()), found)
             seconds = (time.perf_counter() - begin) / len(clips)
             for i, path in enumerate(clips):

@@ -71,11 +71,11 @@ class LongRecording:
         """Its windows, models.audio.clip.Clip, in order."""
         return windows(self.path, self.count, self.hop, prepared=self.prepared, **clip_of(self.generator))
 
-    def recover(self, layer_shape, batch_size, **how):
+    def recover(self, layer_shape, batch_size, **method):
         """Finds the latent vectors, batch by batch, and goes on where an earlier run stopped.
 
         layer_shape: of what the first layer gives, where that is optimised too, else (). batch_size: windows at once.
-        how: of models.recovery.recover.recover.
+        method: the networks, the solver and its seed, as of common.recovering.recovered_batches.
         → z [windows, latent_dim], and the layer's [windows, …] or None; both stay in a file, whatever their length.
         """
         width = self.generator.latent_dim + int(np.prod(layer_shape)) * bool(layer_shape)
@@ -88,10 +88,9 @@ class LongRecording:
         with open(self._unfinished, "r+b" if done else "wb") as file:
             file.truncate(4 * width * done)  # without the row that a kill cut short
             file.seek(0, os.SEEK_END)
-            left = range(done, self.count)
-            for batch, _, found, _ in recovered_batches(
-                left, lambda _: next(clips).samples, batch_size, description=self.name, unit="window", done=done, **how
-            ):
+            remaining, shown = range(done, self.count), {"description": self.name, "unit": "window", "done": done}
+            batches = recovered_batches(remaining, lambda _: next(clips).samples, batch_size, **shown, **method)
+            for batch, _, found, _ in batches:
                 layers = [] if found.layer is None else [found.layer.reshape(len(batch), -1)]
                 np.concatenate([found.z, *layers], axis=1, dtype=np.float32).tofile(file)
                 file.flush()
@@ -143,7 +142,7 @@ class LongRecording:
         waveforms = generate(generator, z) if layer is None else generate_from_layer(generator, layer)
         snr = snr_db(np.stack([clip.samples.reshape(waveforms[0].shape) for clip in clips]), waveforms)
         unknown = np.full(len(clips), np.nan)
-        return Recovery(z, waveforms, unknown, unknown, snr, layer)
+        return Recovery(z, unknown, unknown, layer=layer, waveforms=waveforms, snr_db=snr)
 
     @contextmanager
     def _wave(self, kind):

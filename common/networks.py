@@ -61,7 +61,6 @@ _import_quietly()
 
 from models.audio.clip import NUM_SAMPLES
 from models.files.errors import CheckpointError
-from models.generator.generator import fingerprint
 from models.generator.wavegan import load_wavegan
 from models.networks.classifier import PerceptualLoss, load_classifier
 from models.networks.inverse_mapping import INVERSE_MAPPING_FILE, load_inverse_mapping
@@ -92,26 +91,20 @@ def clip_of(generator):
     return {name: getattr(generator, name) for name in names}
 
 
-def network_hash(network):
-    """SHA-256 of a Keras model's variables; the state of its random numbers is none of them."""
-    variables = [v for v in network.variables if "seed_generator" not in v.path]
-    return fingerprint({f"{i} {v.path}": v.numpy() for i, v in enumerate(variables)})
-
-
 def open_perceptual_loss(folder, generator, taps="blocks"):
-    """The perceptual loss of the classifier in `folder` and the SHA-256 of that network's variables.
+    """The perceptual loss of the classifier in `folder`, or None, with a line that says why there is none.
 
-    Without one: None and "", with a line that says why. Raises ValueError, in one line, for a damaged classifier.
+    Raises ValueError, in one line, for a damaged classifier.
     """
     if not is_one_second_mono(generator):
         print(f"The classifier takes clips of {NUM_SAMPLES} samples: no perceptual loss for this generator")
-        return None, ""
+        return None
     try:
         classifier = load_classifier(folder)
     except FileNotFoundError as error:
         print(f"No perceptual loss: {error}; python train_sc09_classifier.py trains a classifier")
-        return None, ""
-    return PerceptualLoss(classifier, taps), network_hash(classifier)
+        return None
+    return PerceptualLoss(classifier, taps)
 
 
 def open_judge(folder, generator):
@@ -126,7 +119,7 @@ def open_judge(folder, generator):
 
 
 def open_inverse_mapping(folder, generator):
-    """The inverse mapping in `folder` for a generator, and the SHA-256 of its variables, with a line that describes it.
+    """The inverse mapping in `folder` for a generator, with a line that describes it.
 
     Raises ScriptError, in one line that says what to do instead.
     """
@@ -141,12 +134,12 @@ def open_inverse_mapping(folder, generator):
         refined = f", refined {mapping.refinements} times" if mapping.refinements else ""
         described = f"{mapping.settings['network']} network of width {mapping.settings['width']}{refined}"
         print(f"Inverse mapping: {described}, from {folder}")
-    return mapping, network_hash(mapping)
+    return mapping
 
 
 def open_resnet(folder, generator):
-    """The second inverse mapping in `folder` and the SHA-256 of its variables, or None where there is none for this
-    generator, with a line that says why if there is another's."""
+    """The second inverse mapping in `folder`, or None where there is none for this generator, with a line that says why
+    if there is another's."""
     if not (Path(folder) / INVERSE_MAPPING_FILE).exists():
         return None
     try:

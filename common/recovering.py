@@ -17,17 +17,36 @@ from common.lock import locked
 from models.files.hashing import content_hash
 from models.files.writing import written_whole
 from models.generator.generator import generate
-from models.recovery.layer import generate_from_layer
+from models.recovery.exact import LevenbergMarquardt
+from models.recovery.layer import Layer, generate_from_layer
+from models.recovery.lbfgsb import LBFGSB
+from models.recovery.perceptual import Perceptual
 from models.recovery.recover import recover
+from models.recovery.solution import identity
+from models.recovery.starts import predict
 
 COLUMNS = (
     *("file", "name", "method", "solver", "iterations", "objective", "snr_db", "log_spectral_distance"),
     *("perceptual_loss", "predicted_digit", "probability", "provenance", "seconds", "size", "sha256"),
 )
-PLACES = {"files", "output", "batch_size", "overwrite", "report", "shard", "merge"}  # settings that change no result
-PLACES |= {
-    f"{network}checkpoint" for network in ("", "classifier_", "inverse_mapping_", "judge_")
-}  # a hash stands for each
+
+
+def solver_of(settings, perceptual_loss):
+    """The solver that a script's settings describe, or None where the prediction is the answer.
+
+    settings: {name: value} with gradient, solver, space and what the solvers take. perceptual_loss: the
+    models.networks.classifier.PerceptualLoss, or None.
+    """
+    solver = None
+    if settings["gradient"]:
+        exact = LevenbergMarquardt(settings["max_iter"], settings["restarts"], settings["stft_share"])
+        weights = settings["log_spectral_weight"], settings["perceptual_weight"]
+        solver = {
+            "perceptual": Perceptual(perceptual_loss, weights[0], exact=exact),
+            "levenberg_marquardt": exact,
+            "l_bfgs_b": LBFGSB(settings["max_iter"], perceptual_loss, weights[1]),
+        }[settings["solver"]]
+    return Layer(solver, perceptual_loss) if settings["space"] == "layer" else solver
 
 
 def _mover(bar, size):
@@ -36,11 +55,15 @@ def _mover(bar, size):
     return lambda active: bar.update(max(before + size - active, bar.n) - bar.n)
 
 
-def recovered_batches(items, load, batch_size, *, description=None, unit="clip", done=0, **how):
+def recovered_batches(
+    items, load, batch_size, *, generator, inverse_mapping=None, solver=None, seed=0, description=None, unit="clip",
+    done=0,
+):  # fmt: skip
     """Recovers the clips of `items` batch by batch, under a progress bar.
 
-    load: item → clip [num_samples] or [num_samples, num_channels], or None for one to leave out. done: clips that an
-    earlier run has done, for the bar. how: the arguments of `models.recovery.recover.recover`.
+    load: item → clip [num_samples] or [num_samples, num_channels], or None for one to leave out. inverse_mapping:
+    predicts where each begins, or None. solver, seed: of `models.recovery.recover.recover`. done: clips that an earlier
+    run has done, for the bar.
     Yields (items, clips, models.recovery.recover.Recovery, seconds a clip) of each batch that has a clip.
     """
     with tqdm(total=len(items) + done, initial=done, desc=description, unit=unit, disable=None) as bar:
@@ -52,7 +75,9 @@ def recovered_batches(items, load, batch_size, *, description=None, unit="clip",
                 continue
             move, begin = _mover(bar, len(good)), time.perf_counter()
             chosen, clips = zip(*good)
-            found = recover(np.stack(clips), report=move, **how)
+            targets = np.stack(clips)
+            start = None if inverse_mapping is None else predict(targets, inverse_mapping)
+            found = recover(targets, generator, solver=solver, start=start, seed=seed, report=move)
             move(0)
             yield list(chosen), clips, found, (time.perf_counter() - begin) / len(good)
 
@@ -75,15 +100,17 @@ def _kept(path):
         return {}
 
 
-def recover_all(clips, name, folder, depends_on, batch_size, **how):
+def recover_all(clips, name, folder, batch_size, *, generator, inverse_mapping=None, solver=None, seed=0):
     """Recovers clips [n, num_samples, num_channels] → {"z": [n, latent_dim], "iterations": [n], "seconds": [n], with
     space "layer" "layer": [n, 16, 16 d], and "start": [n, latent_dim] where there was a prediction or a random start}.
 
     name: of the method, for the progress bar and the file. folder: for what is done so far, {name}_{key}.npz, where
-    the key is a hash of `depends_on` (anything JSON can hold) and of the clips: another run with the same goes on from
-    there. how: the arguments of `models.recovery.recover.recover`.
+    the key is a hash of the clips, the solver and the networks: another run with the same goes on from there.
+    inverse_mapping, solver, seed: as of `recovered_batches`.
     """
-    made_of = json.dumps(depends_on, sort_keys=True).encode() + np.ascontiguousarray(clips).tobytes()
+    method = {"generator": generator, "inverse_mapping": inverse_mapping, "solver": solver, "seed": seed}
+    made_of = json.dumps({key: identity(value) for key, value in method.items()}, sort_keys=True).encode()
+    made_of += np.ascontiguousarray(clips).tobytes()
     path = Path(folder) / f"{name.replace(' ', '_')}_{hashlib.sha256(made_of).hexdigest()[:12]}.npz"
     done = _kept(path)
     count = len(done["z"]) if done else 0
@@ -92,7 +119,7 @@ def recover_all(clips, name, folder, depends_on, batch_size, **how):
         print(f"{name}: {count} of {len(clips)} clips {same}; delete {path} to do them again")
     left = range(count, len(clips))
     for _, batch, found, seconds in recovered_batches(
-        left, lambda i: clips[i], batch_size, description=name, done=count, **how
+        left, lambda i: clips[i], batch_size, description=name, done=count, **method
     ):
         new = {"z": found.z, "iterations": found.iterations, "seconds": np.full(len(batch), seconds)}
         new |= {key: value for key in ("layer", "start") if (value := getattr(found, key)) is not None}
@@ -118,7 +145,7 @@ class RecoveryTable:
     def __init__(self, folder, settings, overwrite=False):
         self.folder = Path(folder)
         self.path = self.folder / "recovery.csv"
-        self.settings = {name: value for name, value in settings.items() if name not in PLACES}
+        self.settings = settings
         self._held = None
         self._held = locked(self.folder)
         self.rows = {}
@@ -178,7 +205,7 @@ class RecoveryTable:
             if row is None or int(row["size"]) != path.stat().st_size or row["sha256"] != content_hash(path):
                 return False
             wave = soundfile.info(self.folder / f"{row['name']}_reconstruction.wav")
-            arrays = [f"{row['name']}.npy"] + [f"{row['name']}.layer.npy"] * (self.settings.get("space") == "layer")
+            arrays = [f"{row['name']}.npy"] + [f"{row['name']}.layer.npy"] * (self.settings.get("layer", False))
             sizes = [np.load(self.folder / name, allow_pickle=False).size for name in arrays]
             return wave.frames > 0 and min(sizes) > 0
         except Exception:  # soundfile and NumPy raise whatever a damaged file leads to

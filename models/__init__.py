@@ -14,12 +14,15 @@ For example, a recording's latent vector and its reconstruction:
 
     from models.audio.clip import read_clip, write_wav
     from models.networks.inverse_mapping import load_inverse_mapping
+    from models.recovery.perceptual import Perceptual
     from models.recovery.recover import recover
+    from models.recovery.starts import predict
     from models.generator.wavegan import load_wavegan
 
     generator = load_wavegan("checkpoint/")  # z [n, 100] → [n, 16384, 1]
     mapping = load_inverse_mapping("inverse_mapping_checkpoint/", generator)  # [n, 16384] → z [n, 100]
     clip = read_clip("Audio_Examples/real/3.wav", preparation=generator.preparation)  # [16384]
-    found = recover(clip[None], generator, inverse_mapping=mapping, gradient=False)
-    write_wav("reconstruction.wav", found.waveforms[0])
+    start = predict(clip[None], mapping)  # z [1, 100]
+    recovery = recover(clip[None], generator, start=start, solver=Perceptual())  # without a solver: the prediction
+    write_wav("reconstruction.wav", recovery.waveforms[0])
 """

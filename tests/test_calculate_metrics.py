@@ -63,18 +63,23 @@ def finite(value):
 
 
 @pytest.mark.parametrize(
-    "synth, mapping, gradient, name",
+    "synth, mapping, gradient, space, name",
     [
-        (True, True, True, "hybrid"),
-        (False, True, False, "inverse mapping"),
-        (False, False, False, "random latent vector"),
+        (True, True, True, "latent", "hybrid"),
+        (False, True, False, "latent", "inverse mapping"),
+        (False, True, False, "layer", "inverse mapping, first layer free"),
+        (False, False, True, "layer", "gradient, first layer free"),
+        (False, False, False, "latent", "random latent vector"),
     ],
 )
-def test_a_combination_of_flags_writes_what_the_paper_has(weights, tmp_path, capsys, synth, mapping, gradient, name):
+def test_a_combination_of_flags_writes_what_the_paper_has(
+    weights, tmp_path, capsys, synth, mapping, gradient, space, name
+):
     flags = [
         f"--synth={synth}",
         f"--inverse_mapping={mapping}",
         f"--gradient={gradient}",
+        f"--space={space}",
         "--num_clips=4",
         "--max_iter=3",
         "--restarts=0",
@@ -122,8 +127,11 @@ def test_the_table_and_going_on_where_a_run_was_stopped(weights, tmp_path, capsy
     assert (tmp_path / "m/metrics.png").read_bytes()[:4] == b"\x89PNG"
 
 
-@pytest.mark.parametrize("wrong", ["--datasets=/nowhere", "--classifier_checkpoint=/nowhere"])
+NOTHING_TO_BEGIN_FROM = "--space=layer --gradient=False --inverse_mapping=False"
+
+
+@pytest.mark.parametrize("wrong", ["--datasets=/nowhere", "--classifier_checkpoint=/nowhere", NOTHING_TO_BEGIN_FROM])
 def test_what_cannot_be_done_is_one_line(weights, tmp_path, capsys, wrong):
-    assert run_script(SCRIPT, *arguments(weights, tmp_path / "m", wrong)) == 1
+    assert run_script(SCRIPT, *arguments(weights, tmp_path / "m", *wrong.split())) == 1
     error = capsys.readouterr().err
     assert error.startswith(f"{SCRIPT}: ") and error.count("\n") == 1

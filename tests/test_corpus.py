@@ -23,6 +23,7 @@ from models.files.saving import save_network
 from models.generator.wavegan import load_wavegan
 from models.networks.inverse_mapping import InverseMapping, load_inverse_mapping
 from models.recovery.recover import recover
+from models.recovery.starts import predict
 
 COUNT = 12
 HALF_THE_DIGITS = float(np.sqrt(np.finfo(np.float32).eps))  # far above rounding, far below another clip's answer
@@ -90,9 +91,8 @@ def test_a_process_finds_what_the_library_finds_and_names_what_it_cannot_read(co
     assert "not a readable recording" in found[1]["error"] and found[2]["size"] == -1
     generator = load_wavegan(corpus)
     clips = np.stack([read_clip(paths[i], preparation=generator.preparation) for i in (0, 3)])
-    alone = recover(
-        clips, generator, inverse_mapping=load_inverse_mapping(corpus / "networks", generator), gradient=False
-    )
+    start = predict(clips, load_inverse_mapping(corpus / "networks", generator))
+    alone = recover(clips, generator, start=start)
     z = np.stack([found[i]["z"] for i in (0, 3)])
     np.testing.assert_allclose(z, alone.z, atol=HALF_THE_DIGITS)
     assert pa.Table.from_pylist(found, SCHEMA)["z"].null_count == 2

@@ -14,8 +14,10 @@ from models.metrics.metrics import latent_mse, log_spectral_distance
 from models.networks.classifier import PerceptualLoss, build_classifier
 from models.recovery import perceptual as perceptual_solver
 from models.recovery.descent import Descent, Objective, latent_descent, take, unbounded
-from models.recovery.layer import generate_from_layer, recover_layer
-from models.recovery.recover import predict, random_starts, recover
+from models.recovery.layer import Layer, generate_from_layer
+from models.recovery.perceptual import Perceptual
+from models.recovery.recover import recover
+from models.recovery.starts import predict, random_starts
 from models.training.adaptation import adapt
 from models.training.wavegan.networks import build_generator
 
@@ -81,7 +83,7 @@ def test_a_descent_finds_the_least_of_a_quadratic_and_stays_where_it_may():
 def test_both_kinds_of_clips_in_one_batch(generator, perceptual_loss):
     true = random_latent(generator, 2, 3)
     clips = np.concatenate([generate(generator, true)[..., 0], speech(2)])[[0, 2, 1, 3]]
-    found = recover(clips, generator, perceptual_loss=perceptual_loss, steps=10, seed=4)
+    found = recover(clips, generator, solver=Perceptual(perceptual_loss, steps=10), seed=4)
     assert (latent_mse(true, found.z[[0, 2]]) < 1e-8).all() and (found.snr_db[[0, 2]] > 80).all()
     assert (np.abs(found.z) <= 1).all() and (found.snr_db[[1, 3]] < 20).all()
     objective = Objective(perceptual_loss)
@@ -100,7 +102,8 @@ def test_the_answer_is_never_worse_than_the_prediction(generator, perceptual_los
             return np.full((len(waveforms), 8), 0.999, np.float32)  # where tanh has no slope left
 
     clips, objective = speech(), Objective(perceptual_loss)
-    found = recover(clips, generator, inverse_mapping=Mapping(), perceptual_loss=perceptual_loss, steps=1)
+    start = predict(clips, Mapping())
+    found = recover(clips, generator, solver=Perceptual(perceptual_loss, steps=1), start=start)
     begun = objective(objective.originals(clips[..., None]), generator(predict(clips, Mapping()))).numpy()
     again = objective(objective.originals(clips[..., None]), found.waveforms).numpy()
     assert (again <= begun * (1 + 1e-4)).all()
@@ -118,15 +121,17 @@ def test_random_starts_belong_to_their_clips_and_to_no_other_use_of_the_seed(gen
 
 def test_the_first_layers_space_reaches_further(generator, perceptual_loss):
     clips = speech()
-    z = recover(clips, generator, perceptual_loss=perceptual_loss, steps=5).z
+    z = recover(clips, generator, solver=Perceptual(perceptual_loss, steps=5)).z
     assert np.allclose(generate_from_layer(generator, generator.first_layer(z)), generate(generator, z), atol=1e-6)
-    found = recover_layer(clips, generator, z, perceptual_loss=perceptual_loss, steps=20)
+    found = recover(clips, generator, solver=Layer(perceptual_loss=perceptual_loss, steps=20), start=z)
     objective = Objective(perceptual_loss, 1.0)
     begun = objective(objective.originals(clips[..., None]), generate(generator, z)).numpy()
     assert (found.objective < begun).all() and found.layer.shape == (3, 16, 32) and found.layer.min() >= 0
     assert np.allclose(generate_from_layer(generator, found.layer), found.waveforms)
     with pytest.raises(ValueError, match="first layer"):
-        recover_layer(clips, Generator(lambda z: z[:, :1, None] * tf.ones((1, 16384, 1)), 8, "a plain one", ""), z)
+        recover(
+            clips, Generator(lambda z: z[:, :1, None] * tf.ones((1, 16384, 1)), 8, "plain", ""), solver=Layer(), start=z
+        )
 
 
 @pytest.mark.parametrize("kind", ["nearest", "transposed"])

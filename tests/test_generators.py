@@ -16,6 +16,7 @@ from models.generator.generator import Generator, random_latent
 from models.generator.jacobian import rules as forward_rules
 from models.generator.wavegan import load_wavegan
 from models.metrics.metrics import EXACT, condition_number, latent_mse
+from models.recovery.exact import LevenbergMarquardt
 from models.recovery.recover import recover
 from models.recovery.residual import Residual
 
@@ -98,7 +99,7 @@ def test_each_is_recovered_exactly(tmp_path, build):
     true = random_latent(generator, 3, 2)
     conditions = condition_number(generator, true)
     assert np.isfinite(conditions).all()
-    found = recover(generator(true), generator, solver="levenberg_marquardt", max_iter=60, restarts=3)
+    found = recover(generator(true), generator, solver=LevenbergMarquardt(60, 3))
     assert (latent_mse(true, found.z)[conditions < 100] < EXACT).all()
 
 
@@ -110,7 +111,7 @@ def test_exact_is_exact_whatever_the_spectrum(tmp_path):
     generator = Generator(lambda z: tf.nn.conv1d(wavegan(z), taps, 1, "SAME"), 8, "", "")
     true = random_latent(generator, 4, 3)
     start = np.clip(true + 0.05, -1, 1)
-    found = recover(generator(true), generator, solver="levenberg_marquardt", start=start, restarts=0, spectral=0.5)
+    found = recover(generator(true), generator, solver=LevenbergMarquardt(restarts=0), start=start)
     assert (found.snr_db > 100).all()
 
 

@@ -13,7 +13,9 @@ from models.generator.generator import generate, random_latent
 from models.generator.wavegan import load_wavegan
 from models.metrics.metrics import latent_mse
 from models.networks.inverse_mapping import load_inverse_mapping
-from models.recovery.recover import predict, recover
+from models.recovery.perceptual import Perceptual
+from models.recovery.recover import recover
+from models.recovery.starts import predict
 
 SCRIPT = "latent_vector_recovery.py"
 
@@ -37,13 +39,15 @@ def test_a_hybrid_begins_at_the_prediction(folder, generator):
             assert waveforms.shape == (4, 16384)
             return true + 0.02
 
-    predicted = recover(clips, generator, inverse_mapping=Near(), gradient=False)
+    start = predict(clips, Near())
+    predicted = recover(clips, generator, start=start)
     assert (
         np.allclose(predicted.z, true + 0.02, atol=1e-6)
         and (predicted.iterations == 0).all()
         and (predicted.objective > 0).all()
     )
-    hybrid, cold = recover(clips, generator, inverse_mapping=Near()), recover(clips, generator)
+    hybrid = recover(clips, generator, solver=Perceptual(), start=start)
+    cold = recover(clips, generator, solver=Perceptual())
     assert (latent_mse(true, hybrid.z) < 1e-8).all() and hybrid.iterations.sum() < cold.iterations.sum()
 
 

@@ -23,7 +23,7 @@ from models.networks.inverse_mapping import (
     InverseMapping,
     load_inverse_mapping,
 )
-from models.recovery.recover import predict
+from models.recovery.starts import predict
 from models.training.inverse_mapping import InverseMappingTraining
 
 

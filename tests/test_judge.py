@@ -1,6 +1,6 @@
 """The judge: what it sees at any level, its augmentation, its loader, and the shipped weights on new speech."""
 
-from common.networks import network_hash
+import common.networks  # noqa: F401
 
 import numpy as np
 import pytest
@@ -12,6 +12,7 @@ from datasets.held_out import held_out_clips
 from datasets.spectrogram_augmentation import augmented_log_mel
 from models.audio.clip import NUM_SAMPLES, read_clip
 from models.audio.preparation import PUBLISHED
+from models.files.hashing import network_hash
 from models.files.saving import save_network
 from models.networks.judge import (
     BANDS,

@@ -10,6 +10,7 @@ from models.files.errors import CheckpointError
 from models.generator.generator import Generator, random_latent
 from models.generator.wavegan import load_wavegan
 from models.metrics.metrics import EXACT, condition_number, latent_mse
+from models.recovery.exact import LevenbergMarquardt
 from models.recovery.recover import recover
 
 v1, layers = tf.compat.v1, keras.layers
@@ -63,7 +64,7 @@ def test_a_keras_model_with_resizing_and_normalisation(tmp_path, interpolation):
     assert generator.smooths and generator.num_samples == 128
     true = random_latent(generator, 3, 2)
     conditions = condition_number(generator, true)
-    found = recover(generator(true), generator, solver="levenberg_marquardt", max_iter=60, restarts=3, spectral=0.0)
+    found = recover(generator(true), generator, solver=LevenbergMarquardt(60, 3, 0.0))
     assert (latent_mse(true, found.z)[conditions < 100] < EXACT).all()
 
 

@@ -2,7 +2,7 @@
 
 import json
 
-from common.networks import network_hash
+import common.networks  # noqa: F401
 
 import numpy as np
 import pytest
@@ -12,6 +12,7 @@ from run_script import run_script
 
 from models.audio.damage import DAMAGES, LARGEST_SHIFT, NOISE_DB, damaged
 from models.audio.preparation import Preparation
+from models.files.hashing import network_hash
 from models.files.saving import save_network
 from models.generator.generator import generate, random_latent
 from models.generator.wavegan import load_wavegan

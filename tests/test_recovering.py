@@ -5,12 +5,18 @@ import os
 import numpy as np
 import pytest
 import soundfile
+from conftest import ROOT
 
 from common.files import known_latent, result_names, write_array, write_clip
-from common.recovering import RecoveryTable, recover_all
+from common.recovering import RecoveryTable, recover_all, solver_of
+from common.settings import declared
+from models.recovery.exact import LevenbergMarquardt
+from models.recovery.layer import Layer
+from models.recovery.lbfgsb import LBFGSB
+from models.recovery.perceptual import Perceptual
 from models.recovery.recover import Recovery
 
-SETTINGS = {"solver": "levenberg_marquardt", "files": "not of the result"}
+SETTINGS = {"solver": "levenberg_marquardt"}
 
 
 def recording(path, value=0.1):
@@ -98,20 +104,42 @@ def test_two_runs_into_one_folder_are_refused_in_one_line(tmp_path, output):
 def test_batches_that_are_done_are_kept_and_damage_is_set_aside(output, monkeypatch, capsys):
     calls = []
 
-    def recover(clips, report, **how):
+    def recover(clips, generator, report, **options):
         calls.append(len(clips))
         z = clips[:, :3].astype(np.float32)
-        return Recovery(z, clips[..., None], np.zeros(len(z)), np.ones(len(z), int), np.zeros(len(z)))
+        return Recovery(z, np.zeros(len(z)), np.ones(len(z), int), waveforms=clips[..., None], snr_db=np.zeros(len(z)))
 
     monkeypatch.setattr("common.recovering.recover", recover)
     clips = np.random.default_rng(0).normal(size=(5, 16)).astype(np.float32)
-    z = recover_all(clips, "gradient real", output, {"a": 1}, 2)["z"]
+    z = recover_all(clips, "gradient real", output, 2, generator=None)["z"]
     assert np.array_equal(z, clips[:, :3]) and calls == [2, 2, 1]
-    assert np.array_equal(recover_all(clips, "gradient real", output, {"a": 1}, 2)["z"], z) and calls == [2, 2, 1]
+    assert np.array_equal(recover_all(clips, "gradient real", output, 2, generator=None)["z"], z) and calls == [2, 2, 1]
     (path,) = output.glob("*.npz")
     path.write_bytes(path.read_bytes()[:-30])
-    assert np.array_equal(recover_all(clips, "gradient real", output, {"a": 1}, 2)["z"], z) and len(calls) == 6
+    assert np.array_equal(recover_all(clips, "gradient real", output, 2, generator=None)["z"], z) and len(calls) == 6
     assert "damaged" in capsys.readouterr().out
+
+
+def scripts_settings(script):
+    """{name: default} of a script."""
+    return {name: setting.default for name, setting in declared((ROOT / script).read_text(encoding="utf-8")).items()}
+
+
+@pytest.mark.parametrize("script", ["latent_vector_recovery.py", "calculate_metrics.py"])
+def test_a_scripts_defaults_are_the_solvers_own(script):
+    defaults = scripts_settings(script) | {"gradient": True}
+    solvers = {"perceptual": Perceptual(), "levenberg_marquardt": LevenbergMarquardt(), "l_bfgs_b": LBFGSB()}
+    for name, solver in solvers.items():
+        assert solver_of(defaults | {"solver": name}, None) == solver
+
+
+def test_the_first_layers_space_has_the_perceptual_loss_with_and_without_a_solver_before_it():
+    class Loss:
+        sha256, taps = "a", "blocks"
+
+    loss, defaults = Loss(), scripts_settings("latent_vector_recovery.py") | {"space": "layer"}
+    assert solver_of(defaults | {"gradient": False}, loss) == Layer(None, loss)
+    assert solver_of(defaults | {"gradient": True}, loss) == Layer(Perceptual(loss), loss)
 
 
 DAMAGED_HEADER = b"\x93NUMPY\x01\x00\x04\x00{(\n\n"

@@ -2,7 +2,7 @@
 
 import re
 
-from common.networks import network_hash
+import common.networks  # noqa: F401
 
 import numpy as np
 import pytest
@@ -11,6 +11,7 @@ from conftest import ROOT
 
 from benchmarks.shipped_classifier import chosen_triples, triple_losses, variants
 from datasets.layouts import find_dataset
+from models.files.hashing import network_hash
 from models.networks.classifier import PerceptualLoss, load_classifier
 
 FOLDER = "classifier_checkpoint"

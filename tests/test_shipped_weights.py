@@ -2,7 +2,7 @@
 
 import re
 
-from common.networks import network_hash
+import common.networks  # noqa: F401
 
 import numpy as np
 import pytest
@@ -10,11 +10,12 @@ import soundfile
 from cards import DEVIATIONS, claimed, hashes
 from conftest import ROOT
 
+from models.files.hashing import network_hash
 from models.generator.generator import generate, random_latent
 from models.generator.wavegan import load_wavegan
 from models.metrics.metrics import latent_mse, snr_db
 from models.networks.inverse_mapping import load_inverse_mapping
-from models.recovery.recover import predict
+from models.recovery.starts import predict
 
 NEVER_USED = 77  # a seed of latent vectors that no table and no training has
 

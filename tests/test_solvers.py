@@ -1,5 +1,7 @@
 """The solvers of recovery, on problems whose answer is known and on tiny generators."""
 
+import json
+
 import numpy as np
 import pytest
 import scipy.optimize
@@ -9,11 +11,14 @@ import tf1_wavegan
 from models.generator.generator import random_latent
 from models.generator.wavegan import load_wavegan
 from models.metrics.metrics import condition_number, latent_mse
-from models.recovery.exact import FARTHEST, hop
-from models.recovery.lbfgsb import PublishedObjective, SideBySide
+from models.recovery.exact import FARTHEST, LevenbergMarquardt, hop
+from models.recovery.layer import Layer
+from models.recovery.lbfgsb import LBFGSB, PublishedObjective, SideBySide
 from models.recovery.levenberg_marquardt import minimise
+from models.recovery.perceptual import Perceptual
 from models.recovery.recover import recover
 from models.recovery.residual import Residual
+from models.recovery.solution import identity
 
 
 @pytest.fixture(scope="module")
@@ -134,7 +139,7 @@ def test_averaged_gradients_are_those_of_the_averaged_jacobian(generator, smooth
 def test_levenberg_marquardt_recovers_synthesized_clips_exactly(generator):
     true = random_latent(generator, 12, 3)
     assert (condition_number(generator, true) < 1e4).all()
-    found = recover(generator(true), generator, max_iter=60, restarts=3)
+    found = recover(generator(true), generator, solver=LevenbergMarquardt(60, 3))
     assert (latent_mse(true, found.z) < 1e-8).all() and (found.snr_db > 80).all()
     assert (np.abs(found.z) <= 1).all() and found.iterations.shape == (12,)
 
@@ -148,7 +153,7 @@ def test_l_bfgs_b_is_the_published_objective(generator):
     real = [tf.math.real(tf.signal.stft(a, 256, 128, pad_end=True)).numpy() for a in (wave, sound)]
     assert objective == pytest.approx(np.abs(wave - sound).mean() + np.abs(real[0] - real[1]).mean(), rel=1e-5)
     assert gradient.shape == (8,)
-    found = recover(target, generator, solver="l_bfgs_b", max_iter=200, start=true + 0.05)
+    found = recover(target, generator, solver=LBFGSB(max_iter=200), start=true + 0.05)
     assert found.snr_db[0] > 20 and found.objective[0] < objective
 
 
@@ -220,15 +225,24 @@ def test_the_perceptual_term_joins_the_published_objective(generator):
     )
 
 
-def test_a_start_is_used_and_an_unknown_solver_refused(generator):
+def test_a_start_is_used_and_misshapen_targets_are_refused(generator):
     true = random_latent(generator, 1, 6)
-    assert recover(generator(true), generator, start=true).iterations[0] <= 2
-    with pytest.raises(ValueError, match="solver"):
-        recover(generator(true), generator, solver="adam")
+    assert recover(generator(true), generator, solver=LevenbergMarquardt(), start=true).iterations[0] <= 2
     with pytest.raises(ValueError, match="samples"):
         recover(np.zeros((1, 100)), generator)
-    with pytest.raises(ValueError, match="inverse_mapping"):
-        recover(generator(true), generator, gradient=False)
+    with pytest.raises(ValueError, match="the start is the answer"):
+        recover(generator(true), generator)
+
+
+def test_a_solvers_identity_is_its_fields_and_its_networks_hashes():
+    from models.networks.classifier import PerceptualLoss, build_classifier
+
+    losses = [PerceptualLoss(build_classifier(width=2), taps) for taps in ("blocks", "stage2")]
+    solvers = [Layer(Perceptual(loss, exact=LevenbergMarquardt(n))) for loss in losses for n in (3, 4)]
+    solvers += [LevenbergMarquardt(3), LBFGSB(3), None]
+    texts = [json.dumps(identity(solver), sort_keys=True) for solver in solvers]
+    assert len(set(texts)) == len(texts)
+    assert losses[0].sha256 in texts[0] and texts[0] == json.dumps(identity(solvers[0]), sort_keys=True)
 
 
 def test_a_hop_changes_the_waveform_by_as_much_as_is_left_of_the_residual(generator):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from models.generator.generator import generate, random_latent
-from models.recovery.recover import random_starts
+from models.recovery.starts import random_starts
 
 
 class Generator:

@@ -19,7 +19,7 @@ from models.generator.generator import generate, random_latent
 from models.generator.wavegan import load_wavegan
 from models.networks.classifier import build_classifier
 from models.networks.inverse_mapping import load_inverse_mapping
-from models.recovery.recover import predict
+from models.recovery.starts import predict
 
 
 @pytest.fixture(scope="module")

@@ -122,7 +122,7 @@ def test_it_goes_on_where_it_was_stopped(recover, tmp_path, monkeypatch, capsys)
     assert recover("whole", "--hop=0.5") == 0
     calls, recover_batch = [], common.long_recordings.recovered_batches.__globals__["recover"]
 
-    def killed(clips, **how):
+    def killed(clips, generator, **options):
         calls.append(len(clips))
         if len(calls) == 3:
             raise KeyboardInterrupt

@@ -1,7 +1,5 @@
 """A frozen generator, whatever it is made of: a differentiable function from latent vectors to waveforms."""
 
-import hashlib
-
 import numpy as np
 import tensorflow as tf
 
@@ -199,14 +197,6 @@ def generate(generator, z):
 def random_latent(generator, n, seed):
     """n latent vectors from WaveGAN's prior, uniform on [-1, 1]: float32 [n, latent_dim]."""
     return np.random.default_rng(seed).uniform(-1, 1, (n, generator.latent_dim)).astype(np.float32)
-
-
-def fingerprint(variables):
-    """SHA-256 of {name: array}: names, shapes and values."""
-    digest = hashlib.sha256()
-    for name in sorted(variables):
-        digest.update(f"{name} {variables[name].shape} ".encode() + np.ascontiguousarray(variables[name]).tobytes())
-    return digest.hexdigest()
 
 
 def by_channel(waveforms):

@@ -13,7 +13,8 @@ import tensorflow as tf
 from models.audio.preparation import PUBLISHED, Preparation
 from models.files.errors import CheckpointError, first_line
 from models.files.file_set import read_together
-from models.generator.generator import Generator, fingerprint
+from models.files.hashing import fingerprint
+from models.generator.generator import Generator
 from models.generator.jacobian.graph_walk import GraphWalk
 from models.generator.readers.keras import load_keras
 from models.generator.readers.tf1 import DAMAGE, as_function, checkpoint_prefix, freeze, read_graph_def

@@ -5,6 +5,7 @@ from keras import ops
 
 from models.audio.digits import DIGITS
 from models.files.file_set import read_together
+from models.files.hashing import network_hash
 from models.files.saving import load_network
 from models.networks.published_weights import is_published, load_published_weights
 from models.networks.resnet import BasicBlock, Bottleneck, resnet
@@ -73,6 +74,8 @@ def tapped(classifier, taps="blocks"):
 class PerceptualLoss:
     """The distance of two clips in a classifier's activations (paper section 3.3), differentiable by either waveform.
 
+    sha256: of the classifier's variables.
+
     With taps "blocks" and "stage2" the mean absolute error between the activations at the taps, averaged over
     them; with "published" the mean of the six mean squared errors of the authors' code. The classifier is frozen:
     it runs with its moving statistics.
@@ -84,7 +87,7 @@ class PerceptualLoss:
     """
 
     def __init__(self, classifier, taps="blocks"):
-        self.network = tapped(classifier, taps)
+        self.network, self.taps, self.sha256 = tapped(classifier, taps), taps, network_hash(classifier)
         self.distance = ops.square if taps == "published" else ops.absolute
 
     def activations(self, waveform):

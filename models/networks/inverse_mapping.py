@@ -14,6 +14,7 @@ from keras import layers, ops
 from models.audio.clip import NUM_SAMPLES
 from models.files.errors import CheckpointError
 from models.files.file_set import read_together
+from models.files.hashing import network_hash
 from models.files.saving import load_network
 from models.networks.encoder import STRIDE, downconvolutions
 from models.networks.published_weights import is_published, load_published_weights
@@ -96,6 +97,11 @@ class InverseMapping(keras.Model):
         if refinements:
             self.refiner = _waveform_network(2, latent_dim, width, self.waveform_shape, "refiner")
         self.built = True
+
+    @property
+    def sha256(self):
+        """Of its variables as they are now."""
+        return network_hash(self)
 
     def attach(self, generator):
         """Gives refinement the generator it listens to. Raises CheckpointError if its latent vectors or sounds

@@ -15,6 +15,7 @@ from keras import layers, ops
 from models.audio.clip import NUM_SAMPLES, SAMPLE_RATE, spectrogram
 from models.audio.digits import DIGITS
 from models.files.file_set import read_together
+from models.files.hashing import network_hash
 from models.files.saving import load_network
 
 JUDGE_FILE = "judge.keras"
@@ -88,7 +89,8 @@ def build_judge(width=48):
 
 
 def load_judge(folder):
-    """The judge in `folder`: a Keras model, waveforms [n, 16384] → probabilities [n, 10].
+    """The judge in `folder`: a Keras model, waveforms [n, 16384] → probabilities [n, 10], with the `sha256` of its
+    variables.
 
     Raises FileNotFoundError if there is none, ValueError for a file that is not a judge; one line each.
     """
@@ -100,6 +102,7 @@ def _load(folder):
     network = load_network(path, "judge")
     if FEATURES not in [layer.name for layer in network.layers] or network.output_shape != (None, len(DIGITS)):
         raise ValueError(f"{path}: another network, not a judge")
+    network.sha256 = network_hash(network)
     return network
 
 

@@ -13,7 +13,7 @@ import tensorflow as tf
 from models.audio.clip import spectrogram
 from models.metrics.metrics import DYNAMIC_RANGE_DB
 
-SPECTRAL_WEIGHT = 0.3  # of the log-spectral distance, in units of 10 dB, against the perceptual loss
+LOG_SPECTRAL_WEIGHT = 0.3  # of the log-spectral distance, in units of 10 dB, against the perceptual loss
 STEPS = 100  # of Adam
 RATE = 0.1  # of Adam at the first step, falling to nothing along a cosine
 AT_ONCE = 32  # clips, to bound the memory
@@ -30,16 +30,16 @@ def _magnitudes(waveforms):
 
 
 class Objective:
-    """How differently two clips sound: the perceptual loss plus `spectral_weight` times the log-spectral distance in
-    units of 10 dB.
+    """How differently two clips sound: the perceptual loss plus `log_spectral_weight` times the log-spectral distance
+    in units of 10 dB.
 
     The distance is that of models.metrics.metrics, except that its floor, 80 dB below the original's loudest bin, is
     added where the metric cuts: that has a derivative everywhere. perceptual_loss:
     models.networks.classifier.PerceptualLoss, or None; it hears one channel of 16,384 samples.
     """
 
-    def __init__(self, perceptual_loss=None, spectral_weight=SPECTRAL_WEIGHT):
-        self.perceptual_loss, self.spectral_weight = perceptual_loss, spectral_weight
+    def __init__(self, perceptual_loss=None, log_spectral_weight=LOG_SPECTRAL_WEIGHT):
+        self.perceptual_loss, self.log_spectral_weight = perceptual_loss, log_spectral_weight
 
     def originals(self, waveforms):
         """Waveforms [n, samples, channels] → all that the objective has to know of them, a list of tensors [n, …]."""
@@ -56,7 +56,7 @@ class Objective:
         level, floor, audible, *activations = originals
         difference = (10 / np.log(10.0)) * (tf.math.log(_magnitudes(waveforms) + floor) - level)  # dB
         frames = tf.sqrt(tf.reduce_mean(difference**2, axis=2) + 1e-6)  # [n, channels * frames]
-        total = self.spectral_weight * tf.reduce_sum(audible * frames, axis=1) / 10
+        total = self.log_spectral_weight * tf.reduce_sum(audible * frames, axis=1) / 10
         return total + self.perceptual_loss(activations, waveforms[..., 0]) if self.perceptual_loss else total
 
 

@@ -6,12 +6,15 @@ from anywhere Levenberg– Marquardt makes it fall several times over within a f
 neither begins low nor falls.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 
-from models.generator.generator import generate
+from models.generator.generator import BATCH, generate
 from models.metrics.metrics import snr_db
 from models.recovery.levenberg_marquardt import WIDEST, minimise
 from models.recovery.residual import Residual
+from models.recovery.starts import random_starts
 
 CONVERGED = 0.5e-10  # objective from which on Levenberg–Marquardt takes no more Jacobians: 100 dB
 EXPLAINED = 0.1  # objective below which an exact answer seems to exist; silence has 0.5
@@ -24,40 +27,59 @@ LANDING = 0.05  # noise at the beginning of a hop
 FARTHEST = 0.4  # standard deviation of a hop along any direction, at most
 
 
-def solve(targets, generator, start, draw, *, max_iter, restarts, spectral, all_the_way=True, report=None):
-    """Levenberg–Marquardt → models.recovery.levenberg_marquardt.Solution.
+@dataclass(frozen=True)
+class LevenbergMarquardt:
+    """Exact recovery of every clip, by least squares on the waveform.
 
-    targets: waveforms [n, num_samples, num_channels]. start: latent vectors [n, latent_dim], or None for zeros.
-    restarts: how often, at most, a clip that is explained for the most part but not exactly yet is tried again, by
-    the waveform alone, since magnitudes have minima of their own: three times by a hop from the best answer so far,
-    then from half of what draw, a function of the number of the attempt, returns [n, latent_dim], uniform on [-1, 1];
-    and so on. max_iter: iterations of each start.
-    spectral: weight of the STFT magnitudes. all_the_way: False gives a clip up as soon as its objective stops falling
-    as that of a clip with an exact answer does. report: called with the number of clips still being worked on.
+    max_iter: iterations of each start. restarts: how often, at most, a clip that is explained for the most part but not
+    exactly yet is tried again, by the waveform alone, since magnitudes have minima of their own: three times by a hop
+    from the best answer so far, then from half of a random latent vector; and so on. stft_share: weight of the STFT
+    magnitudes in the residual, 0 to 1. give_up: a clip ends as soon as its objective stops falling as that of a clip
+    with an exact answer does.
     """
-    n = len(targets)
-    smoothing = WIDEST if start is None else NEARER
-    z = np.zeros((n, generator.latent_dim)) if start is None else start
-    how = {"max_iter": max_iter, "target": CONVERGED, "report": lambda active: report and report(len(active))}
-    if not all_the_way:
-        how |= {"least_fall": LEAST_FALL, "above": EXPLAINED}
-    problem = Residual(generator, targets, spectral)
-    best = minimise(problem, z, smoothing=smoothing, **how)
-    for attempt in range(restarts):
-        snr = snr_db(targets, generate(generator, best.z))
-        again = np.flatnonzero((snr < MISSED_DB) & (best.objective < EXPLAINED))
-        if not len(again):
-            break
-        alone, drawn = Residual(generator, targets[again]), draw(attempt)[again]
-        if attempt % (HOPS + 1) < HOPS:
-            begin, noise = hop(alone, best.z[again], drawn), LANDING
-        else:
-            begin, noise = 0.5 * drawn, WIDEST  # from the outer half of the cube it rarely gets away
-        other = minimise(alone, begin, smoothing=noise, **how)
-        best.iterations[again] += other.iterations
-        better = snr_db(targets[again], generate(generator, other.z)) > snr[again]
-        best.z[again[better]], best.objective[again[better]] = other.z[better], other.objective[better]
-    return best
+
+    max_iter: int = 200
+    restarts: int = 8
+    stft_share: float = 0.5
+    give_up: bool = False
+
+    def solve(self, targets, generator, start=None, *, seed=0, report=None):
+        """targets: waveforms [n, num_samples, num_channels]. start: latent vectors [n, latent_dim], or None for zeros.
+        seed: of the further tries, a number or a list of numbers. report: called with the number of clips still being
+        worked on. → Solution, whose iterations are Jacobians.
+        """
+        n = len(targets)
+        smoothing = WIDEST if start is None else NEARER
+        z = np.zeros((n, generator.latent_dim)) if start is None else start
+        options = {"max_iter": self.max_iter, "target": CONVERGED}
+        options["report"] = lambda active: report and report(len(active))
+        if self.give_up:
+            options |= {"least_fall": LEAST_FALL, "above": EXPLAINED}
+        best = minimise(Residual(generator, targets, self.stft_share), z, smoothing=smoothing, **options)
+        for attempt in range(self.restarts):
+            snr = snr_db(targets, generate(generator, best.z))
+            again = np.flatnonzero((snr < MISSED_DB) & (best.objective < EXPLAINED))
+            if not len(again):
+                break
+            alone = Residual(generator, targets[again])
+            drawn = random_starts(targets[again], generator.latent_dim, [attempt, *np.atleast_1d(seed)])
+            if attempt % (HOPS + 1) < HOPS:
+                begin, noise = hop(alone, best.z[again], drawn), LANDING
+            else:
+                begin, noise = 0.5 * drawn, WIDEST  # from the outer half of the cube it rarely gets away
+            other = minimise(alone, begin, smoothing=noise, **options)
+            best.iterations[again] += other.iterations
+            better = snr_db(targets[again], generate(generator, other.z)) > snr[again]
+            best.z[again[better]], best.objective[again[better]] = other.z[better], other.objective[better]
+        return best
+
+
+def residuals(targets, generator, z, stft_share=LevenbergMarquardt.stft_share):
+    """LevenbergMarquardt's objectives [n] at latent vectors [n, latent_dim], in batches; silence has about 0.5."""
+    problem, parts = Residual(generator, targets, stft_share), []
+    for i in range(0, len(z), BATCH):
+        parts.append(problem.evaluate(z[i : i + BATCH], np.arange(i, min(i + BATCH, len(z)))))
+    return np.concatenate(parts)
 
 
 def hop(problem, z, drawn):

@@ -5,15 +5,16 @@ Each clip has SciPy's L-BFGS-B to itself, in a thread of its own; what the threa
 
 import queue
 import threading
+from dataclasses import dataclass
 
 import numpy as np
 import scipy.optimize
 import tensorflow as tf
 
 from models.audio.clip import spectrogram
-from models.recovery.descent import take
-
-AT_ONCE = 32  # clips, to bound the memory
+from models.recovery.descent import AT_ONCE, take
+from models.recovery.solution import Solution
+from models.recovery.starts import random_starts
 
 
 class PublishedObjective:
@@ -120,30 +121,44 @@ class SideBySide:
                     answers[i].put((value, gradient))
 
 
-def solve(targets, generator, start, max_iter, perceptual_loss=None, perceptual_weight=0.002, report=None):
-    """Descends from latent vectors `start` [n, latent_dim] → z float32 [n, latent_dim], objectives [n], iterations [n].
+@dataclass(frozen=True)
+class LBFGSB:
+    """The paper's solver (section 3.3): L-BFGS-B on the published objective.
 
-    targets: waveforms [n, num_samples, num_channels]. max_iter: iterations of each clip. report: called with the number
-    of clips left.
+    max_iter: iterations of each clip. perceptual_loss: models.networks.classifier.PerceptualLoss, or None.
+    perceptual_weight: of it; 1 in the authors' recovery script, 0.002 in their metrics.
     """
-    published, results = PublishedObjective(generator, perceptual_loss, perceptual_weight), []
 
-    def descend(function, begin):
-        return scipy.optimize.minimize(
-            function,
-            begin.astype(np.float64),
-            method="L-BFGS-B",
-            jac=True,
-            tol=1e-8,
-            options={"maxiter": max_iter, "maxfun": 20 * max_iter},
-        )
+    max_iter: int = 200
+    perceptual_loss: object = None
+    perceptual_weight: float = 1.0
 
-    for i in range(0, len(targets), AT_ONCE):
-        originals = published.originals(targets[i : i + AT_ONCE])
-        left = max(0, len(targets) - i - AT_ONCE)
-        batch = SideBySide(lambda z, index, known=originals: published.values_and_gradients(z, take(known, index)))
-        results += batch.run(
-            descend, start[i : i + AT_ONCE], report and (lambda going, left=left: report(going + left))
-        )
-    z, objective, iterations = zip(*((result.x, result.fun, result.nit) for result in results))
-    return np.array(z, np.float32), np.array(objective, np.float64), np.array(iterations, int)
+    def solve(self, targets, generator, start=None, *, seed=0, report=None):
+        """targets: waveforms [n, num_samples, num_channels]. start: latent vectors [n, latent_dim], or None for random
+        ones. seed: of these, a number or a list of numbers. report: called with the number of clips that remain.
+        → Solution.
+        """
+        begun = None
+        if start is None:
+            start = begun = random_starts(targets, generator.latent_dim, [0, *np.atleast_1d(seed)])
+        published = PublishedObjective(generator, self.perceptual_loss, self.perceptual_weight)
+
+        def descend(function, begin):
+            return scipy.optimize.minimize(
+                function,
+                begin.astype(np.float64),
+                method="L-BFGS-B",
+                jac=True,
+                tol=1e-8,
+                options={"maxiter": self.max_iter, "maxfun": 20 * self.max_iter},
+            )
+
+        results = []
+        for i in range(0, len(targets), AT_ONCE):
+            originals = published.originals(targets[i : i + AT_ONCE])
+            later = max(0, len(targets) - i - AT_ONCE)
+            batch = SideBySide(lambda z, index, known=originals: published.values_and_gradients(z, take(known, index)))
+            tell = report and (lambda active, later=later: report(active + later))
+            results += batch.run(descend, start[i : i + AT_ONCE], tell)
+        z, objective, iterations = zip(*((result.x, result.fun, result.nit) for result in results))
+        return Solution(np.array(z, np.float32), np.array(objective, np.float64), np.array(iterations, int), begun)

@@ -13,10 +13,10 @@ still expected to be wrong: ‖r‖ / ‖J‖. Near an exact solution the noise 
 none it is narrowed as progress ends.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 import tensorflow as tf
+
+from models.recovery.solution import Solution
 
 DAMPINGS = np.float64(10.0) ** np.arange(-3, 3)  # tried around the current damping, as factors
 BETWEEN = np.float64(10.0) ** np.arange(-1, 2)  # the same, in a step without a new Jacobian
@@ -28,15 +28,6 @@ FAST = 0.2  # share of the objective gained in an iteration, above which the noi
 SLOW = 0.02  # and below which it is narrowed
 LEAST = 0.2  # curvature along a step, relative to that expected, below which a correction is damped (Powell 1978)
 WORTHWHILE = 0.1  # share of the objective that a step without a new Jacobian has to gain, or the next one takes one
-
-
-@dataclass
-class Solution:
-    """Where a descent ended: z [n, k], objective ½‖r‖² [n], iterations [n] (Jacobians that each problem used)."""
-
-    z: np.ndarray
-    objective: np.ndarray
-    iterations: np.ndarray
 
 
 def _free(z, gradient, bound):
@@ -191,7 +182,7 @@ def minimise(
     report(active): called after each iteration. smoothing: at the first iteration, about the error that z begins
     with. least_fall, above: a problem whose objective is above `above` is given up when it would take its third
     Jacobian or a later one, and is less than the share `least_fall` below where it was two Jacobians before.
-    Returns a Solution.
+    Returns a Solution, whose objective is ½‖r‖² and whose iterations are Jacobians.
     """
     target = np.broadcast_to(target, len(z))
     state, active = _Problems(problem, z, bound, smoothing), np.arange(len(z))

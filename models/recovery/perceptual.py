@@ -1,17 +1,20 @@
-"""Recovery of real recordings: descent on what is heard, from the prediction and from the nearest of many random
-sounds.
+"""The default solver: an exact answer where there is one; for real recordings, descent on what is heard, from the
+prediction and from the nearest of many random sounds.
 
 Coarse to fine: a pool of random latent vectors is rendered once; of those that sound nearest to a clip a few
 begin, the best of them after a short descent go on, and one is refined to the end.
 """
 
 import functools
+from dataclasses import dataclass, replace
 
 import numpy as np
 import tensorflow as tf
 
 from models.generator.generator import generate
-from models.recovery.descent import AT_ONCE, STEPS, Objective, latent_descent, take, unbounded
+from models.recovery.descent import AT_ONCE, LOG_SPECTRAL_WEIGHT, STEPS, Objective, latent_descent, take, unbounded
+from models.recovery.exact import EXPLAINED, PROMISING, LevenbergMarquardt, residuals
+from models.recovery.solution import Solution
 
 POOL = 512  # random sounds among which a clip's starts are looked for
 POOL_STREAM = 20_103  # separates the pool's random numbers from every other use of a seed
@@ -22,9 +25,9 @@ FINE = 16  # rows of a picture above which it is averaged before sounds are comp
 
 
 @functools.lru_cache(maxsize=2)
-def _compiled(generator, perceptual_loss, spectral_weight):
+def _compiled(generator, perceptual_loss, log_spectral_weight):
     """The descent for a generator and an objective; kept, since compiling it takes seconds."""
-    objective = Objective(perceptual_loss, spectral_weight)
+    objective = Objective(perceptual_loss, log_spectral_weight)
     return objective, latent_descent(generator, objective)
 
 
@@ -73,34 +76,94 @@ def _stage(descent, originals, starts, steps):
     return ends, np.take_along_axis(values.reshape(n, k), order, axis=1)
 
 
-def solve(targets, generator, start=None, perceptual_loss=None, *, spectral_weight, steps=STEPS, seed=0, report=None):
-    """Latent vectors whose sounds are closest to the ear → z float32 [n, latent_dim], objectives [n], iterations [n].
+@dataclass(frozen=True)
+class Perceptual:
+    """The exact answer of clips that have one, what is nearest to the ear for the others.
 
-    targets: waveforms [n, num_samples, num_channels]. start: latent vectors [n, latent_dim], a prediction; each clip
-    begins there and at the nearest of a pool of random sounds, or at these alone. perceptual_loss, spectral_weight: see
-    models.recovery.descent.Objective. steps: of the last stage. seed: of the pool, a number or a list of numbers.
-    report: called with the number of clips that are left. The objective of the answer is never above that of the start.
+    perceptual_loss: models.networks.classifier.PerceptualLoss; without one it goes by spectra alone.
+    log_spectral_weight: of the log-spectral distance in units of 10 dB. steps: of Adam, in the last stage. exact: the
+    solver of clips that have an exact answer, or None to take every clip as a recording.
     """
-    objective, descent = _compiled(generator, perceptual_loss, spectral_weight)
-    pool, pool_features = _pool(generator, perceptual_loss, tuple(int(s) for s in np.atleast_1d(seed)))
-    stages = FROM_POOL if start is None else FROM_PREDICTION
-    found = []
-    for i in range(0, len(targets), AT_ONCE):
-        part = targets[i : i + AT_ONCE]
-        originals = objective.originals(part)
-        near = pool[_nearest(_features(objective, part), pool_features, stages[0][0])]  # [n, starts, latent_dim]
-        if start is not None:
-            begin = start[i : i + AT_ONCE]
-            near = np.concatenate([begin[:, None], near[:, :-1]], axis=1)
-        u = unbounded(near)
-        for count, short in (*stages, (1, steps)):
-            u, values = _stage(descent, originals, u[:, :count], short)
-        z, values = np.tanh(u[:, 0]), values[:, 0]
-        if start is not None:  # the start itself, which `unbounded` moved inside
-            begun = objective(originals, generator(begin)).numpy()
-            z, values = np.where((begun < values)[:, None], begin, z), np.minimum(begun, values)
-        found.append((z, values))
-        if report:
-            report(len(targets) - i - len(part))
-    z, values = (np.concatenate(column) for column in zip(*found))
-    return z.astype(np.float32), values, np.full(len(z), sum(count * short for count, short in stages) + steps)
+
+    perceptual_loss: object = None
+    log_spectral_weight: float = LOG_SPECTRAL_WEIGHT
+    steps: int = STEPS
+    exact: LevenbergMarquardt | None = LevenbergMarquardt()
+
+    def solve(self, targets, generator, start=None, *, seed=0, report=None):
+        """targets: waveforms [n, num_samples, num_channels]. start: latent vectors [n, latent_dim], a prediction, or
+        None. seed: of the random sounds and starts, a number or a list of numbers. report: called with the number of
+        clips still being worked on. → Solution: iterations count Jacobians of an exact answer, steps of Adam elsewhere.
+
+        Which clips have an exact answer shows within a few iterations; one that the descent by ear leads near an exact
+        answer is then solved exactly too.
+        """
+        n = len(targets)
+        z, objective = np.zeros((n, generator.latent_dim), np.float32), np.full(n, np.inf)
+        iterations, explained = np.zeros(n, int), np.zeros(n, bool)
+
+        def tell(active):
+            if report:
+                report(active + np.sum(~explained) if active < n else n)
+
+        def solve_exactly(index, begin):
+            """Keeps what explains its clip."""
+            if self.exact is None or not len(index):
+                return
+            solver = replace(self.exact, give_up=True)
+            best = solver.solve(targets[index], generator, begin, seed=seed, report=tell)
+            good = best.objective < EXPLAINED
+            z[index[good]], objective[index[good]] = best.z[good], best.objective[good]
+            iterations[index[good]] = best.iterations[good]
+            explained[index[good]] = True
+
+        def promising(index, z):
+            share = self.exact.stft_share if self.exact else 0.0
+            return index[residuals(targets[index], generator, z, share) < PROMISING]
+
+        if start is None:
+            solve_exactly(np.arange(n), None)
+        else:
+            index = promising(np.arange(n), start)
+            solve_exactly(index, start[index])
+        remaining = np.flatnonzero(~explained)
+        if len(remaining):
+            begin = None if start is None else start[remaining]
+            z[remaining], objective[remaining], iterations[remaining] = self.descend(
+                targets[remaining], generator, begin, seed, report
+            )
+            near = promising(remaining, z[remaining])
+            solve_exactly(near, z[near])
+        return Solution(z, objective, iterations)
+
+    def descend(self, targets, generator, start=None, seed=0, report=None):
+        """The latent vectors whose sounds are closest to the ear → z float32 [n, latent_dim], objectives [n],
+        iterations [n]. Arguments as of `solve`.
+
+        With a start each clip begins there and at the nearest of a pool of random sounds, without one at the latter
+        alone. The objective of the answer is never above that of the start.
+        """
+        objective, descent = _compiled(generator, self.perceptual_loss, self.log_spectral_weight)
+        pool, pool_features = _pool(generator, self.perceptual_loss, tuple(int(s) for s in np.atleast_1d(seed)))
+        stages = FROM_POOL if start is None else FROM_PREDICTION
+        answers = []
+        for i in range(0, len(targets), AT_ONCE):
+            part = targets[i : i + AT_ONCE]
+            originals = objective.originals(part)
+            near = pool[_nearest(_features(objective, part), pool_features, stages[0][0])]  # [n, starts, latent_dim]
+            if start is not None:
+                begin = start[i : i + AT_ONCE]
+                near = np.concatenate([begin[:, None], near[:, :-1]], axis=1)
+            u = unbounded(near)
+            for count, short in (*stages, (1, self.steps)):
+                u, values = _stage(descent, originals, u[:, :count], short)
+            z, values = np.tanh(u[:, 0]), values[:, 0]
+            if start is not None:  # the start itself, which `unbounded` moved inside
+                begun = objective(originals, generator(begin)).numpy()
+                z, values = np.where((begun < values)[:, None], begin, z), np.minimum(begun, values)
+            answers.append((z, values))
+            if report:
+                report(len(targets) - i - len(part))
+        z, values = (np.concatenate(column) for column in zip(*answers))
+        steps = sum(count * short for count, short in stages) + self.steps
+        return z.astype(np.float32), values, np.full(len(z), steps)

@@ -17,7 +17,7 @@ from scipy.special import expit
 from models.audio.clip import audible_middle, spectrogram
 from models.files.writing import written_whole
 from models.generator.generator import generate
-from models.recovery.recover import predict
+from models.recovery.starts import predict
 
 POSITIONS = tuple(range(-1200, 1201, 400))  # samples from the expected one, tried first
 NEAR = 400  # samples by which a sound found may lie elsewhere at the first trial

@@ -15,7 +15,8 @@ import numpy as np
 import tensorflow as tf
 
 from models.files.errors import CheckpointError, first_line
-from models.generator.generator import Generator, fingerprint
+from models.files.hashing import fingerprint
+from models.generator.generator import Generator
 from models.generator.readers.allow_list import MOST_BYTES, MOST_BYTES_A_CLIP, MOST_LATENT
 
 PARTS = ("metadata.json", "config.json", "model.weights.h5")
