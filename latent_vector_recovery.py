@@ -39,9 +39,11 @@ PUBLISHED = {
     "taps": "stage2",
 }  # the authors' recovery script
 
+RENAMED = {"spectral_weight": "use --log_spectral_weight", "spectral": "use --stft_share"}
+
 from common.settings import from_shell
 
-settings = from_shell(globals(), recipes={"published": PUBLISHED})
+settings = from_shell(globals(), recipes={"published": PUBLISHED}, renamed=RENAMED)
 
 import contextlib
 import time

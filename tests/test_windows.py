@@ -126,7 +126,7 @@ def test_it_goes_on_where_it_was_stopped(recover, tmp_path, monkeypatch, capsys)
         calls.append(len(clips))
         if len(calls) == 3:
             raise KeyboardInterrupt
-        return recover_batch(clips, **how)
+        return recover_batch(clips, generator, **options)
 
     monkeypatch.setitem(common.long_recordings.recovered_batches.__globals__, "recover", killed)
     assert recover("out", "--hop=0.5") == 130
