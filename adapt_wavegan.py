@@ -1,7 +1,7 @@
 """Tunes the generator to one voice or one microphone: recordings + checkpoint/ → adapted/, again a WaveGAN checkpoint.
 
-Each recording's latent vector is found first; then it stays where it is, and the generator's weights are moved until
-the recording sounds there, while other samples keep their sound. Of a data set with splits the test part is left out.
+Each recording's latent vector is recovered first and then kept; the generator's weights are tuned until it sounds like
+the recording, while other samples keep their sound. Of a data set with splits the test part takes no part.
 Then: python latent_vector_recovery.py --checkpoint=adapted/checkpoint/
 --inverse_mapping_checkpoint=adapted/inverse_mapping_checkpoint/
 """

@@ -25,9 +25,9 @@ from models.recovery.recover import recover
 from models.recovery.solution import identity
 from models.recovery.starts import predict
 
-COLUMNS = (
-    *("file", "name", "method", "solver", "iterations", "objective", "snr_db", "log_spectral_distance"),
-    *("perceptual_loss", "predicted_digit", "probability", "provenance", "seconds", "size", "sha256"),
+COLUMNS = tuple(
+    "file name method solver iterations objective snr_db log_spectral_distance perceptual_loss predicted_digit "
+    "probability provenance seconds size sha256".split()
 )
 
 

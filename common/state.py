@@ -16,7 +16,7 @@ from models.files.file_set import check_room, replaced_together, share
 from models.files.writing import written_whole
 
 STATE = "training"  # folder of the run's own state, below that of the exported weights
-PREVIOUS = "previous"  # folder of the weights that a run found there
+PREVIOUS = "previous"  # folder for the weights of the run before
 METADATA = "training_metadata.json"  # in the state: the epoch
 STATE_FILES = ("latest.weights.h5", METADATA)
 SPARE = ".bkp"  # ending of the state of the epoch before
@@ -77,24 +77,25 @@ def set_aside(folder):
     return previous
 
 
-def make_room(folder, place, names):
-    """Before a run's first weights count: adds those that `folder` already holds to the set in `place`, as previous/.
+def archive_previous_weights(folder, place, names):
+    """Moves another run's weights to previous/ before the first export.
 
-    names: of the files that weights in `folder` can have. Later weights of the same run, resumed or not, replace its
-    own. Returns the names that leave `folder` with the old weights.
+    folder: of the weights. place: the folder of the set that is about to replace them (models/files/file_set.py).
+    names: of the files that weights in `folder` can have. Later exports of the same run replace its own.
+    Returns the names that leave `folder`.
     """
     folder = Path(folder)
     if (folder / STATE / EXPORTED).exists() or not any((place / name).exists() for name in names):
         return []
     (place / STATE).mkdir(exist_ok=True)
     (place / STATE / EXPORTED).touch()
-    found = [name for name in names if (folder / name).exists()]
-    if not found:
+    previous = [name for name in names if (folder / name).exists()]
+    if not previous:
         return []
-    for name in found:
+    for name in previous:
         share(folder / name, place / PREVIOUS / name)
     print(f"The weights that were in {folder}/ are now in {folder / PREVIOUS}/")
-    return [*found, *(f"{PREVIOUS}/{name}" for name in names if name not in found)]
+    return [*previous, *(f"{PREVIOUS}/{name}" for name in names if name not in previous)]
 
 
 def _bytes(model):
@@ -136,7 +137,7 @@ class Saved(keras.callbacks.Callback):
             (place / STATE).mkdir()
             for write in self.writers:
                 write(self.model, place, epoch, logs)
-            leaving += make_room(self.folder, place, self.names)
+            leaving += archive_previous_weights(self.folder, place, self.names)
             for name in STATE_FILES:
                 if (self.folder / STATE / name).exists():
                     share(self.folder / STATE / name, place / STATE / f"{name}{SPARE}")

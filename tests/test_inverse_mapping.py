@@ -11,7 +11,7 @@ from reference_resnet import evaluate, random_arrays, write_checkpoint
 from tiny_networks import untrained, write_weights
 
 from common.script import ScriptError
-from common.state import make_room
+from common.state import archive_previous_weights
 from models.files.errors import CheckpointError
 from models.files.file_set import replaced_together
 from models.generator.generator import random_latent
@@ -185,6 +185,6 @@ def test_a_training_run_moves_the_authors_weights_aside(folder, tmp_path):
     leaving = []
     with replaced_together(tmp_path, leaving) as place:
         (place / INVERSE_MAPPING_FILE).write_bytes((folder / "mapping" / INVERSE_MAPPING_FILE).read_bytes())
-        leaving += make_room(tmp_path, place, INVERSE_MAPPING_FILES)
+        leaving += archive_previous_weights(tmp_path, place, INVERSE_MAPPING_FILES)
     assert load_inverse_mapping(tmp_path).generator_sha256, "the newest training wins"
     assert len(list((tmp_path / "previous").glob("generated_and_real_training.ckpt.*"))) == 2

@@ -11,7 +11,7 @@ from models.generator.jacobian.graph_walk import GraphWalk
 from models.generator.readers.tf1 import as_function, checkpoint_prefix, freeze
 from models.generator.tf1_export import export_wavegan
 from models.generator.wavegan import SubpixelWaveGAN, load_wavegan
-from models.training.wavegan.schedule import FIRMER
+from models.training.wavegan.schedule import RAMP_STEPS
 from models.training.wavegan.training import WaveGANTraining
 
 VARIANTS = {
@@ -124,7 +124,7 @@ def test_our_export_reads_as_wavegans(tmp_path, lowpass):
     model = WaveGANTraining(2, lowpass=lowpass)
     rng = np.random.default_rng(4)
     model.averaged.set_weights([rng.normal(0, 0.06, w.shape) for w in model.averaged.get_weights()])
-    model.step.assign(FIRMER[1])  # from then on the first layer that is exported differs from the one that learns
+    model.step.assign(RAMP_STEPS[1])  # from then on the first layer that is exported differs from the one that learns
     export_wavegan(tmp_path, model.exported(), step=12)
     z = np.random.default_rng(3).uniform(-1, 1, (4, 100)).astype(np.float32)
     window = np.hanning(16384)  # a bin is a Hertz

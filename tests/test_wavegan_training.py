@@ -18,7 +18,7 @@ from models.training.wavegan.losses import (
     quiet_loss,
     sorted_distance,
 )
-from models.training.wavegan.schedule import FIRMER, at_step
+from models.training.wavegan.schedule import RAMP_STEPS, at_step
 from models.training.wavegan.state import packed, unpack
 from models.training.wavegan.training import WaveGANTraining
 
@@ -151,7 +151,7 @@ def test_feature_distance_is_relative_to_the_recordings_activations():
 def test_the_judgement_of_a_digit_is_its_own(model):
     """Each digit shifts the spectrogram discriminators' logits by an output of its own, an unknown one by none."""
     model, (clips, _) = model
-    views = model.discriminators.views(model.heard(clips[..., None]))
+    views = model.discriminators.views(model.filtered(clips[..., None]))
     outputs = np.asarray(model.networks[0](views[0])[0])
     for digit in (UNLABELLED, 3):
         found = np.asarray(model.discriminators(views, tf.fill(4, digit)).logits[0])[:, 0]
@@ -187,7 +187,7 @@ def test_weights_that_are_not_finite_are_no_state(model):
 def test_the_r1_gradients_are_those_of_the_penalty(model):
     """Against a difference quotient of the penalty along the gradient itself."""
     model, (clips, _) = model
-    views = model.discriminators.views(model.heard(clips[..., None]))
+    views = model.discriminators.views(model.filtered(clips[..., None]))
     variables = model.discriminators.trainable_variables
 
     def penalty():
@@ -225,7 +225,7 @@ def test_it_learns_to_reconstruct(model):
 
 
 def test_what_is_a_pair_changes_between_two_steps():
-    begin, end = FIRMER
+    begin, end = RAMP_STEPS
     for step, expected in ((0, 1.0), (begin, 1.0), ((begin + end) // 2, 2.0), (end, 3.0), (10 * end, 3.0)):
         assert float(at_step((1.0, 3.0), step)) == pytest.approx(expected)
     assert at_step(0.5, begin) == 0.5
@@ -233,7 +233,7 @@ def test_what_is_a_pair_changes_between_two_steps():
 
 def test_samples_have_to_be_as_periodic_as_recordings_at_any_pitch(model):
     model, (clips, _) = model
-    tones = model.heard(clips[..., None]) + 1e-3  # of rising pitch, the last half as the prior's
+    tones = model.filtered(clips[..., None]) + 1e-3  # of rising pitch, the last half as the prior's
     noise = 0.1 * np.random.default_rng(8).normal(size=tones.shape).astype(np.float32)
     same, other_pitch, hoarse = (float(model.sound_terms(tones, x)["voicing"]) for x in (tones, tones[::-1], noise))
     assert same < 1e-6 and other_pitch < 0.25 * hoarse

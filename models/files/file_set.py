@@ -148,12 +148,12 @@ def _valid(folder):
 
 def _stamp(folder):
     """What differs when a file in `folder` was replaced."""
-    found = {}
+    stamps = {}
     for path in folder.glob("*"):
         with contextlib.suppress(OSError):
             about = path.stat()
-            found[path.name] = about.st_ino, about.st_size, about.st_mtime_ns
-    return found
+            stamps[path.name] = about.st_ino, about.st_size, about.st_mtime_ns
+    return stamps
 
 
 def read_together(folder, read):
@@ -163,10 +163,10 @@ def read_together(folder, read):
         place = _valid(folder)
         before = _stamp(place)
         try:
-            found, error = read(place), None
+            result, error = read(place), None
         except Exception as raised:  # of files that were replaced while they were read, anything
-            found, error = None, raised
+            result, error = None, raised
         if last == TRIES or (place == _valid(folder) and before == _stamp(place)):
             if error:
                 raise error
-            return found
+            return result

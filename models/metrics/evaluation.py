@@ -66,8 +66,8 @@ class Evaluation:
             if self.perceptual_loss is not None:
                 values["perceptual_loss"] = np.asarray(self.perceptual_loss(*pair))
             parts.append(values)
-        found = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-        return found | {"identical": (found["snr_db"] > IDENTICAL_DB).astype(float)}
+        measures = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+        return measures | {"identical": (measures["snr_db"] > IDENTICAL_DB).astype(float)}
 
     def recognition(self, clips, waves, digits=None):
         """Each network's accuracy on the reconstructions, [n], and its inception score, {name: {"mean": …, "std": …}}.
@@ -91,15 +91,15 @@ class Evaluation:
         the true ones. All three or none. `exact` is a share of the identifiable clips.
         """
         right, scores = self.recognition(clips, waves, digits)
-        found = self.distances(clips, waves) | right
+        measures = self.distances(clips, waves) | right
         if true is not None:
-            found |= {"latent_mse": latent_mse(true, z), "latent_mae": latent_mae(true, z)}
-            found["identifiable"] = (conditions < IDENTIFIABLE).astype(float)
-        row = {name: float(values.mean()) for name, values in found.items()}
-        row |= {name: float(np.median(found[name])) for name in ("snr_db", "log_spectral_distance")}
-        error = {name: float(values.std() / np.sqrt(len(values))) for name, values in found.items()}
+            measures |= {"latent_mse": latent_mse(true, z), "latent_mae": latent_mae(true, z)}
+            measures["identifiable"] = (conditions < IDENTIFIABLE).astype(float)
+        row = {name: float(values.mean()) for name, values in measures.items()}
+        row |= {name: float(np.median(measures[name])) for name in ("snr_db", "log_spectral_distance")}
+        error = {name: float(values.std() / np.sqrt(len(values))) for name, values in measures.items()}
         if true is not None:
-            exact = (found["latent_mse"] < EXACT)[found["identifiable"] > 0]
+            exact = (measures["latent_mse"] < EXACT)[measures["identifiable"] > 0]
             row["exact"] = float(exact.mean()) if len(exact) else 0.0
             row["condition_number"] = float(np.median(conditions))
         return {"num_clips": len(clips), **scores, **row, "error": error}

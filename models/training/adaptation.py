@@ -1,6 +1,6 @@
 """The generator tuned to one voice (pivotal tuning: Roich et al., arXiv 2106.05744).
 
-The latent vector of each recording stays where recovery found it, and the generator's weights are moved until the sound
+The latent vector of each recording stays as recovery returned it, and the generator's weights are moved until the sound
 there is the recording's. A second term keeps what the generator makes of other latent vectors as it was.
 """
 
@@ -41,8 +41,8 @@ class _Tuned:
         if not self.fixed:
             return x
         taps = self.fixed[FILTER].shape[0]
-        left = (taps - 1) // 2
-        return tf.nn.conv1d(tf.pad(x, [[0, 0], [left, taps - 1 - left], [0, 0]]), self.fixed[FILTER], 1, "VALID")
+        before = (taps - 1) // 2
+        return tf.nn.conv1d(tf.pad(x, [[0, 0], [before, taps - 1 - before], [0, 0]]), self.fixed[FILTER], 1, "VALID")
 
     def variables(self):
         return {name: value.numpy() for name, value in (self.trained | self.fixed).items()}
@@ -67,7 +67,7 @@ def adaptable(variables):
 def adapt(
     variables,  # {WaveGAN's variable name: array}, of the generator to begin with; stays as it is
     targets,  # waveforms [n, 16384], prepared as the generator's training clips were
-    z,  # latent vectors [n, latent_dim], where recovery found them
+    z,  # latent vectors [n, latent_dim] of these recordings, as recovery returned them
     *,
     perceptual_loss=None,  # models.networks.classifier.PerceptualLoss
     spectral_weight=SPECTRAL_WEIGHT,

@@ -8,7 +8,7 @@ UNLABELLED = -1  # in place of a digit
 
 
 def logistic_loss(logits, *, real):
-    """Mean over discriminators of softplus(∓ logits), a list of [n, places]; real: whether they ought to be found
+    """Mean over discriminators of softplus(∓ logits), a list of [n, places]; real: whether they ought to be judged
     real."""
     return sum(ops.mean(ops.softplus(-x if real else x)) for x in logits) / len(logits)
 

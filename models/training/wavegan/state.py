@@ -2,7 +2,7 @@
 control.
 
 Weights as 16-bit floats, rounded by half a thousandth at most; without the optimizers' moments and without the moving
-average of the generator, which are found again within some thousand steps, and without the queue of codes, which is
+average of the generator, which form again within some thousand steps, and without the queue of codes, which is
 full again after some dozens.
 """
 
@@ -44,11 +44,11 @@ def read_state(path):
     """The arrays of a compact state from an .npz file. Raises ValueError, in one line, for a file that is none."""
     try:
         with np.load(path, allow_pickle=False) as arrays:
-            found = {name: arrays[name] for name in arrays.files}
+            state = {name: arrays[name] for name in arrays.files}
     except (FileNotFoundError, PermissionError):
         raise
     except Exception as error:  # zipfile, zlib, NumPy and the system raise whatever the damage leads to
         raise ValueError(f"{path}: damaged, not the state of a training run ({type(error).__name__})") from error
-    if STEP not in found or not all(np.isfinite(array).all() for array in found.values()):
+    if STEP not in state or not all(np.isfinite(array).all() for array in state.values()):
         raise ValueError(f"{path}: not the state of a training run, or not finite")
-    return found
+    return state

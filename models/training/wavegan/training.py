@@ -127,21 +127,21 @@ class WaveGANTraining(keras.Model):
     def generator_variables(self):
         return self.generator.trainable_variables + self.encoder.trainable_variables
 
-    def given(self, latent):
-        """What the networks that generate are given for latent vectors [n, latent_dim] in this step."""
+    def emphasised(self, latent):
+        """The input of the generating networks at this step, for latent vectors [n, latent_dim]."""
         return emphasised(latent, at_step(EMPHASIS, self.step))
 
     def call(self, z):
-        waveform = self.averaged(self.given(z))
+        waveform = self.averaged(self.emphasised(z))
         return waveform if self.filter is None else blocked_conv(waveform, *self.filter, FILTER_BLOCK)
 
     def exported(self):
         """The averaged generator as WaveGAN's variables, {name: array}, its first layer with the emphasis."""
         variables = wavegan_variables(self.averaged) | ({} if self.taps is None else {FILTER: self.taps})
-        return variables | {DENSE: ops.convert_to_numpy(self.given(variables[DENSE].T)).T}
+        return variables | {DENSE: ops.convert_to_numpy(self.emphasised(variables[DENSE].T)).T}
 
-    def heard(self, waveform):
-        """Waveforms [n, 16384, 1] as the discriminators hear them: filtered, at their rate → [n, samples]."""
+    def filtered(self, waveform):
+        """Waveforms [n, 16384, 1], low-passed and at the discriminators' rate → [n, samples]."""
         return (waveform if self.decimator is None else blocked_conv(waveform, *self.decimator, FILTER_BLOCK))[..., 0]
 
     def encode(self, waveform):
@@ -151,14 +151,14 @@ class WaveGANTraining(keras.Model):
     def train_step(self, data):
         """One update of every network → the terms of the losses, and the mean logits that tell who is winning."""
         waveform, digit = data
-        real = self.heard(waveform[..., None])
+        real = self.filtered(waveform[..., None])
         prior = keras.random.uniform((ops.shape(real)[0], self.latent_dim), -1, 1, seed=self.seeds)
         changes = diff_augmentation.draw(ops.shape(real)[0], real.shape[1], self.seeds)
         with tf.GradientTape(persistent=True) as tape:
             encoded = self.encode(real)
             half = ops.shape(real)[0] // 2
-            latent = self.given(ops.concatenate([encoded[:half], prior[half:]]))
-            fake = self.heard(self.generator(latent, training=True))
+            latent = self.emphasised(ops.concatenate([encoded[:half], prior[half:]]))
+            fake = self.filtered(self.generator(latent, training=True))
             asked = ops.concatenate([digit[:half], digit_asked_for(prior, digit)[half:]])
             views = [self.discriminators.views(diff_augmentation.augmented(x, changes)) for x in (real, fake)]
             of_real, of_fake = (self.discriminators(*pair) for pair in zip(views, (digit, asked)))
@@ -192,7 +192,7 @@ class WaveGANTraining(keras.Model):
         return {
             "generator": logistic_loss(of_fake.logits, real=True),
             "matching": feature_distance(*([a[:half] for a in x.activations] for x in (of_real, of_fake))),
-            "digit_heard": digit_loss(of_fake.digits, asked),
+            "digit_recognised": digit_loss(of_fake.digits, asked),
         }
 
     def sound_terms(self, real, fake):
