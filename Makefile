@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 DATASETS ?= datasets/
 
-.PHONY: demo test lint install refresh fetch published bench bench-full
+.PHONY: demo test test-all lint install refresh fetch published bench bench-full
 
 demo: install  ## recover the latent vectors of ten recordings, and of four synthesized clips whose latent vectors are known; walk from one to another
 	$(BIN)/python generate.py --num_samples=4 --seed=2026 --output=waves/demo/generated/
@@ -30,7 +30,10 @@ bench: install  ## how fast it is, beside a plain way of doing the same: one tab
 bench-full: install  ## the same with predictions and metrics of 10, 100 and 1,000 clips (longer)
 	$(BIN)/python benchmarks/speed.py --corpora=10,100,1000
 
-test: .venv/dev
+test: .venv/dev  ## all that a change has to pass, in minutes
+	$(BIN)/python -m pytest -q -m "not slow"
+
+test-all: .venv/dev  ## with the slow tests too
 	$(BIN)/python -m pytest -q
 
 lint: .venv/dev

@@ -7,8 +7,8 @@ import sys
 
 import pytest
 from conftest import ROOT
+from killing import KILLED, Moments, in_a_fork
 
-from benchmarks.killing import KILLED, Moments, in_a_fork
 from models.files.file_set import finish, read_together, replaced_together
 from models.files.writing import written_whole
 

@@ -1,13 +1,16 @@
-"""Runs a script in a process of its own, which ends at once at a chosen moment, as at a kill and a power cut together.
+"""Ends a process at once at a chosen moment, as a kill and a power cut together do.
 
-Moments are counted in operations on files below one folder: opening for writing, renaming, linking, removing, making
-folders, and waiting for the disk (fsync). They depend on no clock, so the same moment comes again. At the chosen one
-the process ends, and of every file below that folder only half is left of what no fsync has brought to the disk.
+    python tests/killing.py FOLDER JOURNAL LAST LIMIT script arguments…
 
-The processes are forks of one that has imported the large libraries and has run nothing of them.
+runs a script that ends before its operation number LAST (0: never), on a disk that takes files up to LIMIT bytes (0: of
+any size). Moments are counted in operations on files below one folder: opening for writing, renaming, linking,
+removing, making folders, and waiting for the disk (fsync). They depend on no clock, so the same moment comes again. At
+the chosen one the process ends, and every file below that folder keeps only half of what no fsync has brought to the
+disk.
 """
 
 import os
+import resource
 import runpy
 import sys
 import traceback
@@ -90,20 +93,10 @@ def in_a_fork(work, output):
         os._exit(status)
 
 
-def run_script(script, arguments, root, log, kill_at=None, prepare=lambda: None):
-    """Runs `python script arguments…` → its exit status (KILLED where it was killed), and the operations it came to.
-
-    script: a path. root: operations below this folder count. log: a file for what it prints. kill_at: the number of
-    the operation before which it ends, from 1 on; None: never. prepare: called in the process before the script.
-    """
-    journal = Path(log).with_suffix(".operations")
-
-    def work():
-        sys.argv = [str(script), *arguments]
-        sys.path.insert(0, str(Path(script).parent))
-        prepare()
-        Moments(root, journal, kill_at)
-        runpy.run_path(str(script), run_name="__main__")
-
-    status = in_a_fork(work, log)
-    return status, journal.read_text(encoding="utf-8").splitlines()
+if __name__ == "__main__":
+    root, journal, last, limit, *sys.argv = sys.argv[1:]
+    sys.path[0] = str(Path(sys.argv[0]).parent)
+    if int(limit):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (int(limit), int(limit)))
+    Moments(root, journal, int(last) or None)
+    runpy.run_path(sys.argv[0], run_name="__main__")
