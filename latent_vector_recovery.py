@@ -8,8 +8,6 @@ prepared = False  # the recordings are a generator's own clips: change neither l
 hop = 0.0  # seconds between the windows that a recording of any length is cut into; 0: only its first is used [0 to 4]
 provenance = False  # score how likely the generator in checkpoint/ made each recording: 0.3 s more for each
 report = False  # write index.html into output as well, a page to listen to and look at
-shard = ""  # "3/16": only the third of sixteen parts of the recordings, into a folder of its own in output
-merge = False  # no recovery: move the results of all parts in output together
 overwrite = False  # do again what an earlier run with the same settings has done
 
 # Method
@@ -40,6 +38,7 @@ PUBLISHED = {
 }  # the authors' recovery script
 
 RENAMED = {"spectral_weight": "use --log_spectral_weight", "spectral": "use --stft_share"}
+RENAMED |= dict.fromkeys(("shard", "merge"), "recover_corpus.py recovers with many processes and machines")
 
 from common.settings import from_shell
 
@@ -67,8 +66,6 @@ from common.page import Sound, write_page
 from common.provenance import open_provenance
 from common.recovering import RecoveryTable, recovered_batches, solver_of
 from common.script import EXIT_FAILED, ScriptError, complain, one_line_errors
-from common.shards import merge as merge_parts
-from common.shards import part_folder, part_of
 from models.audio.clip import AudioError, is_prepared, prepare
 from models.metrics.metrics import EXACT, IDENTIFIABLE, condition_number, latent_mse
 from models.recovery.solution import identity
@@ -135,9 +132,8 @@ def recover_files(paths, names, table, method, closeness):
                 complain(__file__, f"{path}: no finite latent vector was found")
                 continue
             write_result(table.folder, names[path], originals[path], found, i)
-            row |= {"name": names[path], "seconds": f"{seconds:.2f}"} | described()
-            row |= {"iterations": int(found.iterations[i])}
-            table.add(path, row | {"objective": f"{found.objective[i]:.6g}"})
+            row |= {"name": names[path], "seconds": seconds} | described()
+            table.add(path, row | {"iterations": found.iterations[i], "objective": found.objective[i]})
             words = closeness.in_words(row) + (f", {found.iterations[i]} iterations" if gradient else "")
             tqdm.write(printable(f"{path}: {words}{truth(path, found.z[i], generator)}, {seconds:.2g} s"))
         originals.clear()
@@ -160,7 +156,7 @@ def recover_long(paths, names, table, method, closeness):
             complain(__file__, error)
             continue
         seconds = (time.perf_counter() - begin) / len(rows)
-        row = {"name": names[path], "seconds": f"{seconds:.2f}"} | described() | closeness.medians(rows)
+        row = {"name": names[path], "seconds": seconds} | described() | closeness.medians(rows)
         table.add(path, row)
         heard = f", sounds like {' '.join(r['predicted_digit'] for r in rows[:12])}" if closeness.judge else ""
         heard += " …" if heard and len(rows) > 12 else ""
@@ -199,13 +195,9 @@ def write_report(paths, names, table, generator, made_with):
 
 
 def main():
-    if merge:
-        count, lacking = merge_parts(output)
-        print(f"{count} recordings are in {Path(output) / 'recovery.csv'}" + f"; no part {lacking}" * bool(lacking))
-        return EXIT_FAILED if lacking else 0
     check_settings()
     paths = find_recordings(files)
-    folder = writable_folder(part_folder(output, shard) if shard else output)
+    folder = writable_folder(output)
     generator = open_generator(checkpoint, differentiated=gradient)
     mapping = open_inverse_mapping(inverse_mapping_checkpoint, generator) if inverse_mapping else None
     perceptual_loss = open_perceptual_loss(classifier_checkpoint, generator, taps)
@@ -218,7 +210,6 @@ def main():
     depends_on |= {"provenance": made_here.calibration.generator if made_here else "", "layer": space == "layer"}
     table = RecoveryTable(folder, {name: identity(value) for name, value in depends_on.items()}, overwrite)
     names = table.names(paths)
-    paths = part_of(paths, shard) if shard else paths
     left = [path for path in paths if overwrite or not table.is_done(path)]
     if len(left) < len(paths):
         done = len(paths) - len(left)

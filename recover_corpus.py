@@ -6,6 +6,7 @@ Runs on Ray (requirements-cluster.txt). Each process holds the networks; results
 # What is recovered, and where it goes
 files = "datasets/"  # a folder of recordings, with the folders below it, or a text file with a path on each line
 output = "waves/corpus/"  # folder for part-….parquet: file, z, how close it is, and its error where there is one
+waves = False  # the reconstructions too, in the column `reconstruction`: 64 KiB more for each recording of a second
 
 # Method
 inverse_mapping = True  # predict the latent vector with a network
@@ -61,26 +62,25 @@ def connect():
     """Joins the cluster at `address`, or starts Ray in this machine; processes find this project where it is here."""
     variables = {"PYTHONPATH": str(Path(__file__).resolve().parent), "TF_NUM_INTRAOP_THREADS": str(threads)}
     variables |= {"TF_NUM_INTEROP_THREADS": "1", "OMP_NUM_THREADS": str(threads)}
-    how = {"log_to_driver": False, "logging_level": "ERROR", "runtime_env": {"env_vars": variables}}
+    options = {"log_to_driver": False, "logging_level": "ERROR", "runtime_env": {"env_vars": variables}}
     here = {"num_cpus": workers * threads, "include_dashboard": False}
-    ray.init(**how, **({"address": address} if address else here))
+    ray.init(**options, **({"address": address} if address else here))
     ray.data.DataContext.get_current().enable_progress_bars = False
 
 
 def recovered(paths):
-    """Yields the rows of one batch after another, as the processes finish them; a process that dies is replaced."""
+    """Yields a table of one batch after another, as the processes finish them; a process that dies is replaced."""
     weights = {name: str(Path(settings[name]).resolve()) for name in settings if name.endswith("checkpoint")}
-    how = {"predict": inverse_mapping, "gradient": gradient, "seed": seed}
+    options = {"predict": inverse_mapping, "gradient": gradient, "seed": seed, "waves": waves}
     batches = [[str(path.absolute()) for path in paths[i : i + batch_size]] for i in range(0, len(paths), batch_size)]
-    found = ray.data.from_items(batches, override_num_blocks=len(batches)).map_batches(
+    batches = ray.data.from_items(batches, override_num_blocks=len(batches)).map_batches(
         Recoverer,
-        fn_constructor_kwargs=weights | how,
+        fn_constructor_kwargs=weights | options,
         batch_size=1,
         compute=ray.data.ActorPoolStrategy(size=workers),
         num_cpus=threads,
     )
-    for block in found.iter_batches(batch_size=None, prefetch_batches=0, batch_format="pyarrow"):
-        yield block.to_pylist()
+    yield from batches.iter_batches(batch_size=None, prefetch_batches=0, batch_format="pyarrow")
 
 
 def main():
@@ -90,23 +90,22 @@ def main():
     depends_on = {name: value for name, value in settings.items() if name not in PLACES}
     depends_on |= {name: weights_hash(value) for name, value in depends_on.items() if name.endswith("checkpoint")}
     table = CorpusTable(folder, depends_on)
-    left = [path for path in paths if not table.is_done(path)]
-    if len(left) < len(paths):
-        print(f"{len(paths) - len(left)} of {len(paths)} recordings are done already")
-    if left:
+    remaining = [path for path in paths if not table.is_done(path)]
+    if len(remaining) < len(paths):
+        print(f"{len(paths) - len(remaining)} of {len(paths)} recordings are done already")
+    if remaining:
         connect()
     begin, wrong = time.perf_counter(), 0
-    with tqdm(total=len(paths), initial=len(paths) - len(left), unit="recording", disable=None) as bar:
-        for rows in recovered(left) if left else ():
+    with tqdm(total=len(paths), initial=len(paths) - len(remaining), unit="recording", disable=None) as bar:
+        for rows in recovered(remaining) if remaining else ():
             table.add(rows)
-            for row in rows:
-                wrong += bool(row["error"])
-                if row["error"]:
-                    tqdm.write(printable(row["error"]))
+            for error in filter(None, rows["error"].to_pylist()):
+                wrong += 1
+                tqdm.write(printable(error))
             bar.update(len(rows))
     table.flush()
     seconds = time.perf_counter() - begin
-    print(f"{len(left)} recordings in {seconds:.0f} s, {wrong} of them with an error, are in {folder}/")
+    print(f"{len(remaining)} recordings in {seconds:.0f} s, {wrong} of them with an error, are in {folder}/")
 
 
 if __name__ == "__main__":

@@ -40,7 +40,7 @@ SMALLER = {  # what is added to a command, by script; {server} is the address of
     "benchmarks/curves.py": "--runs=logs/inverse_mapping/",
     "benchmarks/side_by_side.py": "--tables=one=waves/metrics/,other=waves/metrics/",
 }
-ELSEWHERE = ("recover_corpus.py", "--shard", "--merge")  # their tests run them: with Ray, and as parts of one job
+ELSEWHERE = ("recover_corpus.py",)  # its test runs it, with Ray
 REPLACING = ("train.py", "train_sc09_classifier.py", "train_judge.py", "datasets/fetch.py")  # weights of others
 SHOWING = ("benchmarks/side_by_side.py", "benchmarks/curves.py")  # what others wrote
 

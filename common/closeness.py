@@ -6,9 +6,26 @@ from models.audio.digits import DIGITS
 from models.metrics.metrics import IDENTICAL_DB, log_spectral_distance
 from models.networks.judge import probabilities
 
+FORMATS = {  # of numbers in tables; others as they are
+    "start": ".3f",
+    "snr_db": ".2f",
+    "log_spectral_distance": ".2f",
+    "perceptual_loss": ".4f",
+    "probability": ".2f",
+    "provenance": ".3f",
+    "seconds": ".2f",
+    "objective": ".6g",
+}
+
+
+def as_text(row):
+    """A row's columns as the text that tables have; "" for None."""
+    numbers = {name: format(row[name], form) for name, form in FORMATS.items() if row.get(name) not in (None, "")}
+    return {name: "" if value is None else str(value) for name, value in row.items()} | numbers
+
 
 class Closeness:
-    """How close reconstructions come to their clips: in words, for the table and the page."""
+    """How close reconstructions come to their clips: in numbers, and as a phrase."""
 
     def __init__(self, perceptual_loss, judge, provenance=None):
         self.perceptual_loss = perceptual_loss
@@ -16,20 +33,20 @@ class Closeness:
         self.provenance = provenance
 
     def of(self, clips, found, paths=None):
-        """The rows' columns of a batch: clips, a list of [num_samples, …], and their models.recovery.recover.Recovery.
+        """The rows' columns of a batch, {name: number, or the predicted digit's name}.
 
+        clips: a list of [num_samples, …]. found: their models.recovery.recover.Recovery.
         paths: of the recordings that the clips are, where they are that; provenance is measured on what they hold.
         """
         first = np.stack([clip.reshape(len(clip), -1)[:, 0] for clip in clips])  # [n, num_samples], the first channel
         waves = found.waveforms[..., 0]
-        columns = {"snr_db": [f"{value:.2f}" for value in found.snr_db]}
-        columns["log_spectral_distance"] = [f"{value:.2f}" for value in log_spectral_distance(first, waves)]
+        columns = {"snr_db": found.snr_db, "log_spectral_distance": log_spectral_distance(first, waves)}
         if self.perceptual_loss:
-            columns["perceptual_loss"] = [f"{value:.4f}" for value in np.asarray(self.perceptual_loss(first, waves))]
+            columns["perceptual_loss"] = np.asarray(self.perceptual_loss(first, waves))
         if self.judge:
             predicted = probabilities(self.judge, waves)
             columns["predicted_digit"] = [DIGITS[digit] for digit in predicted.argmax(axis=1)]
-            columns["probability"] = [f"{value:.2f}" for value in predicted.max(axis=1)]
+            columns["probability"] = predicted.max(axis=1)
         if self.provenance:
             columns["provenance"] = self.provenance.of(paths) if paths else self.provenance.of_segments(first)
         return [dict(zip(columns, values)) for values in zip(*columns.values())]
@@ -38,16 +55,17 @@ class Closeness:
     def medians(rows):
         """The median of each measure of many rows, as one row's columns."""
         measures = [name for name in ("snr_db", "log_spectral_distance", "perceptual_loss") if name in rows[0]]
-        return {name: f"{np.median([float(row[name]) for row in rows]):.4g}" for name in measures}
+        return {name: np.median([row[name] for row in rows]) for name in measures}
 
     @staticmethod
     def in_words(row):
-        """A row's columns as a phrase; SNR only where it says something, that is for an identical reconstruction."""
-        made = f", made by this generator: {float(row['provenance']):.0%}" if row.get("provenance") else ""
+        """A row's columns, numbers or text, as a phrase; the SNR says something of identical reconstructions only."""
+        scored = row.get("provenance") not in (None, "")
+        made = f", made by this generator: {float(row['provenance']):.0%}" if scored else ""
         if float(row["snr_db"]) > IDENTICAL_DB:
             return f"identical, SNR {float(row['snr_db']):.1f} dB{made}"
         words = [f"log-spectral distance {float(row['log_spectral_distance']):.1f} dB"]
-        if row.get("perceptual_loss"):
+        if row.get("perceptual_loss") not in (None, ""):
             words.append(f"perceptual loss {float(row['perceptual_loss']):.3f}")
         if row.get("predicted_digit"):
             words.append(f"sounds like {row['predicted_digit']} ({float(row['probability']):.0%})")

@@ -23,7 +23,7 @@ SCHEMA = pa.schema(
     [("file", pa.string()), ("size", pa.int64()), ("z", pa.list_(pa.float32()))]
     + [(name, pa.float32()) for name in ("snr_db", "log_spectral_distance", "perceptual_loss", "probability")]
     + [("predicted_digit", pa.string()), ("iterations", pa.int32()), ("objective", pa.float32())]
-    + [("seconds", pa.float32()), ("error", pa.string())]
+    + [("seconds", pa.float32()), ("error", pa.string()), ("reconstruction", pa.list_(pa.float32()))]
 )  # one row a recording; error is null where there is none, all but file and size where there is one
 ROWS_A_FILE = 512  # rows that a Parquet file has, where time allows
 FLUSH_SECONDS = 30.0  # after which the rows that are there are written all the same
@@ -37,9 +37,13 @@ def weights_hash(folder):
 
 
 class Recoverer:
-    """One process's part: holds the networks, turns batches of paths into rows of SCHEMA."""
+    """One process's part: holds the networks, turns batches of paths into rows of SCHEMA.
 
-    def __init__(self, predict, gradient, seed, checkpoint, **folders):
+    waves: also the reconstructions, each at its recording's own level and position, channels interleaved.
+    """
+
+    def __init__(self, predict, gradient, seed, waves, checkpoint, **folders):
+        self.waves = waves
         self.generator = open_generator(checkpoint)
         mapping = folders["inverse_mapping_checkpoint"]
         self.mapping = open_inverse_mapping(mapping, self.generator) if predict else None
@@ -57,27 +61,24 @@ class Recoverer:
         for path in map(str, paths):
             try:
                 rows[path] = {"file": path, "size": Path(path).stat().st_size}
-                clips[path] = self._read(path)
+                clips[path] = prepare(path, **clip_of(self.generator))
             except (AudioError, OSError, ValueError) as error:
                 rows[path] = {"file": path, "size": -1} | rows.get(path, {}) | {"error": str(error)}
         if clips:
-            targets = np.stack(list(clips.values()))
+            targets = np.stack([clip.samples for clip in clips.values()])
             start = predict(targets, self.mapping) if self.mapping else None
             found = recover(targets, self.generator, solver=self.solver, start=start, seed=self.seed)
-            measured = self.closeness.of(list(clips.values()), found)
+            measured = self.closeness.of(targets, found)
             seconds = (time.perf_counter() - begin) / len(clips)
-            for i, path in enumerate(clips):
-                rows[path] |= self._row(found, i, measured[i]) | {"seconds": seconds}
+            for i, (path, clip) in enumerate(clips.items()):
+                rows[path] |= self._row(clip, found, i, measured[i]) | {"seconds": seconds}
         return list(rows.values())
 
-    def _read(self, path):
-        return prepare(path, **clip_of(self.generator)).samples
-
-    def _row(self, found, i, measured):
+    def _row(self, clip, found, i, measured):
         if not (np.isfinite(found.z[i]).all() and np.isfinite(found.waveforms[i]).all()):
             return {"error": "no finite latent vector was found"}
-        words = {name: value if name == "predicted_digit" else float(value) for name, value in measured.items()}
-        return words | {"z": found.z[i], "iterations": found.iterations[i], "objective": found.objective[i]}
+        row = measured | {"z": found.z[i], "iterations": found.iterations[i], "objective": found.objective[i]}
+        return row | ({"reconstruction": clip.undo(found.waveforms[i]).ravel()} if self.waves else {})
 
 
 class CorpusTable:
@@ -104,15 +105,16 @@ class CorpusTable:
         return size is not None and size == (path.stat().st_size if path.exists() else -1)
 
     def add(self, rows):
-        """Adds rows, {column: value} each; they are in a file after `flush`, after enough of them, or after a while."""
-        self._waiting += rows
-        if len(self._waiting) >= ROWS_A_FILE or time.monotonic() - self._since > FLUSH_SECONDS:
+        """Adds a table of SCHEMA; it is in a file after `flush`, after enough rows, or after a while."""
+        self._waiting.append(rows)
+        if sum(map(len, self._waiting)) >= ROWS_A_FILE or time.monotonic() - self._since > FLUSH_SECONDS:
             self.flush()
 
     def flush(self):
         """Writes what waits."""
         if self._waiting:
-            name = hashlib.sha256("\n".join(row["file"] for row in self._waiting).encode()).hexdigest()[:16]
+            rows = pa.concat_tables(self._waiting).cast(SCHEMA)
+            name = hashlib.sha256("\n".join(rows["file"].to_pylist()).encode()).hexdigest()[:16]
             with written_whole(self.folder / f"part-{name}.parquet") as file:
-                pq.write_table(pa.Table.from_pylist(self._waiting, SCHEMA), file)
+                pq.write_table(rows, file)
         self._waiting, self._since = [], time.monotonic()

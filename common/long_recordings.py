@@ -16,6 +16,7 @@ import numpy as np
 import soundfile
 from tqdm import tqdm
 
+from common.closeness import as_text
 from common.files import write_array
 from common.recovering import recovered_batches
 from models.audio.clip import SAMPLE_RATE
@@ -105,7 +106,7 @@ class LongRecording:
         """Writes {name}_reconstruction.wav, {name}.npy and {name}.csv, a row a window.
 
         z, layer: of `recover`. measure: function of clips, a list, and a Recovery → their rows' columns. with_original:
-        also {name}_original.wav, what was recovered. → the rows, {column: text} of each window.
+        also {name}_original.wav, what was recovered. → the rows, {column: value} of each window.
         """
         generator, rows = self.generator, []
         shape = generator.num_samples, generator.num_channels, self.hop, self.prepared
@@ -125,8 +126,8 @@ class LongRecording:
                     for kind, adder in adders.items():
                         waves[kind].write(adder.add(clip, waveform if kind == "reconstruction" else clip.samples))
                 for row in measure([clip.samples for clip in batch], found):
-                    rows.append({"start": f"{len(rows) * self.hop / SAMPLE_RATE:.3f}"} | row)
-                table.writerows(rows[part])
+                    rows.append({"start": len(rows) * self.hop / SAMPLE_RATE} | row)
+                table.writerows(map(as_text, rows[part]))
             for kind, adder in adders.items():
                 waves[kind].write(adder.rest())
         write_array(self.folder / f"{self.name}.npy", z)

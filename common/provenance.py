@@ -34,15 +34,15 @@ class Provenance:
             raise ValueError(f"{folder}: its calibration of provenance belongs to another generator or inverse mapping")
 
     def of(self, paths):
-        """Scores of recordings → [n] text, "" for one that cannot be read or is silent."""
+        """Scores of recordings → [n] numbers, None for one that cannot be read or is silent."""
         segments = [self._segment(path) for path in paths]
         return self.of_segments(segments)
 
     def of_segments(self, segments):
-        """Scores of waveforms at 16,384 Hz, a list, None for one that there is not → [n] text."""
+        """Scores of waveforms at 16,384 Hz, a list, None for one that there is not → [n] numbers, or None."""
         good = [s for s in segments if s is not None and np.any(s)]
         scores = iter(self.calibration.score(evidence(good, self.generator, self.inverse_mapping)) if good else ())
-        return [f"{next(scores):.3f}" if s is not None and np.any(s) else "" for s in segments]
+        return [next(scores) if s is not None and np.any(s) else None for s in segments]
 
     def _segment(self, path):
         try:

@@ -12,6 +12,7 @@ import numpy as np
 import soundfile
 from tqdm import tqdm
 
+from common.closeness import as_text
 from common.files import printable, result_names
 from common.lock import locked
 from models.files.hashing import content_hash
@@ -211,15 +212,10 @@ class RecoveryTable:
         except Exception:  # soundfile and NumPy raise whatever a damaged file leads to
             return False
 
-    def add_all(self, rows):
-        """Adds or replaces rows of another table with the same settings, {file: row}, at once."""
-        self.rows |= rows
-        self._write()
-
     def add(self, path, values):
-        """Adds or replaces the row of a recording, {column: value}, and writes it at once."""
+        """Adds or replaces the row of a recording, {column: value}, and writes it at once, numbers as text."""
         row = {"file": printable(path), "size": path.stat().st_size, "sha256": content_hash(path)} | values
-        row = {column: str(row.get(column, "")) for column in COLUMNS}
+        row = dict.fromkeys(COLUMNS, "") | as_text(row)
         self.rows[row["file"]] = row
         with open(self.path, "a", newline="", encoding="utf-8") as file:
             csv.DictWriter(file, COLUMNS, lineterminator="\n").writerow(row)

@@ -14,11 +14,13 @@ from conftest import ROOT
 
 pytest.importorskip("ray", reason="Ray is not installed: pip install -r requirements-cluster.txt")
 
+from common.networks import clip_of
+
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from common.corpus import SCHEMA, CorpusTable, Recoverer
-from models.audio.clip import read_clip
+from models.audio.clip import prepare, read_clip
 from models.files.saving import save_network
 from models.generator.wavegan import load_wavegan
 from models.networks.inverse_mapping import InverseMapping, load_inverse_mapping
@@ -59,7 +61,7 @@ def rows(folder):
 def started(corpus):
     """The script, begun."""
     folders = [f"--{name}={folder}" for name, folder in weights(corpus).items()]
-    where = [f"--files={corpus / 'in'}", f"--output={corpus / 'out'}", "--batch_size=3", "--workers=2"]
+    where = [f"--files={corpus / 'in'}", f"--output={corpus / 'out'}", "--batch_size=3", "--workers=2", "--waves"]
     environment = os.environ | {"CUDA_VISIBLE_DEVICES": ""}
     command = [sys.executable, str(ROOT / "recover_corpus.py"), *where, *folders]
     return subprocess.Popen(
@@ -86,7 +88,7 @@ def parents(pid):
 
 def test_a_process_finds_what_the_library_finds_and_names_what_it_cannot_read(corpus):
     paths = [str(corpus / name) for name in ("in/0/0.wav", "in/bad.wav", "in/none.wav", "in/1/1.wav")]
-    found = Recoverer(True, False, 0, **weights(corpus)).rows(paths)
+    found = Recoverer(True, False, 0, True, **weights(corpus)).rows(paths)
     assert [row["file"] for row in found] == paths
     assert "not a readable recording" in found[1]["error"] and found[2]["size"] == -1
     generator = load_wavegan(corpus)
@@ -96,6 +98,10 @@ def test_a_process_finds_what_the_library_finds_and_names_what_it_cannot_read(co
     z = np.stack([found[i]["z"] for i in (0, 3)])
     np.testing.assert_allclose(z, alone.z, atol=HALF_THE_DIGITS)
     assert pa.Table.from_pylist(found, SCHEMA)["z"].null_count == 2
+    assert found[0]["snr_db"] == alone.snr_db[0] != round(float(found[0]["snr_db"]), 2), "as measured"
+    clip = prepare(paths[0], **clip_of(generator))
+    expected = clip.undo(generator(np.stack([found[0]["z"]])).numpy()[0])[:, 0]
+    np.testing.assert_allclose(found[0]["reconstruction"], expected, atol=HALF_THE_DIGITS)
 
 
 def test_every_recording_once_and_as_without_ray_though_a_process_is_killed(corpus):
@@ -110,10 +116,11 @@ def test_every_recording_once_and_as_without_ray_though_a_process_is_killed(corp
     assert len(rows(corpus / "out")) == len(found) == COUNT + 1
     bad = found.pop(str(corpus / "in/bad.wav"))
     assert "not a readable recording" in bad["error"] and bad["z"] is None
-    alone = Recoverer(True, False, 0, **weights(corpus)).rows(sorted(found))
+    alone = Recoverer(True, False, 0, False, **weights(corpus)).rows(sorted(found))
     for row in alone:
         assert found[row["file"]]["error"] is None
         np.testing.assert_allclose(found[row["file"]]["z"], row["z"], atol=HALF_THE_DIGITS)
+        assert len(found[row["file"]]["reconstruction"]) == 16384 and "reconstruction" not in row
     again = started(corpus)
     assert "13 of 13 recordings are done already" in again.communicate()[0] and again.returncode == 0
 
@@ -122,7 +129,7 @@ def test_rows_are_kept_whole_and_other_settings_are_refused(tmp_path):
     path = tmp_path / "a.wav"
     path.write_bytes(b"1234")
     table = CorpusTable(tmp_path, {"seed": 0})
-    table.add([{"file": str(path), "size": 4, "z": [0.5, 1.0]}])
+    table.add(pa.Table.from_pylist([{"file": str(path), "size": 4, "z": [0.5, 1.0]}], SCHEMA))
     assert not list(tmp_path.glob("*.parquet"))
     table.flush()
     (written,) = tmp_path.glob("*.parquet")
