@@ -72,7 +72,7 @@ def main():
     if not adaptable(variables):
         raise ScriptError(f"{checkpoint}: only a WaveGAN of one second, kernel 25 and no batch normalisation is tuned")
     mapping = open_inverse_mapping(inverse_mapping_checkpoint, generator)
-    perceptual_loss = open_perceptual_loss(classifier_checkpoint, generator)
+    perceptual_loss = open_perceptual_loss(classifier_checkpoint)
     paths = chosen_paths()
     options = {"inverse_mapping": mapping, "solver": Perceptual(perceptual_loss), "seed": seed}
     clips, latents = [], []

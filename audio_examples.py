@@ -76,10 +76,12 @@ def rows(kind, names, clips, true, generator, judge, found):
     waves = {method: waveforms_of(one, generator)[..., 0] for method, one in found.items()}
     for i, name in enumerate(names):
         known = None if true is None else true[i]
-        sounds = [Sound("original", write_clip(folder / "original", name, clips[i], known), "", known)]
+        sounds = [
+            Sound("original", write_clip(folder / "original", name, clips[i], generator.sample_rate, known), "", known)
+        ]
         for method, one in found.items():
             z = one["z"][i]
-            wav = write_clip(folder / method, name, waves[method][i], z)
+            wav = write_clip(folder / method, name, waves[method][i], generator.sample_rate, z)
             words = caption(clips[i], waves[method][i], judge, known, z)
             sounds.append(Sound(method.replace("_", " "), wav, words, None if method == "layer" else z))
         yield name, known, sounds
@@ -98,7 +100,7 @@ def main():
     writable_folder(output)
     generator = open_generator(checkpoint)
     mapping = open_inverse_mapping(inverse_mapping_checkpoint, generator)
-    perceptual_loss = open_perceptual_loss(classifier_checkpoint, generator)
+    perceptual_loss = open_perceptual_loss(classifier_checkpoint)
     mappings = dict.fromkeys(("inverse_mapping", "hybrid", "layer"), mapping)
     if resnet := open_resnet(resnet_checkpoint, generator):
         mappings["resnet"] = resnet

@@ -29,6 +29,9 @@ batch_size = 0  # clips worked on side by side; 0: 64 for predictions, 32 with t
 
 # Weights, and where the figures go
 checkpoint = "checkpoint/"  # folder with the generator
+sample_rate = 0  # of its clips in Hz; 0: what clip.json or args.txt beside it says, else 16,000 [0 to 48,000]
+bounds = 0.0  # largest absolute coordinate of a latent vector; 0: what clip.json says, else 1 [0 to inf]
+prior = ""  # of its latent vectors; "": what clip.json says, else "uniform" on [-1, 1] ["", "uniform", "normal"]
 classifier_checkpoint = "classifier_checkpoint/"  # folder with the classifier, for the perceptual loss
 judge_checkpoint = "judge_checkpoint/"  # folder with the judge, which takes part in no training and no recovery
 inverse_mapping_checkpoint = "inverse_mapping_checkpoint/"  # folder with the network that predicts
@@ -43,6 +46,7 @@ PUBLISHED = {
     "max_iter": 200,
     "perceptual_weight": 0.002,
     "taps": "stage2",
+    "sample_rate": 16384,
 }  # the authors' metrics script
 
 RENAMED = {"spectral_weight": "use --log_spectral_weight", "spectral": "use --stft_share"}
@@ -55,7 +59,7 @@ import json
 import time
 from pathlib import Path
 
-from common.networks import clip_of, is_one_second_mono, open_generator, open_inverse_mapping, open_resnet
+from common.networks import clip_of, open_generator, open_inverse_mapping, open_resnet
 
 import numpy as np
 
@@ -65,7 +69,7 @@ from common.recovering import recover_all, solver_of, waveforms_of
 from common.script import one_line_errors
 from common.view import MAIN, draw_table, in_words, markdown_table, write_figures
 from datasets.held_out import held_out_clips
-from models.audio.clip import NUM_SAMPLES
+from models.audio.second import Second
 from models.files.writing import written_whole
 from models.generator.generator import by_channel, generate, random_latent
 from models.metrics.evaluation import Evaluation
@@ -112,13 +116,9 @@ class Measurement:
         if RESNET in methods and (resnet := open_resnet(resnet_checkpoint, generator)):
             self.mappings["resnet"] = resnet
         self.hashes = {name: network.sha256 for name, network in self.mappings.items()}
-        if not is_one_second_mono(generator):
-            print(f"The networks that judge take clips of {NUM_SAMPLES} samples, one channel: no figures by them here")
-            self.perceptual_loss = None
-            self.evaluation = Evaluation(None, None, None, splits)
-            return
         classifier, judge = load_classifier(classifier_checkpoint), load_judge(judge_checkpoint)
-        self.evaluation = Evaluation(judge, classifier, PerceptualLoss(classifier), splits)
+        second = Second(generator.num_samples, generator.sample_rate)
+        self.evaluation = Evaluation(judge, classifier, PerceptualLoss(classifier), splits, second)
         self.perceptual_loss = PerceptualLoss(classifier, taps)
         self.hashes |= {"classifier": self.perceptual_loss.sha256, "judge": judge.sha256}
 
@@ -197,7 +197,7 @@ def write(found, record):
 
 def main():
     writable_folder(output)
-    generator = open_generator(checkpoint)
+    generator = open_generator(checkpoint, sample_rate, bounds, prior)
     rows = wanted_rows()
     clip = FLOAT_BYTES * generator.num_samples * generator.num_channels
     check_memory(ARRAYS * num_clips * clip, f"num_clips={num_clips:,}: clips and reconstructions")

@@ -6,14 +6,16 @@ sounds on the straight line from one saved latent vector to another, and a page 
 
 # What is generated, and where it goes
 num_samples = 10  # how many [1 to 1,000,000]
-seed = 0  # of the latent vectors, uniform on [-1, 1] [0 to 4,294,967,295]
+seed = 0  # of the latent vectors [0 to 4,294,967,295]
 latents = ""  # a .npy file or a folder of them: {name}.npy, latent vectors, or {name}.layer.npy, first-layer outputs
 between = ""  # two .npy files with a comma between them: the sounds on the straight line from one to the other
 steps = 8  # of that line, its two ends included [2 to 1000]
-output = "waves/generated/"  # folder for {i}.wav (float32, 16,384 Hz) and {i}.npy (float32, [100])
+output = "waves/generated/"  # folder for {i}.wav (float32, at the generator's rate) and {i}.npy (float32, [100])
 
 # Weights
 checkpoint = "checkpoint/"  # folder with the generator
+sample_rate = 0  # of its clips in Hz; 0: what clip.json or args.txt beside it says, else 16,000 [0 to 48,000]
+prior = ""  # of its latent vectors; "": what clip.json says, else "uniform" on [-1, 1] ["", "uniform", "normal"]
 judge_checkpoint = "judge_checkpoint/"  # folder with the judge, which says which digits lie along the line
 
 from common.settings import from_shell
@@ -32,6 +34,7 @@ from common.page import Picture, Sound, write_page
 from common.script import ScriptError, one_line_errors
 from common.view import digits_figure
 from models.audio.digits import DIGITS
+from models.audio.second import Second
 from models.generator.generator import BATCH, generate, random_latent
 from models.networks.judge import probabilities
 from models.recovery.layer import generate_from_layer
@@ -62,7 +65,7 @@ def sound_saved(generator, folder):
             waveform = in_a_row(generate(generator, z))
             if len(z) > 1:
                 tqdm.write(f"{path}: {len(z)} latent vectors; {name}.wav has their sounds one after another")
-        write_clip(folder, name, waveform)
+        write_clip(folder, name, waveform, generator.sample_rate)
     return len(paths)
 
 
@@ -78,18 +81,20 @@ def walk(generator, folder):
         raise ScriptError(f"between is two .npy files with a comma between them, not {len(ends)}")
     z = np.linspace(*ends, steps, dtype=np.float32)  # [steps, latent_dim]
     waveforms = generate(generator, z)
-    judge = open_judge(judge_checkpoint, generator)
-    predicted = probabilities(judge, waveforms[..., 0]) if judge else None
+    judge = open_judge(judge_checkpoint)
+    predicted = (
+        probabilities(judge, *Second(generator.num_samples, generator.sample_rate).of(waveforms)) if judge else None
+    )
     sounds = []
     for i, waveform in enumerate(waveforms):
-        wav, words = write_clip(folder, str(i), waveform, z[i]), ""
+        wav, words = write_clip(folder, str(i), waveform, generator.sample_rate, z[i]), ""
         if judge:
             likely = np.argsort(-predicted[i])[:2]
             words = ", ".join(f"{DIGITS[digit]} {predicted[i, digit]:.0%}" for digit in likely)
         share = i / (steps - 1)
         print(f"{i}.wav: {share:.0%} of the way" + f", sounds like {words}" * bool(words))
         sounds.append(Sound(f"{share:.0%} of the way", wav, words, z[i]))
-    row = write_clip(folder, "walk", in_a_row(waveforms))
+    row = write_clip(folder, "walk", in_a_row(waveforms), generator.sample_rate)
     write_array(folder / "walk.npy", z)
     rows = [("Step by step", None, sounds), ("All in a row", None, [Sound("walk", row)])]
     if judge:
@@ -101,7 +106,7 @@ def walk(generator, folder):
 
 def main():
     folder = writable_folder(output)
-    generator = open_generator(checkpoint, differentiated=False)
+    generator = open_generator(checkpoint, sample_rate, prior=prior, differentiated=False)
     if latents and between:
         raise ScriptError("latents and between are two different things to do; give one of them")
     if between:
@@ -115,7 +120,7 @@ def main():
         for first in range(0, num_samples, BATCH):
             batch = z[first : first + BATCH]
             for i, (one, waveform) in enumerate(zip(batch, generator(batch).numpy()), first):
-                write_clip(folder, str(i), waveform, one)
+                write_clip(folder, str(i), waveform, generator.sample_rate, one)
                 bar.update()
     print(f"{num_samples} waves and their latent vectors are in {folder}/")
 

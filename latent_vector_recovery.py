@@ -26,6 +26,9 @@ batch_size = 0  # recordings worked on side by side; 0: 64 for predictions, 32 w
 
 # Weights
 checkpoint = "checkpoint/"  # folder with the generator
+sample_rate = 0  # of its clips in Hz; 0: what clip.json or args.txt beside it says, else 16,000 [0 to 48,000]
+bounds = 0.0  # largest absolute coordinate of a latent vector; 0: what clip.json says, else 1 [0 to inf]
+prior = ""  # of its latent vectors; "": what clip.json says, else "uniform" on [-1, 1] ["", "uniform", "normal"]
 inverse_mapping_checkpoint = "inverse_mapping_checkpoint/"  # folder with the network that predicts
 classifier_checkpoint = "classifier_checkpoint/"  # folder with the classifier, for the perceptual loss
 judge_checkpoint = "judge_checkpoint/"  # folder with the judge, which says which digit a reconstruction is
@@ -35,6 +38,7 @@ PUBLISHED = {
     "max_iter": 200,
     "perceptual_weight": 1.0,
     "taps": "stage2",
+    "sample_rate": 16384,
 }  # the authors' recovery script
 
 RENAMED = {"spectral_weight": "use --log_spectral_weight", "spectral": "use --stft_share"}
@@ -46,6 +50,7 @@ settings = from_shell(globals(), recipes={"published": PUBLISHED}, renamed=RENAM
 
 import contextlib
 import time
+from dataclasses import asdict
 from pathlib import Path
 
 from common.networks import (
@@ -131,7 +136,7 @@ def recover_files(paths, names, table, method, closeness):
             if not (np.isfinite(found.z[i]).all() and np.isfinite(found.waveforms[i]).all()):
                 complain(__file__, f"{path}: no finite latent vector was found")
                 continue
-            write_result(table.folder, names[path], originals[path], found, i)
+            write_result(table.folder, names[path], originals[path], generator.sample_rate, found, i)
             row |= {"name": names[path], "seconds": seconds} | described()
             table.add(path, row | {"iterations": found.iterations[i], "objective": found.objective[i]})
             words = closeness.in_words(row) + (f", {found.iterations[i]} iterations" if gradient else "")
@@ -164,9 +169,9 @@ def recover_long(paths, names, table, method, closeness):
         tqdm.write(printable(f"{path}: {words}; all windows are in {names[path]}.csv"))
 
 
-def write_result(folder, name, clip, found, i):
+def write_result(folder, name, clip, sample_rate, found, i):
     """The files of one recording: its reconstruction at its own level and position, its latent vector, its layer."""
-    write_clip(folder, f"{name}_reconstruction", clip.undo(found.waveforms[i]))
+    write_clip(folder, f"{name}_reconstruction", clip.undo(found.waveforms[i]), sample_rate)
     write_array(folder / f"{name}.npy", found.z[i])
     if found.layer is not None:
         write_array(folder / f"{name}.layer.npy", found.layer[i])
@@ -181,7 +186,7 @@ def write_report(paths, names, table, generator, made_with):
         if clip is not None:
             with contextlib.suppress(ValueError):
                 true = known_latent(path, generator.latent_dim)
-            write_clip(table.folder, original.stem, clip.undo(clip.samples))
+            write_clip(table.folder, original.stem, clip.undo(clip.samples), generator.sample_rate)
             z = np.load(table.folder / f"{names[path]}.npy")
         if not original.exists():
             continue
@@ -198,15 +203,16 @@ def main():
     check_settings()
     paths = find_recordings(files)
     folder = writable_folder(output)
-    generator = open_generator(checkpoint, differentiated=gradient)
+    generator = open_generator(checkpoint, sample_rate, bounds, prior, differentiated=gradient)
     mapping = open_inverse_mapping(inverse_mapping_checkpoint, generator) if inverse_mapping else None
-    perceptual_loss = open_perceptual_loss(classifier_checkpoint, generator, taps)
-    judge = open_judge(judge_checkpoint, generator)
+    perceptual_loss = open_perceptual_loss(classifier_checkpoint, taps)
+    judge = open_judge(judge_checkpoint)
     made_here = open_provenance(checkpoint, generator, mapping, mapping and mapping.sha256) if provenance else None
-    closeness = Closeness(perceptual_loss, judge, made_here)
+    closeness = Closeness(generator, perceptual_loss, judge, made_here)
     method = {"generator": generator, "inverse_mapping": mapping, "seed": seed}
     method["solver"] = solver_of(settings, perceptual_loss)
     depends_on = method | {"judge": judge, "classifier": perceptual_loss, "prepared": prepared, "hop": hop}
+    depends_on["preparation"] = asdict(generator.preparation)
     depends_on |= {"provenance": made_here.calibration.generator if made_here else "", "layer": space == "layer"}
     table = RecoveryTable(folder, {name: identity(value) for name, value in depends_on.items()}, overwrite)
     names = table.names(paths)

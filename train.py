@@ -8,6 +8,9 @@ on after the last whole epoch.
 recipe = "ours"  # "published": every setting below that is not given as in the paper ["ours", "published"]
 datasets = "datasets/"  # folder of SC09, Speech Commands or FSDD recordings; without any: synthesized clips only
 checkpoint = "checkpoint/"  # folder with the generator
+sample_rate = 0  # of its clips in Hz; 0: what clip.json or args.txt beside it says, else 16,000 [0 to 48,000]
+bounds = 0.0  # largest absolute coordinate that is predicted; 0: what clip.json says, else 1 [0 to inf]
+prior = ""  # of its latent vectors; "": what clip.json says, else "uniform" on [-1, 1] ["", "uniform", "normal"]
 classifier_checkpoint = "classifier_checkpoint/"  # folder with the classifier, for the perceptual loss
 inverse_mapping_checkpoint = "inverse_mapping_checkpoint/"  # folder: inverse_mapping.keras; training/, the run's state
 logs = "logs/inverse_mapping/"  # folder for TensorBoard: losses, sounds, spectrograms
@@ -56,15 +59,17 @@ PUBLISHED = {
     "real_batch_size": 64,
     "schedule": "constant",
     "separate_updates": True,
+    "sample_rate": 16384,
 }  # paper section 3.2 and the authors' script
 
 from common.settings import from_shell
 
 settings = from_shell(globals(), recipes={"published": PUBLISHED})
 
+import math
 from pathlib import Path
 
-from common.networks import clip_of, is_one_second_mono, open_generator, open_perceptual_loss
+from common.networks import clip_of, open_generator, open_perceptual_loss
 
 import keras
 import numpy as np
@@ -98,7 +103,7 @@ def export(model, place, epoch, logs):
 
 
 def check_settings(generator):
-    if is_one_second_mono(generator):
+    if (generator.num_samples, generator.num_channels) == (NUM_SAMPLES, 1):
         return
     shape = f"{checkpoint}: its clips have {generator.num_samples} samples and {generator.num_channels} channel(s)"
     if network == "resnet":
@@ -129,7 +134,10 @@ def training_data(recordings, generator):
     """Endless (recordings [real_batch_size, …], latent vectors [batch_size, latent_dim]), or the second alone."""
     seeds = tf.data.Dataset.random(seed + 1).batch(2)
     shape = (batch_size, generator.latent_dim)
-    latent = seeds.map(lambda fresh: tf.random.stateless_uniform(shape, fresh, -1, 1))
+    if generator.prior == "normal":
+        latent = seeds.map(lambda fresh: tf.random.stateless_normal(shape, fresh))
+    else:
+        latent = seeds.map(lambda fresh: tf.random.stateless_uniform(shape, fresh, -1, 1))
     if not recordings:
         return latent
     clips, left = recordings["train"]
@@ -181,7 +189,7 @@ def build_model(generator, perceptual_loss, count):
     """The inverse mapping and its training, compiled for `count` steps."""
     of_network = {"network": network, "width": width, "depth": depth, "features": resnet_features}
     of_network["refinements"] = refinements if network == "waveform" else 0
-    of_network["bounded"] = network == "waveform"
+    of_network["bounds"] = generator.bounds if network == "waveform" else math.inf
     of_network |= {"num_samples": generator.num_samples, "num_channels": generator.num_channels}
     mapping = InverseMapping(generator.latent_dim, generator_sha256=generator.sha256, **of_network).attach(generator)
     names = ("latent_weight", "perceptual_weight", "spectral_weight", "perceptual_synthesized", "separate_updates")
@@ -192,14 +200,14 @@ def build_model(generator, perceptual_loss, count):
 
 
 def main():
-    generator = open_generator(checkpoint)
+    generator = open_generator(checkpoint, sample_rate, bounds, prior)
     check_settings(generator)
     strategy = training_strategy(devices)
     for place in (inverse_mapping_checkpoint, logs, waves):
         writable_folder(place)
     done = begin_run(inverse_mapping_checkpoint, settings, generator=generator.sha256, fresh=fresh)
     recordings = read_recordings(generator)
-    perceptual_loss = open_perceptual_loss(classifier_checkpoint, generator, taps)
+    perceptual_loss = open_perceptual_loss(classifier_checkpoint, taps)
     keras.utils.set_random_seed(seed)
     if mixed_precision:
         keras.mixed_precision.set_global_policy(mixed_precision)
@@ -221,7 +229,7 @@ def main():
         shuffle=False,  # the batches are shuffled already
         callbacks=[
             StopAtNaN(),
-            Pairs(listening_pairs(recordings, generator), waves, logs),
+            Pairs(listening_pairs(recordings, generator), waves, logs, generator.sample_rate),
             Logs(logs),
             Saved(inverse_mapping_checkpoint, INVERSE_MAPPING_FILES, export),
         ],

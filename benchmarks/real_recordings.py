@@ -126,7 +126,7 @@ def table(clips, digits, words, networks, judge, classifier, folder=None):
         print(row(method, clips, digits, waves, seconds, networks, judge, classifier), flush=True)
         for wave, digit in zip(waves, digits) if folder else ():
             with written_whole(Path(folder) / method / f"{digit}.wav") as file:
-                write_wav(file, wave)
+                write_wav(file, wave, networks[0].sample_rate)
 
 
 def main():

@@ -3,6 +3,7 @@
 import numpy as np
 
 from models.audio.digits import DIGITS
+from models.audio.second import Second
 from models.metrics.metrics import IDENTICAL_DB, log_spectral_distance
 from models.networks.judge import probabilities
 
@@ -27,7 +28,8 @@ def as_text(row):
 class Closeness:
     """How close reconstructions come to their clips: in numbers, and as a phrase."""
 
-    def __init__(self, perceptual_loss, judge, provenance=None):
+    def __init__(self, generator, perceptual_loss, judge, provenance=None):
+        self.second = Second(generator.num_samples, generator.sample_rate)
         self.perceptual_loss = perceptual_loss
         self.judge = judge
         self.provenance = provenance
@@ -38,8 +40,7 @@ class Closeness:
         clips: a list of [num_samples, …]. found: their models.recovery.recover.Recovery.
         paths: of the recordings that the clips are, where they are that; provenance is measured on what they hold.
         """
-        first = np.stack([clip.reshape(len(clip), -1)[:, 0] for clip in clips])  # [n, num_samples], the first channel
-        waves = found.waveforms[..., 0]
+        first, waves = self.second.of(np.stack(clips), found.waveforms)  # [n, 16384]
         columns = {"snr_db": found.snr_db, "log_spectral_distance": log_spectral_distance(first, waves)}
         if self.perceptual_loss:
             columns["perceptual_loss"] = np.asarray(self.perceptual_loss(first, waves))

@@ -47,8 +47,8 @@ class Recoverer:
         self.generator = open_generator(checkpoint)
         mapping = folders["inverse_mapping_checkpoint"]
         self.mapping = open_inverse_mapping(mapping, self.generator) if predict else None
-        loss = open_perceptual_loss(folders["classifier_checkpoint"], self.generator)
-        self.closeness = Closeness(loss, open_judge(folders["judge_checkpoint"], self.generator))
+        loss = open_perceptual_loss(folders["classifier_checkpoint"])
+        self.closeness = Closeness(self.generator, loss, open_judge(folders["judge_checkpoint"]))
         self.solver, self.seed = Perceptual(loss) if gradient else None, seed
 
     def __call__(self, batch):

@@ -85,11 +85,13 @@ def write_array(path, array):
         np.save(file, array)
 
 
-def write_clip(folder, name, waveform, z=None):
-    """Writes {name}.wav, and {name}.npy where there is a latent vector z, each whole → the path of the first."""
+def write_clip(folder, name, waveform, sample_rate, z=None):
+    """Writes {name}.wav at a rate in Hz, and {name}.npy where there is a latent vector z, each whole → the path of the
+    first.
+    """
     path = Path(folder) / f"{name}.wav"
     with written_whole(path) as file:
-        write_wav(file, waveform)
+        write_wav(file, waveform, sample_rate)
     if z is not None:
         write_array(path.with_name(f"{name}.npy"), z)
     return path

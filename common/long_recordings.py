@@ -19,7 +19,6 @@ from tqdm import tqdm
 from common.closeness import as_text
 from common.files import write_array
 from common.recovering import recovered_batches
-from models.audio.clip import SAMPLE_RATE
 from models.audio.windows import OverlapAdd, duration_of, window_count, windows
 from models.files.hashing import content_hash
 from models.files.writing import written_whole
@@ -42,9 +41,10 @@ UNFINISHED = "windows"  # ending of the file that holds what is found so far
 
 def hop_in_samples(hop, generator):
     """A hop in seconds → samples. Raises ValueError for one that is longer than the generator's clips or no sample."""
-    samples = round(hop * SAMPLE_RATE)
+    samples = round(hop * generator.sample_rate)
     if not 1 <= samples <= generator.num_samples:
-        raise ValueError(f"hop is {hop:g} s; this generator's clips take up to {generator.num_samples / SAMPLE_RATE:g}")
+        longest = generator.num_samples / generator.sample_rate
+        raise ValueError(f"hop is {hop:g} s; this generator's clips take up to {longest:g}")
     return samples
 
 
@@ -60,7 +60,7 @@ class LongRecording:
     def __init__(self, path, name, folder, generator, hop, prepared, depends_on, fresh=False):
         self.path, self.name, self.folder, self.generator = path, name, Path(folder), generator
         self.hop, self.prepared = hop, prepared
-        self.duration = duration_of(path)  # samples
+        self.duration = duration_of(path, generator.sample_rate)  # samples
         self.count = window_count(self.duration, generator.num_samples, hop)
         made_of = json.dumps([depends_on, hop, prepared, content_hash(path)], sort_keys=True)
         key = hashlib.sha256(made_of.encode()).hexdigest()[:12]
@@ -126,7 +126,7 @@ class LongRecording:
                     for kind, adder in adders.items():
                         waves[kind].write(adder.add(clip, waveform if kind == "reconstruction" else clip.samples))
                 for row in measure([clip.samples for clip in batch], found):
-                    rows.append({"start": len(rows) * self.hop / SAMPLE_RATE} | row)
+                    rows.append({"start": len(rows) * self.hop / self.generator.sample_rate} | row)
                 table.writerows(map(as_text, rows[part]))
             for kind, adder in adders.items():
                 waves[kind].write(adder.rest())
@@ -150,7 +150,7 @@ class LongRecording:
         """An open {name}_{kind}.wav that takes samples [n, num_channels] and keeps those of the recording's length."""
         path = self.folder / f"{self.name}_{kind}.wav"
         with written_whole(path) as file:
-            how = {"samplerate": SAMPLE_RATE, "channels": self.generator.num_channels, "closefd": False}
+            how = {"samplerate": self.generator.sample_rate, "channels": self.generator.num_channels, "closefd": False}
             with soundfile.SoundFile(file.fileno(), "w", subtype="FLOAT", format="WAV", **how) as wave:
                 yield _UpTo(wave, self.duration)
             if os.fstat(file.fileno()).st_size < 4 * self.duration * self.generator.num_channels:

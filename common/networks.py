@@ -9,6 +9,7 @@ import os
 import sys
 import tempfile
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from common.script import EXIT_INTERRUPTED, ScriptError
@@ -59,7 +60,6 @@ def _import_quietly():
 
 _import_quietly()
 
-from models.audio.clip import NUM_SAMPLES
 from models.files.errors import CheckpointError
 from models.generator.wavegan import load_wavegan
 from models.networks.classifier import PerceptualLoss, load_classifier
@@ -67,22 +67,30 @@ from models.networks.inverse_mapping import INVERSE_MAPPING_FILE, load_inverse_m
 from models.networks.judge import load_judge
 
 
-def open_generator(folder, differentiated=True):
+def open_generator(folder, sample_rate=0, bounds=0.0, prior="", differentiated=True):
     """The generator in `folder`, with a line that describes it. Raises models.files.errors.CheckpointError, in one
     line.
 
-    differentiated: False where only its sounds are wanted, as in models.generator.wavegan.load_wavegan.
+    sample_rate in Hz, bounds, prior: in place of what lies beside the weights (models/audio/preparation.py), where they
+    are not 0 or "". differentiated: False where only its sounds are wanted, as in
+    models.generator.wavegan.load_wavegan.
     """
     generator = load_wavegan(folder, differentiated=differentiated)
-    print(f"Generator: {generator.description}, from {folder}")
-    for warning in generator.warnings:
+    chosen = {"sample_rate": sample_rate, "bounds": bounds, "prior": prior}
+    known = generator.preparation.sample_rate if generator.rate_is_known else 0
+    generator.preparation = replace(generator.preparation, **{name: value for name, value in chosen.items() if value})
+    print(f"Generator: {generator.description}, {generator.sample_rate:,} Hz, from {folder}")
+    warnings = list(generator.warnings)
+    if sample_rate and known and known != sample_rate:
+        warnings.append(f"sample_rate is {sample_rate:,} Hz, and what lies beside the generator says {known:,}")
+    if not sample_rate and not known:
+        warnings.append(
+            f"{folder}: neither clip.json nor args.txt says a sample rate; {generator.sample_rate:,} Hz is assumed, "
+            "--sample_rate gives another"
+        )
+    for warning in warnings:
         print(f"warning: {warning}", file=sys.stderr)
     return generator
-
-
-def is_one_second_mono(generator):
-    """True for a generator of 16,384 samples and one channel, which the classifier and the published networks take."""
-    return (generator.num_samples, generator.num_channels) == (NUM_SAMPLES, 1)
 
 
 def clip_of(generator):
@@ -91,14 +99,11 @@ def clip_of(generator):
     return {name: getattr(generator, name) for name in names}
 
 
-def open_perceptual_loss(folder, generator, taps="blocks"):
+def open_perceptual_loss(folder, taps="blocks"):
     """The perceptual loss of the classifier in `folder`, or None, with a line that says why there is none.
 
     Raises ValueError, in one line, for a damaged classifier.
     """
-    if not is_one_second_mono(generator):
-        print(f"The classifier takes clips of {NUM_SAMPLES} samples: no perceptual loss for this generator")
-        return None
     try:
         classifier = load_classifier(folder)
     except FileNotFoundError as error:
@@ -107,10 +112,8 @@ def open_perceptual_loss(folder, generator, taps="blocks"):
     return PerceptualLoss(classifier, taps)
 
 
-def open_judge(folder, generator):
+def open_judge(folder):
     """The judge in `folder`, or None, with a line that says why there is none."""
-    if not is_one_second_mono(generator):
-        return None
     try:
         return load_judge(folder)
     except FileNotFoundError as error:

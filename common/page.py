@@ -104,7 +104,7 @@ def write_page(path, title, made_with, rows):
     Picture.
     """
     body = [f"<h1>{html.escape(title)}</h1>", *(f"<p>{html.escape(line)}</p>" for line in made_with)]
-    spectrograms = f"Spectrograms: the whole sound across, {LONGEST_SHOWN:.0f} s at most, 0 to 8 kHz upwards."
+    spectrograms = f"Spectrograms: the whole sound across, {LONGEST_SHOWN:.0f} s at most, 0 to half the rate upwards."
     body.append(f'<p class="keys">Arrow keys move, space plays and stops. {spectrograms}</p>')
     for row in rows:
         if isinstance(row, str):

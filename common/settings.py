@@ -20,7 +20,7 @@ from pathlib import Path
 
 EXIT_USAGE = 2  # an unknown name, a value of the wrong type or out of its range
 PROJECT = Path(__file__).resolve().parents[1]  # defaults that are paths count from here
-RANGE = re.compile(r"\s*\[([-+\d.,e_]+) to ([-+\d.,e_]+)\]$")
+RANGE = re.compile(r"\s*\[([-+\d.,e_]+) to ([-+\d.,e_]+|inf)\]$")
 CHOICES = re.compile(r"\[[^][]*\]$")
 OPERATORS = {ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Div: operator.truediv}
 LARGEST_POWER = 1000  # a power's exponent, so that no expression keeps the machine busy
@@ -48,6 +48,8 @@ class Setting:
         if not isinstance(self.default, (int, float)):
             return text
         whole = isinstance(self.default, int)
+        if text == "inf" and self.bounds and self.bounds[1] == math.inf:
+            return math.inf
         try:
             value = _number(text)
         except (ValueError, SyntaxError, ArithmeticError):
@@ -58,7 +60,8 @@ class Setting:
 
     def check(self, value):
         """Raises ValueError, saying what is wanted, for a value that is not allowed."""
-        if isinstance(value, float) and not math.isfinite(value):
+        unbounded = self.bounds and self.bounds[1] == math.inf
+        if isinstance(value, float) and not math.isfinite(value) and not (unbounded and value == math.inf):
             raise ValueError("a finite number")
         if self.bounds and not self.bounds[0] <= value <= self.bounds[1]:
             raise ValueError(f"a number from {self.bounds[0]:,g} to {self.bounds[1]:,g}")

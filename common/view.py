@@ -52,10 +52,10 @@ def magnitudes_db(waveforms):
     return 20 * np.log10(np.hypot(*(np.asarray(part) for part in spectrogram(waveforms))) + 1e-6)
 
 
-def spectrogram_figure(rows, columns=8, titles=()):
+def spectrogram_figure(rows, columns=8, titles=(), sample_rate=SAMPLE_RATE):
     """Spectrograms of waveforms [n, num_samples] as a matplotlib figure, `columns` a row, all on one scale of decibels.
 
-    rows: one array, or several that begin a new row each. titles: one for each waveform.
+    rows: one array, or several that begin a new row each. titles: one for each waveform. sample_rate: in Hz.
     """
     rows = [rows] if isinstance(rows, np.ndarray) else list(rows)
     lines = [group[i : i + columns] for group in rows for i in range(0, len(group), columns)]
@@ -68,7 +68,7 @@ def spectrogram_figure(rows, columns=8, titles=()):
     count = 0
     for row, level in zip(axes, levels):
         for axis, picture in zip(row, level):
-            extent = (0, picture.shape[0] * HOP_LENGTH / SAMPLE_RATE, 0, SAMPLE_RATE / 2000)  # seconds, kHz
+            extent = (0, picture.shape[0] * HOP_LENGTH / sample_rate, 0, sample_rate / 2000)  # seconds, kHz
             shown = {"vmin": top - RANGE_DB, "vmax": top, "extent": extent, "cmap": "magma"}
             axis.imshow(picture.T, origin="lower", aspect="auto", **shown)
             if count < len(titles):
@@ -95,14 +95,14 @@ def save_figure(figure, path, dpi=90):
     pyplot().close(figure)
 
 
-def log_sounds(writer, name, waveforms, step):
+def log_sounds(writer, name, waveforms, step, sample_rate=SAMPLE_RATE):
     """Writes waveforms [n, num_samples] to a tf.summary writer: to listen to, and one picture of their spectrograms. Of
     several channels, [n, num_samples, num_channels], the mean."""
     waveforms = np.asarray(waveforms, np.float32)
     waveforms = waveforms if waveforms.ndim == 2 else waveforms.mean(axis=2)
-    png = png_of(spectrogram_figure(waveforms))
+    png = png_of(spectrogram_figure(waveforms, sample_rate=sample_rate))
     with writer.as_default(step=step):
-        tf.summary.audio(name, np.clip(waveforms, -1, 1)[..., None], SAMPLE_RATE, max_outputs=len(waveforms))
+        tf.summary.audio(name, np.clip(waveforms, -1, 1)[..., None], sample_rate, max_outputs=len(waveforms))
         tf.summary.image(f"{name}/spectrograms", tf.io.decode_png(png, 3)[None])
     writer.flush()
 
@@ -115,11 +115,11 @@ class Pairs(keras.callbacks.Callback):
     `mapping` to latent vectors and a `generator`.
     """
 
-    def __init__(self, originals, folder, logs, kept=3):
+    def __init__(self, originals, folder, logs, sample_rate=SAMPLE_RATE, kept=3):
         super().__init__()
         self.originals = originals
         self.folder = Path(folder)
-        self.kept = kept
+        self.sample_rate, self.kept = sample_rate, kept
         self.writer = tf.summary.create_file_writer(str(Path(logs) / "pairs"))
 
     def on_epoch_end(self, epoch, logs=None):
@@ -128,8 +128,8 @@ class Pairs(keras.callbacks.Callback):
             for i, pair in enumerate(zip(clips, again)):
                 for name, waveform in zip(("original", "reconstruction"), pair):
                     with written_whole(self.folder / str(epoch + 1) / f"{kind}_{i}_{name}.wav") as file:
-                        write_wav(file, waveform)
-            log_sounds(self.writer, kind, np.concatenate(list(zip(clips, again))), epoch + 1)
+                        write_wav(file, waveform, self.sample_rate)
+            log_sounds(self.writer, kind, np.concatenate(list(zip(clips, again))), epoch + 1, self.sample_rate)
         epochs = sorted((p for p in self.folder.iterdir() if p.name.isdigit()), key=lambda p: int(p.name))
         for old in epochs[: -self.kept]:
             for path in old.glob("*_*.wav"):

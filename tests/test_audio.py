@@ -181,7 +181,7 @@ def test_what_can_be_used_all_the_same_has_a_warning(tmp_path):
 
 
 def test_clip_json_travels(tmp_path):
-    assert Preparation.read(tmp_path / "clip.json") == (Preparation(None, "start"), "")
+    assert Preparation.read(tmp_path / "clip.json") == (Preparation(None, "start", sample_rate=16000), "")
     for generator in ("", "0123abcd"):
         Preparation(0.9, "center", 800).write(tmp_path / "clip.json", generator)
         assert Preparation.read(tmp_path / "clip.json") == (Preparation(0.9, "center", 800), generator)

@@ -31,7 +31,7 @@ def recover(paths, folder, settings=SETTINGS, **how):
     names = table.names(paths)
     done = [path for path in paths if table.is_done(path)]
     for path in (p for p in paths if p not in done):
-        write_clip(folder, f"{names[path]}_reconstruction", np.zeros(100))
+        write_clip(folder, f"{names[path]}_reconstruction", np.zeros(100), 16384)
         write_array(folder / f"{names[path]}.npy", np.zeros(8, np.float32))
         table.add(path, {"name": names[path], "snr_db": 1.0})
     table.close()

@@ -69,13 +69,17 @@ def generator(z, *, width, length, latent_dim, channels, kernel, batch_norm, ups
 def write(
     folder, *, width=2, length=16384, latent_dim=100, channels=1, kernel=25, batch_norm=False, upsample="zeros",
     filter_taps=0, unrelated=False, training_run=False, resource=False, seed=0, trials=3, bias=None,
+    sample_rate=16384,
 ):  # fmt: skip
     """Writes infer.meta and model.ckpt.* into `folder` → z [trials, latent_dim] and the session's G_z, both arrays.
 
     bias: value of the last layer's bias, in place of a random one. unrelated: other nodes and variables in the
-    MetaGraph. training_run: model.ckpt-7 with a discriminator and slots, the MetaGraph in infer/.
+    MetaGraph. sample_rate: in Hz, of args.txt; 0 writes none. training_run: model.ckpt-7 with a discriminator and
+    slots, the MetaGraph in infer/.
     """
     rng = np.random.default_rng(seed)
+    if sample_rate:
+        (folder / "args.txt").write_text(f"data_sample_rate,{sample_rate}\ndata_slice_len,{length}\n")
     with tf.Graph().as_default(), v1.Session() as session:
         v1.disable_resource_variables() if not resource else v1.enable_resource_variables()
         z = v1.placeholder(tf.float32, [None, latent_dim], name="z")

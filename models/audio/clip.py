@@ -1,4 +1,4 @@
-"""The clip: 16,384 samples at 16,384 Hz. Reading, writing, and the spectrogram.
+"""The clip: a generator's number of samples at its rate. Reading, writing, and the spectrogram.
 
 Every recording, whatever its format, becomes a clip here and nowhere else, so that training, recovery and metrics hear
 the same thing.
@@ -15,10 +15,10 @@ import soundfile
 from keras import ops
 from scipy.io import wavfile
 
-from models.audio.preparation import PUBLISHED
+from models.audio.preparation import OUR_RATE, PUBLISHED
 
-SAMPLE_RATE = 16384  # Hz
-NUM_SAMPLES = 16384  # one second
+SAMPLE_RATE = OUR_RATE  # of what the classifier, the judge and the metrics take
+NUM_SAMPLES = 16384  # one second at that rate
 FRAME_LENGTH = 256  # STFT window, samples
 HOP_LENGTH = 128  # STFT hop, samples
 PUBLISHED_GAIN = 1.414  # the paper's scripts multiply each recording by this; peaks may pass 1
@@ -150,24 +150,25 @@ def is_prepared(path):
 def prepare(path, *, num_samples=NUM_SAMPLES, num_channels=1, preparation=PUBLISHED, prepared=None):
     """Reads a recording and prepares it as the generator's training clips were.
 
-    Any format that soundfile reads, any rate; only the first `num_samples` / 16,384 seconds are ever read. As
-    published: 16-bit samples times 1/32767, times 1.414, resampled to 16,384 Hz, cut or zero-padded at the end. With
-    several channels the recording is mixed down, or repeated, to `num_channels`. prepared: True takes a clip as it is,
+    Any format that soundfile reads, any rate; only the generator's length is ever read of it. As published: 16-bit
+    samples times 1/32767, times 1.414, resampled to the generator's rate, cut or zero-padded at the end. With several
+    channels the recording is mixed down, or repeated, to `num_channels`. prepared: True takes a clip as it is,
     resampled, cut and padded only, for what a generator made; by default that is so where `is_prepared`.
 
     Returns a Clip. Raises AudioError, one line with file and cause, for what cannot be read.
     """
     path = Path(path)
-    samples, rate, duration, warnings = _decode(path, num_samples / SAMPLE_RATE)
+    own_rate = preparation.sample_rate
+    samples, rate, duration, warnings = _decode(path, num_samples / own_rate)
     samples = mixed(samples, num_channels, path)
     prepared = is_prepared(path) if prepared is None else prepared
     if not prepared:
         samples = samples * np.float32(PUBLISHED_GAIN)
-    if rate != SAMPLE_RATE:
-        samples = librosa.resample(samples, orig_sr=rate, target_sr=SAMPLE_RATE, axis=0)
-    if len(samples) < 0.02 * SAMPLE_RATE:
-        warnings.append(f"only {1000 * len(samples) / SAMPLE_RATE:.0f} ms long")
-    return fitted(samples, num_samples, preparation, prepared, warnings, duration > LONGER * num_samples / SAMPLE_RATE)
+    if rate != own_rate:
+        samples = librosa.resample(samples, orig_sr=rate, target_sr=own_rate, axis=0)
+    if len(samples) < 0.02 * own_rate:
+        warnings.append(f"only {1000 * len(samples) / own_rate:.0f} ms long")
+    return fitted(samples, num_samples, preparation, prepared, warnings, duration > LONGER * num_samples / own_rate)
 
 
 def mixed(samples, num_channels, path):
@@ -182,8 +183,9 @@ def mixed(samples, num_channels, path):
 
 
 def fitted(samples, num_samples, preparation=PUBLISHED, prepared=False, warnings=(), cut=False):
-    """Samples [n, num_channels] at 16,384 Hz, cut or zero-padded at their end to `num_samples`, at the level and the
-    position that `preparation` says → Clip. prepared: True changes neither. warnings, cut: of the Clip, beside its own.
+    """Samples [n, num_channels] at the generator's rate, cut or zero-padded at their end to `num_samples`, at the level
+    and the position that `preparation` says → Clip. prepared: True changes neither. warnings, cut: of the Clip, beside
+    its own.
     """
     clip = np.zeros((num_samples, samples.shape[1]), np.float32)  # [num_samples, channels]
     clip[: len(samples)] = samples[:num_samples]
@@ -207,14 +209,14 @@ def read_clip(path, **how):
     return prepare(path, **how).samples
 
 
-def write_wav(file, samples):
-    """Writes samples [n] or [n, channels] as 32-bit float WAV at 16,384 Hz, so that nothing is clipped or rounded.
+def write_wav(file, samples, sample_rate=SAMPLE_RATE):
+    """Writes samples [n] or [n, channels] as 32-bit float WAV at a rate in Hz, so that nothing is clipped or rounded.
 
     file: a path, or an open binary file. The same samples are the same bytes: soundfile would put the time into the
     file (its PEAK chunk), and swallow the errors of a file object, a full disk among them.
     """
     encoded = io.BytesIO()
-    wavfile.write(encoded, SAMPLE_RATE, np.asarray(samples, np.float32))
+    wavfile.write(encoded, sample_rate, np.asarray(samples, np.float32))
     if hasattr(file, "write"):
         file.write(encoded.getvalue())
     else:

@@ -22,8 +22,9 @@ from models.audio.clip import (
 BLOCK_SECONDS = 10.0  # read at once, at least
 
 
-def samples_of(path, num_channels=1):
-    """The samples of a recording at its own level, in blocks float32 [n, num_channels] at 16,384 Hz, one after another.
+def samples_of(path, num_channels=1, sample_rate=SAMPLE_RATE):
+    """The samples of a recording at its own level, in blocks float32 [n, num_channels] at `sample_rate` in Hz, one
+    after another.
 
     Each block is resampled together with its neighbours' edges, so that the blocks are those of the whole recording.
     Raises AudioError, one line with file and cause, for what cannot be read.
@@ -31,15 +32,15 @@ def samples_of(path, num_channels=1):
     try:
         with opened(path) as file:
             rate, scale = file.samplerate, PCM_16_SCALE if file.subtype == "PCM_16" else np.float32(1)
-            unit = rate // gcd(rate, SAMPLE_RATE)  # samples after which both rates meet
+            unit = rate // gcd(rate, sample_rate)  # samples after which both rates meet
             block, margin = (unit * ceil(seconds * rate / unit) for seconds in (BLOCK_SECONDS, FILTER_MARGIN))
             before = np.zeros((0, num_channels), np.float32)
             ahead = _read(file, block + margin, num_channels, path)
             while len(ahead):
                 now = ahead[:block] if len(ahead) == block + margin else ahead  # fewer are the last
-                piece = _resampled(np.concatenate([before, ahead]), rate)
-                start = len(before) * SAMPLE_RATE // rate
-                end = start + len(now) * SAMPLE_RATE // rate if len(now) < len(ahead) else None
+                piece = _resampled(np.concatenate([before, ahead]), rate, sample_rate)
+                start = len(before) * sample_rate // rate
+                end = start + len(now) * sample_rate // rate if len(now) < len(ahead) else None
                 yield scale * piece[start:end]
                 before = np.concatenate([before, now])[-margin:]
                 ahead = ahead[len(now) :]
@@ -62,12 +63,12 @@ def _read(file, count, num_channels, path):
     return mixed(checked(samples, path), num_channels, path)
 
 
-def _resampled(samples, rate):
-    return samples if rate == SAMPLE_RATE else librosa.resample(samples, orig_sr=rate, target_sr=SAMPLE_RATE, axis=0)
+def _resampled(samples, rate, wanted):
+    return samples if rate == wanted else librosa.resample(samples, orig_sr=rate, target_sr=wanted, axis=0)
 
 
-def duration_of(path):
-    """The duration of a recording in samples at 16,384 Hz. Raises AudioError for a file without samples."""
+def duration_of(path, sample_rate=SAMPLE_RATE):
+    """The duration of a recording in samples at `sample_rate` in Hz. Raises AudioError for a file without samples."""
     try:
         with opened(path) as file:
             frames, rate = file.frames, file.samplerate
@@ -75,7 +76,7 @@ def duration_of(path):
         raise unreadable(path, error) from error
     if not frames:
         raise AudioError(f"{path}: no samples in it")
-    return ceil(frames * SAMPLE_RATE / rate)
+    return ceil(frames * sample_rate / rate)
 
 
 def window_count(duration, num_samples, hop):
@@ -89,7 +90,7 @@ def windows(path, count, hop, *, num_samples, num_channels, preparation, prepare
     preparation, prepared: as in models.audio.clip.fitted. The last windows are padded with silence.
     """
     level = np.float32(1.0 if prepared else PUBLISHED_GAIN)
-    blocks = samples_of(path, num_channels)
+    blocks = samples_of(path, num_channels, preparation.sample_rate)
     held, ended = np.zeros((0, num_channels), np.float32), False
     for _ in range(count):
         while len(held) < num_samples and not ended:

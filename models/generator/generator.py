@@ -23,7 +23,8 @@ class Generator:
     latent_dim, num_samples, num_channels: the shapes of its input and output.
     preparation: how its training clips were prepared (`clip.json`).
     description: what it is, for people. sha256: of its variables, whatever form it runs in.
-    warnings: what a user should know about how it was loaded, each a phrase.
+    warnings: what a user should know about how it was loaded, each a phrase. rate_is_known: False where its sample
+    rate was assumed.
     smooths: whether its Jacobian can be averaged over latent noise; if not, `jacobian` returns the plain one.
 
     function: z [n, latent_dim] → waveforms [n, samples], [n, samples, channels] or [n, channels, samples], or axes of
@@ -36,7 +37,7 @@ class Generator:
     def __init__(self, function, latent_dim, description, sha256, preparation=PUBLISHED, differentiated=True):
         self.function, self.latent_dim, self.preparation = function, latent_dim, preparation
         self.description, self.sha256 = description, sha256
-        self.warnings = ()
+        self.warnings, self.rate_is_known = (), True
         concrete = as_concrete(function, latent_dim)
         one_at_a_time = concrete.inputs[0].shape[0] == 1
         try:
@@ -62,6 +63,21 @@ class Generator:
 
     def __call__(self, z):
         return self._as_waveform(self._function(tf.convert_to_tensor(z, tf.float32)))
+
+    @property
+    def sample_rate(self):
+        """Of its waveforms, in Hz."""
+        return self.preparation.sample_rate
+
+    @property
+    def bounds(self):
+        """The largest absolute coordinate that a recovered latent vector may have, or infinite."""
+        return self.preparation.bounds
+
+    @property
+    def prior(self):
+        """What its latent vectors are drawn from: "uniform" on [-1, 1], or "normal"."""
+        return self.preparation.prior
 
     @property
     def has_first_layer(self):
@@ -194,9 +210,14 @@ def generate(generator, z):
     return np.concatenate([np.asarray(generator(z[i : i + BATCH])) for i in range(0, len(z), BATCH)])
 
 
+def draw_latent(rng, shape, prior):
+    """Numbers of a prior, "uniform" on [-1, 1] or "normal": float32 of a shape. rng: NumPy's random generator."""
+    return (rng.normal(size=shape) if prior == "normal" else rng.uniform(-1, 1, shape)).astype(np.float32)
+
+
 def random_latent(generator, n, seed):
-    """n latent vectors from WaveGAN's prior, uniform on [-1, 1]: float32 [n, latent_dim]."""
-    return np.random.default_rng(seed).uniform(-1, 1, (n, generator.latent_dim)).astype(np.float32)
+    """n latent vectors from the generator's prior: float32 [n, latent_dim]."""
+    return draw_latent(np.random.default_rng(seed), (n, generator.latent_dim), generator.prior)
 
 
 def by_channel(waveforms):

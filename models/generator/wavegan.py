@@ -5,17 +5,19 @@ A recognised WaveGAN runs as sub-pixel convolutions (models/generator/subpixel.p
 TensorFlow's transposed convolutions; what is not recognised runs as the graph that was given.
 """
 
+import json
 import re
 
 import numpy as np
 import tensorflow as tf
 
-from models.audio.preparation import PUBLISHED, Preparation
+from models.audio.preparation import USUAL_RATE, Preparation
 from models.files.errors import CheckpointError, first_line
 from models.files.file_set import read_together
 from models.files.hashing import fingerprint
 from models.generator.generator import Generator
 from models.generator.jacobian.graph_walk import GraphWalk
+from models.generator.readers.arguments import ARGUMENTS, wavegan_arguments, whole_number
 from models.generator.readers.keras import load_keras
 from models.generator.readers.tf1 import DAMAGE, as_function, checkpoint_prefix, freeze, read_graph_def
 from models.generator.subpixel import blocked_conv, blocked_kernel, nearest_kernel, subpixel_conv, transposed_kernel
@@ -154,7 +156,8 @@ def _load(folder, subpixel, differentiated):
         raise CheckpointError(f"{folder}: several generators there ({', '.join(p.name for p in found)})")
     path = found[0]
     try:
-        preparation, belongs_to = Preparation.read(folder / "clip.json")
+        rate = whole_number(wavegan_arguments(folder), "data_sample_rate")
+        preparation, belongs_to = Preparation.read(folder / "clip.json", rate or USUAL_RATE)
     except ValueError as error:
         raise CheckpointError(str(error)) from error
     try:
@@ -169,11 +172,21 @@ def _load(folder, subpixel, differentiated):
     except DAMAGE as error:
         raise CheckpointError(f"{path}: damaged, what it describes cannot be run ({first_line(error)})") from error
     if belongs_to and belongs_to != generator.sha256:
-        generator.preparation = PUBLISHED
-        generator.warnings = (
+        generator.preparation = Preparation(sample_rate=rate or USUAL_RATE)
+        generator.warnings += (
             f"{folder / 'clip.json'} belongs to another generator and is ignored; clips are prepared as published",
         )
+    elif rate and rate != generator.sample_rate:
+        generator.warnings += (
+            f"{folder / ARGUMENTS} says {rate:,} Hz, clip.json {generator.sample_rate:,}; clip.json counts",
+        )
+    generator.rate_is_known = bool(rate or belongs_to == generator.sha256 or _names_a_rate(folder / "clip.json"))
     return generator
+
+
+def _names_a_rate(path):
+    """True for a clip.json with a sample rate."""
+    return path.exists() and "sample_rate" in json.loads(path.read_text())
 
 
 def _load_graph(path, prefix, subpixel, preparation, differentiated):

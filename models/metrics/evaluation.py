@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from models.audio.second import Second
 from models.metrics.metrics import (
     EXACT,
     IDENTICAL_DB,
@@ -19,28 +20,19 @@ from models.networks.judge import probabilities
 BATCH = 50  # clips at once, to bound the memory
 
 
-def _by_channel(metric, clips, waves):
-    """A metric [n] of waveforms [n, num_samples], or its mean over the channels of [n, num_samples, num_channels]."""
-    if clips.ndim == 2:
-        return metric(clips, waves)
-    return np.mean([metric(clips[..., i], waves[..., i]) for i in range(clips.shape[2])], axis=0)
-
-
 class Evaluation:
     """Compares reconstructions with their clips, and asks two classifiers which digits the reconstructions are.
 
     judge: models.networks.judge, which takes part in no training and no recovery; its answers are the `accuracy` and
     the `inception_score`. classifier: models.networks.classifier, which has made the perceptual loss; its answers have
     `classifier_` before their names. perceptual_loss: models.networks.classifier.PerceptualLoss. splits: of the
-    inception score. Each network may be None, for clips that are not of 16,384 samples and one channel; its figures
-    are left out then.
+    inception score. second: models.audio.second.Second of the clips, which the networks and what compares spectrograms
+    take.
     """
 
-    def __init__(self, judge, classifier, perceptual_loss, splits=2):
-        networks = {"": judge, "classifier_": classifier}
-        self.networks = {prefix: network for prefix, network in networks.items() if network is not None}
-        self.perceptual_loss = perceptual_loss
-        self.splits = splits
+    def __init__(self, judge, classifier, perceptual_loss, splits=2, second=None):
+        self.networks = {"": judge, "classifier_": classifier}
+        self.perceptual_loss, self.splits, self.second = perceptual_loss, splits, second or Second()
         self._known = {}  # what the networks predict for the originals, which are the same for every method
 
     def _original_digits(self, prefix, clips):
@@ -51,20 +43,14 @@ class Evaluation:
         return self._known[key]
 
     def distances(self, clips, waves):
-        """clips, waves: waveforms [n, num_samples], or with channels [n, num_samples, num_channels] → {metric: [n]}.
-
-        What compares spectrograms is the mean over the channels.
-        """
+        """clips, waves: waveforms [n, num_samples], or with channels [n, num_samples, num_channels] → {metric: [n]}."""
         parts = []
         for i in range(0, len(clips), BATCH):
             pair = clips[i : i + BATCH], waves[i : i + BATCH]
             values = {"mse": waveform_mse(*pair), "snr_db": snr_db(*pair)}
-            values |= {
-                "ssim": _by_channel(ssim, *pair),
-                "log_spectral_distance": _by_channel(log_spectral_distance, *pair),
-            }
-            if self.perceptual_loss is not None:
-                values["perceptual_loss"] = np.asarray(self.perceptual_loss(*pair))
+            pair = self.second.of(*pair)
+            values |= {"ssim": ssim(*pair), "log_spectral_distance": log_spectral_distance(*pair)}
+            values["perceptual_loss"] = np.asarray(self.perceptual_loss(*pair))
             parts.append(values)
         measures = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
         return measures | {"identical": (measures["snr_db"] > IDENTICAL_DB).astype(float)}
@@ -75,6 +61,7 @@ class Evaluation:
         digits: int [n], what is spoken; None: what the network predicts for the clips.
         """
         right, scores = {}, {}
+        clips, waves = self.second.of(clips, waves)
         for prefix, network in self.networks.items():
             predicted = probabilities(network, waves)
             spoken = self._original_digits(prefix, clips) if digits is None else digits

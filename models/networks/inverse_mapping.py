@@ -8,6 +8,8 @@ makes of the prediction so far, and predicts the correction (ReStyle, Alaluf et 
 wanted.
 """
 
+import math
+
 import keras
 from keras import layers, ops
 
@@ -63,6 +65,7 @@ class InverseMapping(keras.Model):
         features="complex",
         refinements=0,
         bounded=True,
+        bounds=1.0,
         generator_sha256="",
         num_samples=NUM_SAMPLES,
         num_channels=1,
@@ -84,9 +87,11 @@ class InverseMapping(keras.Model):
             "depth": depth,
             "features": features,
         }
-        self.settings |= {"refinements": refinements, "bounded": bounded, "generator_sha256": generator_sha256}
+        self.settings |= {"refinements": refinements, "bounded": bounded and math.isfinite(bounds)}
+        self.settings |= {"bounds": bounds if math.isfinite(bounds) else 1.0, "generator_sha256": generator_sha256}
         self.settings |= {"num_samples": num_samples, "num_channels": num_channels}
-        self.refinements, self.bounded, self.generator_sha256 = refinements, bounded, generator_sha256
+        self.refinements, self.generator_sha256 = refinements, generator_sha256
+        self.bounds = self.settings["bounds"] if self.settings["bounded"] else math.inf
         self._generator = None
         self.waveform_shape = (num_samples,) if num_channels == 1 else (num_samples, num_channels)
         if network == "resnet":
@@ -122,7 +127,7 @@ class InverseMapping(keras.Model):
         return ops.reshape(waveform, (-1, *self.waveform_shape))
 
     def bound(self, z):
-        return ops.clip(z, -1.0, 1.0) if self.bounded else z
+        return ops.clip(z, -self.bounds, self.bounds) if math.isfinite(self.bounds) else z
 
     def stages(self, waveform, training=False, render=None):
         """waveform [n, *waveform_shape] → the prediction and each refinement of it, [n, latent_dim] each, not clipped;

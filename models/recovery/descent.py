@@ -11,13 +11,14 @@ import numpy as np
 import tensorflow as tf
 
 from models.audio.clip import spectrogram
+from models.audio.second import Second
 from models.metrics.metrics import DYNAMIC_RANGE_DB
 
 LOG_SPECTRAL_WEIGHT = 0.3  # of the log-spectral distance, in units of 10 dB, against the perceptual loss
 STEPS = 100  # of Adam
 RATE = 0.1  # of Adam at the first step, falling to nothing along a cosine
 AT_ONCE = 32  # clips, to bound the memory
-INSIDE = 0.97  # latent coordinates further out begin here, where tanh still has a slope
+INSIDE = 0.97  # of the bounds; latent coordinates further out begin here, where tanh still has a slope
 MOMENTUM, DECAY, EPSILON = 0.9, 0.999, 1e-8  # Adam's
 
 
@@ -38,8 +39,9 @@ class Objective:
     models.networks.classifier.PerceptualLoss, or None; it hears one channel of 16,384 samples.
     """
 
-    def __init__(self, perceptual_loss=None, log_spectral_weight=LOG_SPECTRAL_WEIGHT):
+    def __init__(self, perceptual_loss=None, log_spectral_weight=LOG_SPECTRAL_WEIGHT, second=None):
         self.perceptual_loss, self.log_spectral_weight = perceptual_loss, log_spectral_weight
+        self.second = second or Second()
 
     def originals(self, waveforms):
         """Waveforms [n, samples, channels] → all that the objective has to know of them, a list of tensors [n, …]."""
@@ -48,16 +50,21 @@ class Objective:
         floor = tf.reduce_max(power, axis=(1, 2), keepdims=True) * 10 ** (-DYNAMIC_RANGE_DB / 10)
         audible = tf.cast(tf.reduce_any(power > floor, axis=2), tf.float32)
         audible /= tf.maximum(tf.reduce_sum(audible, axis=1, keepdims=True), 1.0)
-        activations = self.perceptual_loss.activations(waveforms[..., 0]) if self.perceptual_loss else []
-        return [tf.math.log(power + floor), floor, audible, *activations]
+        begin = self.second.begin(waveforms)
+        activations = []
+        if self.perceptual_loss:
+            activations = self.perceptual_loss.activations(self.second(waveforms, begin))
+        return [tf.math.log(power + floor), floor, audible, begin, *activations]
 
     def __call__(self, originals, waveforms):
         """originals: of n clips. waveforms: [n, samples, channels]. Returns [n]."""
-        level, floor, audible, *activations = originals
+        level, floor, audible, begin, *activations = originals
         difference = (10 / np.log(10.0)) * (tf.math.log(_magnitudes(waveforms) + floor) - level)  # dB
         frames = tf.sqrt(tf.reduce_mean(difference**2, axis=2) + 1e-6)  # [n, channels * frames]
         total = self.log_spectral_weight * tf.reduce_sum(audible * frames, axis=1) / 10
-        return total + self.perceptual_loss(activations, waveforms[..., 0]) if self.perceptual_loss else total
+        if not self.perceptual_loss:
+            return total
+        return total + self.perceptual_loss(activations, self.second(waveforms, begin))
 
 
 class Descent:
@@ -120,11 +127,18 @@ def take(originals, index):
     return [tf.gather(tensor, index) for tensor in originals]
 
 
+def inside(u, bounds):
+    """The latent vectors bounds · tanh(u / bounds) that unbounded numbers u stand for: u itself without bounds."""
+    return bounds * tf.tanh(u / bounds) if np.isfinite(bounds) else u
+
+
+def unbounded(z, bounds):
+    """Latent vectors [n, latent_dim] → the u of `inside`; those near a bound begin where tanh still has a slope."""
+    if np.isfinite(bounds):
+        z = bounds * np.arctanh(np.clip(z / bounds, -INSIDE, INSIDE))
+    return z.astype(np.float32)
+
+
 def latent_descent(generator, objective):
-    """A Descent whose parameters are u [n, latent_dim], latent vectors tanh(u): every step stays inside the cube."""
-    return Descent(objective, lambda u: generator(tf.tanh(u)))
-
-
-def unbounded(z):
-    """Latent vectors [n, latent_dim] → the u that latent_descent begins with."""
-    return np.arctanh(np.clip(z, -INSIDE, INSIDE)).astype(np.float32)
+    """A Descent whose parameters u [n, latent_dim] stand for latent vectors inside the generator's bounds."""
+    return Descent(objective, lambda u: generator(inside(u, generator.bounds)))

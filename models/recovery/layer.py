@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import tensorflow as tf
 
+from models.audio.second import Second
 from models.generator.generator import BATCH, random_latent
 from models.recovery.descent import AT_ONCE, Descent, Objective
 from models.recovery.solution import Solution
@@ -33,7 +34,8 @@ def generate_from_layer(generator, layer):
 def _compiled(generator, perceptual_loss, log_spectral_weight):
     """The objective, the descent, and the root mean square of what the first layer gives; kept, since compiling takes
     seconds."""
-    objective = Objective(perceptual_loss, log_spectral_weight)
+    second = Second(generator.num_samples, generator.sample_rate)
+    objective = Objective(perceptual_loss, log_spectral_weight, second)
     descent = Descent(objective, generator.from_first_layer, tf.nn.relu)  # a ReLU's output is never negative
     usual = generator.first_layer(random_latent(generator, BATCH, 0))
     return objective, descent, float(tf.sqrt(tf.reduce_mean(usual**2)))

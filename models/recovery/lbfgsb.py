@@ -12,6 +12,7 @@ import scipy.optimize
 import tensorflow as tf
 
 from models.audio.clip import spectrogram
+from models.audio.second import Second
 from models.recovery.descent import AT_ONCE, take
 from models.recovery.solution import Solution
 from models.recovery.starts import random_starts
@@ -25,14 +26,17 @@ class PublishedObjective:
 
     def __init__(self, generator, perceptual_loss=None, perceptual_weight=0.002):
         self.generator, self.perceptual_loss, self.perceptual_weight = generator, perceptual_loss, perceptual_weight
+        self.second = Second(generator.num_samples, generator.sample_rate)
 
     def originals(self, waveforms):
         """Targets [n, num_samples, num_channels] → all that the objective has to know of them, a list of tensors
         [n, …].
         """
         waveforms = tf.convert_to_tensor(waveforms, tf.float32)
-        activations = self.perceptual_loss.activations(waveforms[..., 0]) if self.perceptual_loss else []
-        return [waveforms, _real_parts(waveforms), *activations]
+        begin, activations = self.second.begin(waveforms), []
+        if self.perceptual_loss:
+            activations = self.perceptual_loss.activations(self.second(waveforms, begin))
+        return [waveforms, _real_parts(waveforms), begin, *activations]
 
     def values_and_gradients(self, z, originals):
         """Latent vectors [n, latent_dim] and the originals of as many clips → objectives [n] and their gradients
@@ -43,14 +47,14 @@ class PublishedObjective:
 
     @tf.function(reduce_retracing=True)
     def _compiled(self, z, originals):
-        target, real, *activations = originals
+        target, real, begin, *activations = originals
         with tf.GradientTape() as tape:
             tape.watch(z)
             waveform = self.generator(z)
             values = tf.reduce_mean(tf.abs(waveform - target), axis=(1, 2))
             values += tf.reduce_mean(tf.abs(_real_parts(waveform) - real), axis=(1, 2, 3))
             if self.perceptual_loss:
-                values += self.perceptual_weight * self.perceptual_loss(activations, waveform[..., 0])
+                values += self.perceptual_weight * self.perceptual_loss(activations, self.second(waveform, begin))
         return values, tape.gradient(values, z)
 
 
@@ -140,7 +144,7 @@ class LBFGSB:
         """
         begun = None
         if start is None:
-            start = begun = random_starts(targets, generator.latent_dim, [0, *np.atleast_1d(seed)])
+            start = begun = random_starts(targets, generator.latent_dim, [0, *np.atleast_1d(seed)], generator.prior)
         published = PublishedObjective(generator, self.perceptual_loss, self.perceptual_weight)
 
         def descend(function, begin):

@@ -11,8 +11,18 @@ from dataclasses import dataclass, replace
 import numpy as np
 import tensorflow as tf
 
-from models.generator.generator import generate
-from models.recovery.descent import AT_ONCE, LOG_SPECTRAL_WEIGHT, STEPS, Objective, latent_descent, take, unbounded
+from models.audio.second import Second
+from models.generator.generator import draw_latent, generate
+from models.recovery.descent import (
+    AT_ONCE,
+    LOG_SPECTRAL_WEIGHT,
+    STEPS,
+    Objective,
+    inside,
+    latent_descent,
+    take,
+    unbounded,
+)
 from models.recovery.exact import EXPLAINED, PROMISING, LevenbergMarquardt, residuals
 from models.recovery.solution import Solution
 
@@ -27,7 +37,8 @@ FINE = 16  # rows of a picture above which it is averaged before sounds are comp
 @functools.lru_cache(maxsize=2)
 def _compiled(generator, perceptual_loss, log_spectral_weight):
     """The descent for a generator and an objective; kept, since compiling it takes seconds."""
-    objective = Objective(perceptual_loss, log_spectral_weight)
+    second = Second(generator.num_samples, generator.sample_rate)
+    objective = Objective(perceptual_loss, log_spectral_weight, second)
     return objective, latent_descent(generator, objective)
 
 
@@ -35,9 +46,9 @@ def _compiled(generator, perceptual_loss, log_spectral_weight):
 def _pool(generator, perceptual_loss, seed):
     """Random latent vectors [POOL, latent_dim] and what is heard of them: a list of arrays [POOL, …], for
     `_nearest`."""
-    rng = np.random.default_rng([POOL_STREAM, *seed])
-    z = rng.uniform(-1, 1, (POOL, generator.latent_dim)).astype(np.float32)
-    return z, _features(Objective(perceptual_loss), generate(generator, z))
+    z = draw_latent(np.random.default_rng([POOL_STREAM, *seed]), (POOL, generator.latent_dim), generator.prior)
+    second = Second(generator.num_samples, generator.sample_rate)
+    return z, _features(Objective(perceptual_loss, second=second), generate(generator, z))
 
 
 def _features(objective, waveforms):
@@ -47,7 +58,7 @@ def _features(objective, waveforms):
     """
     parts = []
     for i in range(0, len(waveforms), AT_ONCE):
-        level, _, _, *activations = objective.originals(waveforms[i : i + AT_ONCE])
+        level, _, _, _, *activations = objective.originals(waveforms[i : i + AT_ONCE])
         described = []
         for picture in activations or [level[..., None]]:
             size = 4 if picture.shape[1] > FINE else 1
@@ -154,10 +165,10 @@ class Perceptual:
             if start is not None:
                 begin = start[i : i + AT_ONCE]
                 near = np.concatenate([begin[:, None], near[:, :-1]], axis=1)
-            u = unbounded(near)
+            u = unbounded(near, generator.bounds)
             for count, short in (*stages, (1, self.steps)):
                 u, values = _stage(descent, originals, u[:, :count], short)
-            z, values = np.tanh(u[:, 0]), values[:, 0]
+            z, values = np.asarray(inside(u[:, 0], generator.bounds)), values[:, 0]
             if start is not None:  # the start itself, which `unbounded` moved inside
                 begun = objective(originals, generator(begin)).numpy()
                 z, values = np.where((begun < values)[:, None], begin, z), np.minimum(begun, values)

@@ -4,7 +4,7 @@ import zlib
 
 import numpy as np
 
-from models.generator.generator import BATCH, by_channel
+from models.generator.generator import BATCH, by_channel, draw_latent
 
 STREAM = 20_101  # separates the random starts from every other use of a seed
 
@@ -19,7 +19,7 @@ def predict(targets, inverse_mapping):
     return np.concatenate(parts).astype(np.float32)
 
 
-def random_starts(targets, latent_dim, seed):
-    """Latent vectors [n, latent_dim] uniform on [-1, 1], each drawn from the seed, a list of numbers, and its clip."""
+def random_starts(targets, latent_dim, seed, prior="uniform"):
+    """Latent vectors [n, latent_dim] of a prior, each drawn from the seed, a list of numbers, and its clip."""
     streams = [[STREAM, zlib.crc32(np.ascontiguousarray(clip).tobytes()), *seed] for clip in targets]
-    return np.stack([np.random.default_rng(stream).uniform(-1, 1, latent_dim) for stream in streams]).astype(np.float32)
+    return np.stack([draw_latent(np.random.default_rng(stream), latent_dim, prior) for stream in streams])

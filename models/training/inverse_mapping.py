@@ -12,6 +12,7 @@ import tensorflow as tf
 from keras import ops
 
 from models.audio.features import spectral_loss
+from models.audio.second import Second
 
 KINDS = ("real", "synthesized")
 
@@ -58,6 +59,7 @@ class InverseMappingTraining(keras.Model):
     ):
         super().__init__(name="inverse_mapping_training")
         self.mapping, self.generator, self.perceptual_loss = mapping, generator, perceptual_loss
+        self.second = Second(generator.num_samples, generator.sample_rate)
         self.latent_weight, self.perceptual_weight, self.spectral_weight = (
             latent_weight,
             perceptual_weight,
@@ -134,7 +136,8 @@ class InverseMappingTraining(keras.Model):
         """{kind_term: value} of clips and their reconstructions [n, …]."""
         terms = {"snr_db": decibels(clips, again)}
         if self.perceptual_loss and (self.perceptual_weight or spectral):
-            terms["perceptual"] = self.perceptual_loss(clips, again)
+            begin = self.second.begin(clips)
+            terms["perceptual"] = self.perceptual_loss(self.second(clips, begin), self.second(again, begin))
         if spectral:
             terms["spectral"] = spectral_difference(clips, again)
         return {f"{kind}_{name}": ops.mean(values) for name, values in terms.items()}

@@ -1,0 +1,117 @@
+"""A generator's sample rate, bounds and prior: where they are read, and that everything follows them."""
+
+import json
+
+import numpy as np
+import pytest
+import soundfile
+import tensorflow as tf
+import tf1_wavegan
+from conftest import ROOT
+from run_script import run_script
+
+from models.audio.clip import prepare
+from models.audio.preparation import Preparation
+from models.audio.second import Second
+from models.generator.generator import generate, random_latent
+from models.generator.wavegan import load_wavegan
+from models.recovery.descent import inside, unbounded
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A tiny WaveGAN of 8 latent dimensions at 22,050 Hz."""
+    folder = tmp_path_factory.mktemp("checkpoint")
+    tf1_wavegan.write(folder, latent_dim=8, width=2, seed=5, sample_rate=22050)
+    return folder
+
+
+def test_the_rate_is_clip_jsons_else_args_txts_else_16000(folder, tmp_path):
+    (tmp_path / "infer.meta").write_bytes((folder / "infer.meta").read_bytes())
+    for path in folder.glob("model.ckpt*"):
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    generator = load_wavegan(tmp_path)
+    assert generator.sample_rate == 16000 and not generator.rate_is_known
+    (tmp_path / "clip.json").write_text(json.dumps({"peak": 0.5, "generator": generator.sha256}))
+    assert load_wavegan(tmp_path).sample_rate == 16384, "a clip.json without a rate is this project's"
+    (tmp_path / "args.txt").write_text("data_dir,x,y\ndata_sample_rate,22050\n")
+    contradicted = load_wavegan(tmp_path)
+    assert contradicted.sample_rate == 16384 and "22,050" in contradicted.warnings[0]
+    (tmp_path / "clip.json").write_text(json.dumps({"peak": 0.5}))
+    assert load_wavegan(tmp_path).sample_rate == 22050 and load_wavegan(tmp_path).rate_is_known
+    Preparation(sample_rate=44100, bounds=float("inf"), prior="normal").write(tmp_path / "clip.json")
+    found = load_wavegan(tmp_path)
+    assert (found.sample_rate, found.bounds, found.prior) == (44100, np.inf, "normal")
+    assert "Infinity" not in (tmp_path / "clip.json").read_text()
+
+
+@pytest.mark.parametrize("wrong", [{"sample_rate": 4000}, {"sample_rate": "x"}, {"bounds": -1}, {"prior": "gamma"}])
+def test_a_clip_json_that_is_none_is_one_line(tmp_path, wrong):
+    (tmp_path / "clip.json").write_text(json.dumps(wrong))
+    with pytest.raises(ValueError, match="clip.json") as refused:
+        Preparation.read(tmp_path / "clip.json")
+    assert "\n" not in str(refused.value)
+
+
+def test_scripts_write_and_read_at_the_generators_rate(folder, tmp_path, capsys):
+    arguments = f"--checkpoint={folder}", f"--output={tmp_path / 'made'}", "--num_samples=2"
+    assert run_script("generate.py", *arguments) == 0 and "22,050 Hz" in capsys.readouterr().out
+    samples, rate = soundfile.read(tmp_path / "made/0.wav", dtype="float32")
+    assert rate == 22050
+    generator = load_wavegan(folder)
+    clip = prepare(tmp_path / "made/0.wav", preparation=generator.preparation, prepared=True)
+    assert np.array_equal(clip.samples, samples)
+    gradient = "--gradient", "--inverse_mapping=False", "--max_iter=40"
+    recover = f"--files={tmp_path / 'made'}", f"--checkpoint={folder}", *gradient
+    assert run_script("latent_vector_recovery.py", *recover, f"--output={tmp_path / 'out'}") == 0
+    assert capsys.readouterr().out.count("(exact") == 2
+    assert soundfile.info(tmp_path / "out/0_reconstruction.wav").samplerate == 22050
+    assert run_script("generate.py", *arguments, "--sample_rate=8000") == 0
+    assert "8,000" in (error := capsys.readouterr().err) and "22,050" in error and error.count("\n") == 1
+
+
+@pytest.mark.parametrize("rate, num_samples", [(16000, 16384), (44100, 65536), (16384, 32768), (8000, 8192)])
+def test_the_networks_second_is_the_loudest_at_their_rate(rate, num_samples):
+    time = np.arange(num_samples) / rate
+    loud = time > time[-1] - 0.4
+    tone = (np.sin(2 * np.pi * 440 * time) * (0.1 + 0.9 * loud)).astype(np.float32)
+    targets = np.stack([tone, tone[::-1]])
+    second = Second(num_samples, rate)
+    begin = second.begin(targets).numpy()
+    (clips,) = second.of(targets)
+    assert clips.shape == (2, 16384)
+    assert begin[0] + 16384 == max(second.length, 16384) or begin[0] >= second.length - 16384 - 0.6 * 16384
+    spectrum = np.abs(np.fft.rfft(clips, axis=1))
+    assert (np.abs(spectrum.argmax(axis=1) - 440) <= 1).all(), "a tone keeps its pitch"
+
+
+def test_a_second_that_is_one_already_stays_and_gradients_pass_through_any():
+    clips = np.random.default_rng(0).normal(size=(2, 16384)).astype(np.float32)
+    assert np.array_equal(Second().of(clips)[0], clips)
+    second, x = Second(16384, 16000), tf.constant(clips[..., None])
+    weights = np.random.default_rng(1).normal(size=(2, 16384)).astype(np.float32)
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        total = tf.reduce_sum(second(x, second.begin(x)) * weights)
+    terms = tape.gradient(total, x).numpy() * clips[..., None]
+    rounding = 100 * np.finfo(np.float32).eps * np.sqrt((terms.astype(np.float64) ** 2).sum())
+    assert abs(terms.sum(dtype=np.float64) - float(total)) < rounding * 100, "the map is linear"
+    assert (np.abs(terms).sum(axis=(1, 2)) > 0).all()
+
+
+def test_bounds_and_priors(folder):
+    z = np.random.default_rng(0).normal(size=(4, 8)).astype(np.float32)
+    for bounds in (1.0, 2.0, np.inf):
+        again = np.asarray(inside(unbounded(z, bounds), bounds))
+        assert np.abs(again).max() <= bounds and np.allclose(
+            again, np.clip(z, -0.97 * bounds, 0.97 * bounds), atol=1e-5
+        )
+    generator = load_wavegan(folder)
+    assert np.abs(random_latent(generator, 500, 0)).max() <= 1
+    generator.preparation = Preparation(prior="normal")
+    drawn = random_latent(generator, 500, 0)
+    assert 2 < np.abs(drawn).max() < 6 and generate(generator, drawn[:2]).shape == (2, 16384, 1)
+
+
+def test_the_shipped_generator_says_its_rate():
+    assert json.loads((ROOT / "checkpoint/clip.json").read_text())["sample_rate"] == 16384
