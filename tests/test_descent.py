@@ -56,7 +56,7 @@ def test_the_objective_is_the_perceptual_loss_and_the_log_spectral_distance(gene
 
 
 def test_a_descent_never_ends_above_its_start_and_clips_do_not_depend_on_each_other(generator, perceptual_loss):
-    clips, u = speech()[..., None], unbounded(random_latent(generator, 3, 2))
+    clips, u = speech()[..., None], unbounded(random_latent(generator, 3, 2), 1.0)
     objective = Objective(perceptual_loss)
     descent, originals = latent_descent(generator, objective), objective.originals(clips)
     begun = descent.values(u, originals)
