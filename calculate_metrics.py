@@ -145,7 +145,7 @@ class Measurement:
         else:
             found = self.recovered(method, clips, waveforms)
             z, iterations, seconds = found["z"], found["iterations"], found["seconds"]
-            if clips.synthesized and with_gradient and not beyond and "start" in found:
+            if clips.synthesized and with_gradient and not beyond and np.isfinite(found["start"]).all():
                 before["latent_mae_before"] = float(latent_mae(clips.true, found["start"]).mean())
             waves = by_channel(waveforms_of(found, self.generator))
         truth = {}

@@ -149,14 +149,13 @@ def recover_long(paths, names, table, method, closeness):
     `recover_files`."""
     generator = method["generator"]
     samples = hop_in_samples(hop, generator)
-    layer_shape = generator.first_layer(np.zeros((1, generator.latent_dim))).shape[1:] if space == "layer" else ()
     for path in paths:
         begin, as_it_is = time.perf_counter(), prepared or is_prepared(path)
         try:
             long = LongRecording(
                 path, names[path], table.folder, generator, samples, as_it_is, table.settings, overwrite
             )
-            rows = long.put_together(*long.recover(layer_shape, **method), closeness.of, report)
+            rows = long.put_together(long.recover(**method), closeness.of, report)
         except (AudioError, ValueError) as error:
             complain(__file__, error)
             continue

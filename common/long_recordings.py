@@ -18,13 +18,12 @@ from tqdm import tqdm
 
 from common.closeness import as_text
 from common.files import write_array
-from common.recovering import recovered_batches
+from common.recovering import recover_into, waveforms_of
 from models.audio.windows import OverlapAdd, duration_of, window_count, windows
 from models.files.hashing import content_hash
 from models.files.writing import written_whole
-from models.generator.generator import BATCH, generate
+from models.generator.generator import BATCH
 from models.metrics.metrics import snr_db
-from models.recovery.layer import generate_from_layer
 from models.recovery.recover import Recovery
 
 COLUMNS = (
@@ -36,7 +35,7 @@ COLUMNS = (
     "provenance",
     "snr_db",
 )
-UNFINISHED = "windows"  # ending of the file that holds what is found so far
+UNFINISHED = "rows"  # ending of the file that holds what is recovered so far
 
 
 def hop_in_samples(hop, generator):
@@ -64,7 +63,7 @@ class LongRecording:
         self.count = window_count(self.duration, generator.num_samples, hop)
         made_of = json.dumps([depends_on, hop, prepared, content_hash(path)], sort_keys=True)
         key = hashlib.sha256(made_of.encode()).hexdigest()[:12]
-        self._unfinished = self.folder / f"{name}.{key}.{UNFINISHED}"  # rows of float32: z, then the layer
+        self._unfinished = self.folder / f"{name}.{key}.{UNFINISHED}"
         if fresh:
             self._unfinished.unlink(missing_ok=True)
 
@@ -72,41 +71,33 @@ class LongRecording:
         """Its windows, models.audio.clip.Clip, in order."""
         return windows(self.path, self.count, self.hop, prepared=self.prepared, **clip_of(self.generator))
 
-    def recover(self, layer_shape, batch_size, **method):
-        """Finds the latent vectors, batch by batch, and goes on where an earlier run stopped.
+    def recover(self, batch_size, **method):
+        """Recovers the windows batch by batch, and goes on where an earlier run stopped.
 
-        layer_shape: of what the first layer gives, where that is optimised too, else (). batch_size: windows at once.
-        method: the networks, the solver and its seed, as of common.recovering.recovered_batches.
-        → z [windows, latent_dim], and the layer's [windows, …] or None; both stay in a file, whatever their length.
+        batch_size: windows at once. method: the networks, the solver and its seed, as of
+        common.recovering.recovered_batches.
+        → rows of the windows, as of common.recovering.recover_into; they stay in a file, whatever their number.
         """
-        width = self.generator.latent_dim + int(np.prod(layer_shape)) * bool(layer_shape)
-        done = self._unfinished.stat().st_size // (4 * width) if self._unfinished.exists() else 0
-        if done:
-            print(f"{self.path}: {done} of {self.count} windows are done already")
-        clips = self.windows()
-        for _ in range(done):
-            next(clips)
-        with open(self._unfinished, "r+b" if done else "wb") as file:
-            file.truncate(4 * width * done)  # without the row that a kill cut short
-            file.seek(0, os.SEEK_END)
-            remaining, shown = range(done, self.count), {"description": self.name, "unit": "window", "done": done}
-            batches = recovered_batches(remaining, lambda _: next(clips).samples, batch_size, **shown, **method)
-            for batch, _, found, _ in batches:
-                layers = [] if found.layer is None else [found.layer.reshape(len(batch), -1)]
-                np.concatenate([found.z, *layers], axis=1, dtype=np.float32).tofile(file)
-                file.flush()
-        rows = np.memmap(self._unfinished, np.float32, "r", shape=(self.count, width))
-        if not np.isfinite(rows).all():
+        clips = enumerate(self.windows())
+        rows = recover_into(
+            self._unfinished,
+            self.count,
+            lambda number: next(clip for i, clip in clips if i == number).samples,
+            batch_size,
+            description=str(self.path),
+            unit="window",
+            **method,
+        )
+        if not all(np.isfinite(rows[name]).all() for name in {"z", "layer"} & set(rows.dtype.names)):
             self._unfinished.unlink()
             raise ValueError(f"{self.path}: no finite latent vector was found for some of its windows")
-        z, layer = rows[:, : self.generator.latent_dim], rows[:, self.generator.latent_dim :]
-        return z, layer.reshape(self.count, *layer_shape) if layer_shape else None
+        return rows
 
-    def put_together(self, z, layer, measure, with_original=False):
+    def put_together(self, recovered, measure, with_original=False):
         """Writes {name}_reconstruction.wav, {name}.npy and {name}.csv, a row a window.
 
-        z, layer: of `recover`. measure: function of clips, a list, and a Recovery → their rows' columns. with_original:
-        also {name}_original.wav, what was recovered. → the rows, {column: value} of each window.
+        recovered: of `recover`. measure: function of clips, a list, and a Recovery → their rows' columns.
+        with_original: also {name}_original.wav, what was recovered. → the rows, {column: value} of each window.
         """
         generator, rows = self.generator, []
         shape = generator.num_samples, generator.num_channels, self.hop, self.prepared
@@ -121,7 +112,7 @@ class LongRecording:
             clips = iter(tqdm(self.windows(), "put together", self.count, unit="window", disable=None, leave=False))
             while batch := list(islice(clips, BATCH)):
                 part = slice(len(rows), len(rows) + len(batch))
-                found = self._found(batch, z[part], None if layer is None else layer[part])
+                found = self._found(batch, recovered[part])
                 for clip, waveform in zip(batch, found.waveforms):
                     for kind, adder in adders.items():
                         waves[kind].write(adder.add(clip, waveform if kind == "reconstruction" else clip.samples))
@@ -130,20 +121,19 @@ class LongRecording:
                 table.writerows(map(as_text, rows[part]))
             for kind, adder in adders.items():
                 waves[kind].write(adder.rest())
-        write_array(self.folder / f"{self.name}.npy", z)
-        if layer is not None:
-            write_array(self.folder / f"{self.name}.layer.npy", layer)
+        write_array(self.folder / f"{self.name}.npy", recovered["z"])
+        if "layer" in recovered.dtype.names:
+            write_array(self.folder / f"{self.name}.layer.npy", recovered["layer"])
         for path in self.folder.glob(f"{glob.escape(self.name)}.*.{UNFINISHED}"):
             path.unlink()
         return rows
 
-    def _found(self, clips, z, layer):
+    def _found(self, clips, rows):
         """What `recover` found of some windows, as models.recovery.recover.recover returns it."""
-        generator = self.generator
-        waveforms = generate(generator, z) if layer is None else generate_from_layer(generator, layer)
+        waveforms = waveforms_of(rows, self.generator)
         snr = snr_db(np.stack([clip.samples.reshape(waveforms[0].shape) for clip in clips]), waveforms)
         unknown = np.full(len(clips), np.nan)
-        return Recovery(z, unknown, unknown, layer=layer, waveforms=waveforms, snr_db=snr)
+        return Recovery(rows["z"], unknown, unknown, waveforms=waveforms, snr_db=snr)
 
     @contextmanager
     def _wave(self, kind):

@@ -15,6 +15,7 @@ from tqdm import tqdm
 from common.closeness import as_text
 from common.files import printable, result_names
 from common.lock import locked
+from models.files.file_set import check_room
 from models.files.hashing import content_hash
 from models.files.writing import written_whole
 from models.generator.generator import generate
@@ -83,56 +84,58 @@ def recovered_batches(
             yield list(chosen), clips, found, (time.perf_counter() - begin) / len(good)
 
 
-def _kept(path):
-    """The arrays that an earlier run left in a .npz file; a damaged file is set aside, with a word."""
-    if not path.exists():
-        return {}
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            kept = {name: arrays[name] for name in arrays.files}
-            kept |= {name: arrays[name] for name in ("z", "iterations", "seconds")}
-        if len({len(array) for array in kept.values()}) == 1:
-            return kept
-        raise ValueError("its arrays have different lengths")
-    except Exception as error:  # zipfile, zlib and NumPy raise whatever the damage leads to
-        aside = path.with_name(f"{path.name}.damaged")
-        os.replace(path, aside)
-        print(f"{path}: damaged ({type(error).__name__}), now {aside}; its clips are recovered again")
-        return {}
+def _row_type(generator, solver):
+    """The NumPy type of a clip's row in the files of `recover_into`."""
+    latent = np.float32, (generator.latent_dim,)
+    columns = [("z", *latent), ("start", *latent), ("iterations", np.float32), ("seconds", np.float32)]
+    if isinstance(solver, Layer):
+        columns.append(("layer", np.float32, generator.first_layer(np.zeros((1, generator.latent_dim))).shape[1:]))
+    return np.dtype(columns)
 
 
-def recover_all(clips, name, folder, batch_size, *, generator, inverse_mapping=None, solver=None, seed=0):
-    """Recovers clips [n, num_samples, num_channels] → {"z": [n, latent_dim], "iterations": [n], "seconds": [n], with
-    space "layer" "layer": [n, 16, 16 d], and "start": [n, latent_dim] where there was a prediction or a random start}.
+def recover_into(path, count, load, batch_size, *, description, unit="clip", **method):
+    """Recovers `count` clips batch by batch into the file `path` → its rows, mapped from the disk.
 
-    name: of the method, for the progress bar and the file. folder: for what is done so far, {name}_{key}.npz, where
-    the key is a hash of the clips, the solver and the networks: another run with the same goes on from there.
-    inverse_mapping, solver, seed: as of `recovered_batches`.
+    A row has the fields z and start [latent_dim], iterations, seconds, and in the first layer's space layer; start is
+    NaN without a prediction or a random start. Each batch is on the disk before the next begins; a run that was killed
+    goes on behind the last whole row. load: number of a clip → clip. description, unit: for the progress bar. method:
+    the networks, the solver and its seed, as of `recovered_batches`.
     """
-    method = {"generator": generator, "inverse_mapping": inverse_mapping, "solver": solver, "seed": seed}
+    row_type = _row_type(method["generator"], method.get("solver"))
+    with open(path, "ab") as file:
+        done = os.fstat(file.fileno()).st_size // row_type.itemsize
+        file.truncate(done * row_type.itemsize)  # without a row that was cut short
+        if done:
+            print(f"{description}: {done} of {count} {unit}s are done already; delete {path} to do them again")
+        shown = {"description": description, "unit": unit, "done": done}
+        for batch, _, found, seconds in recovered_batches(range(done, count), load, batch_size, **shown, **method):
+            rows = np.empty(len(batch), row_type)
+            for name in row_type.names:
+                rows[name] = seconds if name == "seconds" else getattr(found, name)
+            check_room(Path(path), rows.nbytes)
+            file.write(rows)
+            file.flush()
+            os.fsync(file.fileno())
+    return np.memmap(path, row_type, "r", shape=(count,))
+
+
+def recover_all(clips, name, folder, batch_size, **method):
+    """Recovers clips [n, num_samples, num_channels] → rows, as `recover_into` has them.
+
+    name: of the method, for the progress bar and the file. folder: for what is done so far, {name}_{key}.rows, where
+    the key is a hash of the clips, the solver and the networks: another run with the same goes on from there.
+    method: as of `recover_into`.
+    """
     made_of = json.dumps({key: identity(value) for key, value in method.items()}, sort_keys=True).encode()
     made_of += np.ascontiguousarray(clips).tobytes()
-    path = Path(folder) / f"{name.replace(' ', '_')}_{hashlib.sha256(made_of).hexdigest()[:12]}.npz"
-    done = _kept(path)
-    count = len(done["z"]) if done else 0
-    if count:
-        same = "were recovered before, with the same settings"
-        print(f"{name}: {count} of {len(clips)} clips {same}; delete {path} to do them again")
-    left = range(count, len(clips))
-    for _, batch, found, seconds in recovered_batches(
-        left, lambda i: clips[i], batch_size, description=name, done=count, **method
-    ):
-        new = {"z": found.z, "iterations": found.iterations, "seconds": np.full(len(batch), seconds)}
-        new |= {key: value for key in ("layer", "start") if (value := getattr(found, key)) is not None}
-        done = {key: np.concatenate([done[key], new[key]]) if done else new[key] for key in new}
-        with written_whole(path) as file:
-            np.savez(file, **done)
-    return done
+    path = Path(folder) / f"{name.replace(' ', '_')}_{hashlib.sha256(made_of).hexdigest()[:12]}.rows"
+    return recover_into(path, len(clips), lambda i: clips[i], batch_size, description=name, **method)
 
 
-def waveforms_of(found, generator):
-    """Waveforms [n, num_samples, num_channels] of what `recover_all` returned."""
-    return generate_from_layer(generator, found["layer"]) if "layer" in found else generate(generator, found["z"])
+def waveforms_of(rows, generator):
+    """Waveforms [n, num_samples, num_channels] of what `recover_into` returned."""
+    has_layer = "layer" in rows.dtype.names
+    return generate_from_layer(generator, rows["layer"]) if has_layer else generate(generator, rows["z"])
 
 
 class RecoveryTable:

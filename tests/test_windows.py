@@ -115,12 +115,12 @@ def test_a_long_recording_becomes_one_sound_and_many_latent_vectors(recover, fol
     expected = one[8192:] + two[:8192]
     np.testing.assert_allclose(found[middle], expected, atol=32 * EPSILON * np.abs(expected).max())
     assert recover("out", "--hop=0.5", "--report") == 0 and "1 of 1 recordings are done" in capsys.readouterr().out
-    assert not list((tmp_path / "out").glob("*.windows"))
+    assert not list((tmp_path / "out").glob("*.rows"))
 
 
 def test_it_goes_on_where_it_was_stopped(recover, tmp_path, monkeypatch, capsys):
     assert recover("whole", "--hop=0.5") == 0
-    calls, recover_batch = [], common.long_recordings.recovered_batches.__globals__["recover"]
+    calls, recover_batch = [], common.long_recordings.recover_into.__globals__["recover"]
 
     def killed(clips, generator, **options):
         calls.append(len(clips))
@@ -128,9 +128,9 @@ def test_it_goes_on_where_it_was_stopped(recover, tmp_path, monkeypatch, capsys)
             raise KeyboardInterrupt
         return recover_batch(clips, generator, **options)
 
-    monkeypatch.setitem(common.long_recordings.recovered_batches.__globals__, "recover", killed)
+    monkeypatch.setitem(common.long_recordings.recover_into.__globals__, "recover", killed)
     assert recover("out", "--hop=0.5") == 130
-    (unfinished,) = (tmp_path / "out").glob("long.*.windows")
+    (unfinished,) = (tmp_path / "out").glob("long.*.rows")
     with open(unfinished, "ab") as file:
         file.write(b"half")  # of a number, as a kill leaves it
     assert recover("out", "--hop=0.5") == 0 and "4 of 8 windows are done already" in capsys.readouterr().out
