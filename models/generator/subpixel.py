@@ -73,7 +73,7 @@ def strided_conv(x, kernel, stride):
 
 
 class _Strided(keras.layers.Layer):
-    """What the two layers share: a kernel of WaveGAN's shape, a bias, an optional initial kernel."""
+    """What the two layers share: a kernel [kernel_size, in, filters], a bias, an optional initial kernel."""
 
     def __init__(self, filters, kernel_size=25, stride=4, kernel_initializer="glorot_uniform", **kwargs):
         super().__init__(**kwargs)
@@ -81,7 +81,7 @@ class _Strided(keras.layers.Layer):
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
 
     def build(self, input_shape):
-        shape = self.kernel_shape(input_shape[-1])
+        shape = (self.kernel_size, input_shape[-1], self.filters)
         self.kernel = self.add_weight(name="kernel", shape=shape, initializer=self.kernel_initializer)
         self.bias = self.add_weight(name="bias", shape=(self.filters,), initializer="zeros")
 
@@ -95,26 +95,8 @@ class _Strided(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable("latent_vector_recovery")
-class SubpixelConv1DTranspose(_Strided):
-    """WaveGAN's transposed convolution: [n, length, in] → [n, stride * length, filters]; kernel [kernel_size, filters,
-    in].
-    """
-
-    def kernel_shape(self, channels):
-        return (self.kernel_size, self.filters, channels)
-
-    def call(self, x):
-        return subpixel_conv(x, *transposed_kernel(self.kernel, self.stride), self.stride) + self.bias
-
-
-@keras.saving.register_keras_serializable("latent_vector_recovery")
 class NearestConv1D(_Strided):
-    """WaveGAN's nearest-neighbour upsampling and convolution: [n, length, in] → [n, stride * length, filters]; kernel
-    [kernel_size, in, filters].
-    """
-
-    def kernel_shape(self, channels):
-        return (self.kernel_size, channels, self.filters)
+    """WaveGAN's nearest-neighbour upsampling and convolution: [n, length, in] → [n, stride * length, filters]."""
 
     def call(self, x):
         return subpixel_conv(x, *nearest_kernel(self.kernel, self.stride), self.stride) + self.bias
@@ -122,12 +104,7 @@ class NearestConv1D(_Strided):
 
 @keras.saving.register_keras_serializable("latent_vector_recovery")
 class StridedConv1D(_Strided):
-    """WaveGAN's strided convolution: [n, length, in] → [n, length / stride, filters]; kernel [kernel_size, in,
-    filters].
-    """
-
-    def kernel_shape(self, channels):
-        return (self.kernel_size, channels, self.filters)
+    """WaveGAN's strided convolution: [n, length, in] → [n, length / stride, filters]."""
 
     def call(self, x):
         return strided_conv(x, self.kernel, self.stride) + self.bias
