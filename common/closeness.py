@@ -34,14 +34,14 @@ class Closeness:
         self.judge = judge
         self.provenance = provenance
 
-    def of(self, clips, found, paths=None):
+    def of(self, clips, recovery, paths=None):
         """The rows' columns of a batch, {name: number, or the predicted digit's name}.
 
-        clips: a list of [num_samples, …]. found: their models.recovery.recover.Recovery.
+        clips: a list of [num_samples, …]. recovery: their models.recovery.recover.Recovery.
         paths: of the recordings that the clips are, where they are that; provenance is measured on what they hold.
         """
-        first, waves = self.second.of(np.stack(clips), found.waveforms)  # [n, 16384]
-        columns = {"snr_db": found.snr_db, "log_spectral_distance": log_spectral_distance(first, waves)}
+        first, waves = self.second.of(np.stack(clips), recovery.waveforms)  # [n, 16384]
+        columns = {"snr_db": recovery.snr_db, "log_spectral_distance": log_spectral_distance(first, waves)}
         if self.perceptual_loss:
             columns["perceptual_loss"] = np.asarray(self.perceptual_loss(first, waves))
         if self.judge:

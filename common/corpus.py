@@ -67,18 +67,18 @@ class Recoverer:
         if clips:
             targets = np.stack([clip.samples for clip in clips.values()])
             start = predict(targets, self.mapping) if self.mapping else None
-            found = recover(targets, self.generator, solver=self.solver, start=start, seed=self.seed)
-            measured = self.closeness.of(targets, found)
+            recovery = recover(targets, self.generator, solver=self.solver, start=start, seed=self.seed)
+            measured = self.closeness.of(targets, recovery)
             seconds = (time.perf_counter() - begin) / len(clips)
             for i, (path, clip) in enumerate(clips.items()):
-                rows[path] |= self._row(clip, found, i, measured[i]) | {"seconds": seconds}
+                rows[path] |= self._row(clip, recovery, i, measured[i]) | {"seconds": seconds}
         return list(rows.values())
 
-    def _row(self, clip, found, i, measured):
-        if not (np.isfinite(found.z[i]).all() and np.isfinite(found.waveforms[i]).all()):
+    def _row(self, clip, recovery, i, measured):
+        if not (np.isfinite(recovery.z[i]).all() and np.isfinite(recovery.waveforms[i]).all()):
             return {"error": "no finite latent vector was found"}
-        row = measured | {"z": found.z[i], "iterations": found.iterations[i], "objective": found.objective[i]}
-        return row | ({"reconstruction": clip.undo(found.waveforms[i]).ravel()} if self.waves else {})
+        row = measured | {"z": recovery.z[i], "iterations": recovery.iterations[i], "objective": recovery.objective[i]}
+        return row | ({"reconstruction": clip.undo(recovery.waveforms[i]).ravel()} if self.waves else {})
 
 
 class CorpusTable:

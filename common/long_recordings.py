@@ -51,7 +51,7 @@ class LongRecording:
     """One recording, cut into windows of the generator's length.
 
     path: of the recording. name: of its results in `folder`. hop: in samples. depends_on: what else its latent vectors
-    depend on, anything JSON can hold; what an interrupted run left counts only if that and the recording are the same,
+    depend on, anything JSON can hold; what an interrupted run wrote counts only if that and the recording are the same,
     and never if `fresh`.
     Raises models.audio.clip.AudioError for what cannot be read.
     """
@@ -112,11 +112,11 @@ class LongRecording:
             clips = iter(tqdm(self.windows(), "put together", self.count, unit="window", disable=None, leave=False))
             while batch := list(islice(clips, BATCH)):
                 part = slice(len(rows), len(rows) + len(batch))
-                found = self._found(batch, recovered[part])
-                for clip, waveform in zip(batch, found.waveforms):
+                recovery = self._recovery(batch, recovered[part])
+                for clip, waveform in zip(batch, recovery.waveforms):
                     for kind, adder in adders.items():
                         waves[kind].write(adder.add(clip, waveform if kind == "reconstruction" else clip.samples))
-                for row in measure([clip.samples for clip in batch], found):
+                for row in measure([clip.samples for clip in batch], recovery):
                     rows.append({"start": len(rows) * self.hop / self.generator.sample_rate} | row)
                 table.writerows(map(as_text, rows[part]))
             for kind, adder in adders.items():
@@ -128,8 +128,8 @@ class LongRecording:
             path.unlink()
         return rows
 
-    def _found(self, clips, rows):
-        """What `recover` found of some windows, as models.recovery.recover.recover returns it."""
+    def _recovery(self, clips, rows):
+        """The models.recovery.recover.Recovery of some windows, from their rows."""
         waveforms = waveforms_of(rows, self.generator)
         snr = snr_db(np.stack([clip.samples.reshape(waveforms[0].shape) for clip in clips]), waveforms)
         unknown = np.full(len(clips), np.nan)
@@ -148,11 +148,11 @@ class LongRecording:
 
 
 class _UpTo:
-    """Writes the first `count` samples of what it is given."""
+    """Writes the first `count` of all samples that it takes."""
 
     def __init__(self, wave, count):
-        self.wave, self.left = wave, count
+        self.wave, self.remaining = wave, count
 
     def write(self, samples):
-        self.wave.write(samples[: self.left])
-        self.left -= len(samples[: self.left])
+        self.wave.write(samples[: self.remaining])
+        self.remaining -= len(samples[: self.remaining])

@@ -79,9 +79,9 @@ def recovered_batches(
             chosen, clips = zip(*good)
             targets = np.stack(clips)
             start = None if inverse_mapping is None else predict(targets, inverse_mapping)
-            found = recover(targets, generator, solver=solver, start=start, seed=seed, report=move)
+            recovery = recover(targets, generator, solver=solver, start=start, seed=seed, report=move)
             move(0)
-            yield list(chosen), clips, found, (time.perf_counter() - begin) / len(good)
+            yield list(chosen), clips, recovery, (time.perf_counter() - begin) / len(good)
 
 
 def _row_type(generator, solver):
@@ -108,10 +108,10 @@ def recover_into(path, count, load, batch_size, *, description, unit="clip", **m
         if done:
             print(f"{description}: {done} of {count} {unit}s are done already; delete {path} to do them again")
         shown = {"description": description, "unit": unit, "done": done}
-        for batch, _, found, seconds in recovered_batches(range(done, count), load, batch_size, **shown, **method):
+        for batch, _, recovery, seconds in recovered_batches(range(done, count), load, batch_size, **shown, **method):
             rows = np.empty(len(batch), row_type)
             for name in row_type.names:
-                rows[name] = seconds if name == "seconds" else getattr(found, name)
+                rows[name] = seconds if name == "seconds" else getattr(recovery, name)
             check_room(Path(path), rows.nbytes)
             file.write(rows)
             file.flush()

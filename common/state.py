@@ -1,4 +1,9 @@
-"""A run's state and its weights: kept after each epoch, replaced as one, mended after damage, the best epoch."""
+"""A run's state and its weights: kept after each epoch, replaced as one, mended after damage, the best epoch.
+
+Keras's BackupAndRestore and ModelCheckpoint (3.15, tried) do less: a kill between the weights and their metadata trains
+an epoch twice, metadata that are cut short end the next start, the best value is forgotten at a restart, so that a
+worse epoch replaces the best one, and exported files are overwritten in place.
+"""
 
 import contextlib
 import errno
