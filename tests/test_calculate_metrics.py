@@ -113,10 +113,7 @@ def test_the_table_and_going_on_where_a_run_was_stopped(weights, tmp_path, capsy
         warnings.simplefilter("ignore")
         assert run_script(SCRIPT, *arguments(weights, tmp_path / "m", *flags)) == 0
     printed = capsys.readouterr().out
-    assert (
-        "inverse mapping real: 6 of 6 clips were recovered before" in printed
-        and "gradient real: 2 of 6 clips" in printed
-    )
+    assert "inverse mapping real: 6 of 6 clips are done already" in printed and "gradient real: 2 of 6 clips" in printed
     rows = json.loads((tmp_path / "m/metrics.json").read_text())["rows"]
     methods = ["silence", "random latent vector", "inverse mapping, ResNet", "inverse mapping", "gradient", "hybrid"]
     assert [row["method"] for row in rows] == [*methods, "hybrid, first layer free", *methods]
