@@ -2,6 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 DATASETS ?= datasets/
+ONE_THREAD := TF_NUM_INTRAOP_THREADS=1 TF_NUM_INTEROP_THREADS=1 OMP_NUM_THREADS=1
 
 .PHONY: demo test test-all lint install refresh fetch published bench bench-full
 
@@ -31,10 +32,10 @@ bench-full: install  ## the same with predictions and metrics of 10, 100 and 1,0
 	$(BIN)/python benchmarks/speed.py --corpora=10,100,1000
 
 test: .venv/dev  ## all that a change has to pass, in minutes
-	$(BIN)/python -m pytest -q -m "not slow"
+	$(ONE_THREAD) $(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not slow"
 
 test-all: .venv/dev  ## with the slow tests too
-	$(BIN)/python -m pytest -q
+	$(ONE_THREAD) $(BIN)/python -m pytest -q -n 2 --dist loadfile
 
 lint: .venv/dev
 	$(BIN)/ruff check .

@@ -1,12 +1,14 @@
 """Runs every command line that README and the model cards contain, in a copy of the project: as it stands there, with
 smaller settings behind it where it would take longer than a minute.
 
-Recordings are the examples' own, under FSDD's names; what is downloaded comes from a server on this machine. Prints
-each command with its seconds; exit status 1 if one fails.
+Recordings are the examples' own, under FSDD's names; what is downloaded comes from a server on this machine. Scripts
+that read weights run two at once, those that replace them one after the other. Prints each command with its seconds;
+exit status 1 if one fails.
 """
 
 import functools
 import http.server
+import os
 import re
 import shutil
 import subprocess
@@ -15,6 +17,7 @@ import tarfile
 import tempfile
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -40,23 +43,42 @@ SMALLER = {  # what is added to a command, by script; {server} is the address of
     "benchmarks/curves.py": "--runs=logs/inverse_mapping/",
     "benchmarks/side_by_side.py": "--tables=one=waves/metrics/,other=waves/metrics/",
 }
-ELSEWHERE = ("recover_corpus.py",)  # its test runs it, with Ray
-REPLACING = ("train.py", "train_sc09_classifier.py", "train_judge.py", "datasets/fetch.py")  # weights of others
+ELSEWHERE = ("recover_corpus.py",)  # its tests run it, where Ray can be installed
+REPLACING = ("train.py", "train_sc09_classifier.py", "train_judge.py", "datasets/fetch.py")  # weights that others read
 SHOWING = ("benchmarks/side_by_side.py", "benchmarks/curves.py")  # what others wrote
+AFTER = {"latent_vector_recovery.py": "generate.py", "benchmarks/provenance.py": "calibrate_provenance.py"}
+AT_ONCE = 2  # commands, each of one thread
+ONE_THREAD = {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1", "OMP_NUM_THREADS": "1"}
 
 
 def documented():
-    """The command lines of README and the cards, and a plain one of each script that has none, without repetitions."""
-    found = []
+    """The command lines of README and the cards, and a plain one of each script that has none.
+
+    Of those that differ only in where recordings are and figures go, the longest one.
+    """
+    commands = []
     for file in (ROOT / "README.md", *sorted(ROOT.glob("*/README.md"))):
         text = file.read_text(encoding="utf-8").replace("\\\n", " ")
-        found += re.findall(r"python (?!-)([\w/]+\.py(?:\s+--[-\w./=,]+)*)", text)
-    found = [" ".join(command.split()) for command in found]
-    found = [command for command in found if not any(word in command for word in ELSEWHERE)]
-    named = {command.split()[0] for command in found}
-    found += [path.name for path in sorted(ROOT.glob("*.py")) if path.name not in {*named, *ELSEWHERE}]
-    scripts = {command: command.split()[0] for command in found}
-    return sorted(scripts, key=lambda command: (scripts[command] in SHOWING, scripts[command] in REPLACING))
+        commands += re.findall(r"python (?!-)([\w/]+\.py(?:\s+--[-\w./=,]+)*)", text)
+    commands = sorted((" ".join(command.split()) for command in commands), key=len)
+    work = {" ".join(re.sub(r"--(cards?|datasets)=\S+", "", command).split()): command for command in commands}
+    named = {command.split()[0] for command in commands}
+    commands = [*work.values(), *(path.name for path in sorted(ROOT.glob("*.py")) if path.name not in named)]
+    return [command for command in commands if command.split()[0] not in ELSEWHERE]
+
+
+def in_turns(commands):
+    """Lists of commands to be done one list after the other: [[commands of one script, …], …], the lists in one turn
+    side by side."""
+    scripts = {}
+    for command in commands:
+        script = command.split()[0]
+        scripts.setdefault(AFTER.get(script, script), []).append(command)
+    for group in scripts.values():
+        group.sort(key=lambda command: command.split()[0] in AFTER)
+    reading = [group for script, group in scripts.items() if script not in REPLACING + SHOWING]
+    replacing = [command for script in REPLACING for command in scripts.get(script, [])]
+    return [reading, [replacing], [scripts[script] for script in SHOWING if script in scripts]]
 
 
 def copy_project(folder):
@@ -104,20 +126,25 @@ def filled_in(command, server):
     return f"{command} {SMALLER.get(script, '')}".format(server=server).split()
 
 
+def run(command, project, server):
+    """Runs a command and says how it ended → whether it failed."""
+    words, start = filled_in(command, server), time.monotonic()
+    environment = os.environ | ONE_THREAD
+    ended = subprocess.run([sys.executable, *words], cwd=project, capture_output=True, text=True, env=environment)
+    said = f"\n{ended.stderr[-2000:]}" if ended.returncode else ""
+    word = "fails" if ended.returncode else "runs"
+    print(f"{time.monotonic() - start:6.1f} s  {word:5}  {' '.join(words)}{said}", flush=True)
+    return ended.returncode != 0
+
+
 def main():
     failed, begin = 0, time.monotonic()
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(AT_ONCE) as pool:
         project = Path(folder) / "project"
         copy_project(project)
         server = serve(Path(folder) / "served", project)
-        for command in documented():
-            words, start = filled_in(command, server), time.monotonic()
-            run = subprocess.run([sys.executable, *words], cwd=project, capture_output=True, text=True)
-            ended = "fails" if run.returncode else "runs"
-            print(f"{time.monotonic() - start:6.1f} s  {ended:5}  {' '.join(words)}", flush=True)
-            if run.returncode:
-                failed += 1
-                print(run.stderr[-2000:], flush=True)
+        for turn in in_turns(documented()):
+            failed += sum(pool.map(lambda group: sum(run(command, project, server) for command in group), turn))
     print(f"{failed} failed; {time.monotonic() - begin:.0f} s")
     return failed > 0
 

@@ -1,17 +1,15 @@
 """calculate_metrics.py with tiny networks: the tables of every combination of flags, and a run that was stopped."""
 
 import json
+import shutil
 import warnings
 
 import numpy as np
 import pytest
 import soundfile
-import tf1_wavegan
 from run_script import run_script
 
 from models.files.saving import save_network
-from models.generator.wavegan import load_wavegan
-from models.networks.classifier import build_classifier
 from models.networks.inverse_mapping import InverseMapping
 
 SCRIPT = "calculate_metrics.py"
@@ -23,19 +21,13 @@ LATENT = {"latent_mse", "latent_mae", "identical", "identifiable", "exact"}
 
 
 @pytest.fixture(scope="module")
-def weights(tmp_path_factory):
-    """A tiny generator, an untrained inverse mapping and classifier, and 12 recordings of the test split."""
-    folder = tmp_path_factory.mktemp("weights")
-    for name in ("checkpoint", "recordings"):
-        (folder / name).mkdir()
-    tf1_wavegan.write(folder / "checkpoint", latent_dim=8, width=2, seed=5)
-    generator = load_wavegan(folder / "checkpoint")
-    save_network(
-        InverseMapping(8, width=1, generator_sha256=generator.sha256), folder / "mapping/inverse_mapping.keras"
-    )
+def inputs(tmp_path_factory, weights, generator):
+    """Tiny networks, a second inverse mapping in resnet/, and 12 recordings of the test split."""
+    folder = tmp_path_factory.mktemp("inputs")
+    shutil.copytree(weights, folder, dirs_exist_ok=True)
     resnet = InverseMapping(8, "resnet", 1, generator_sha256=generator.sha256)
     save_network(resnet, folder / "resnet/inverse_mapping.keras")
-    save_network(build_classifier(width=2), folder / "classifier/classifier.keras")
+    (folder / "recordings").mkdir()
     for i in range(12):
         soundfile.write(
             folder / f"recordings/{i % 4}_anna_{i // 4}.wav", 0.3 * np.sin(np.arange(3000) * (0.1 + i / 20)), 8000
@@ -43,15 +35,16 @@ def weights(tmp_path_factory):
     return folder
 
 
-def arguments(weights, output, *more):
+def arguments(inputs, output, *more):
     names = {
         "checkpoint": "checkpoint",
         "classifier_checkpoint": "classifier",
+        "judge_checkpoint": "judge",
         "inverse_mapping_checkpoint": "mapping",
         "resnet_checkpoint": "resnet",
         "datasets": "recordings",
     }
-    return [*(f"--{name}={weights / folder}" for name, folder in names.items()), f"--output={output}", *more]
+    return [*(f"--{name}={inputs / folder}" for name, folder in names.items()), f"--output={output}", *more]
 
 
 def finite(value):
@@ -73,7 +66,7 @@ def finite(value):
     ],
 )
 def test_a_combination_of_flags_writes_what_the_paper_has(
-    weights, tmp_path, capsys, synth, mapping, gradient, space, name
+    inputs, tmp_path, few_steps, capsys, synth, mapping, gradient, space, name
 ):
     flags = [
         f"--synth={synth}",
@@ -84,7 +77,7 @@ def test_a_combination_of_flags_writes_what_the_paper_has(
         "--max_iter=3",
         "--restarts=0",
     ]
-    assert run_script(SCRIPT, *arguments(weights, tmp_path / "m", *flags)) == 0
+    assert run_script(SCRIPT, *arguments(inputs, tmp_path / "m", *flags)) == 0
     result = json.loads((tmp_path / "m/metrics.json").read_text())
     assert result["method"] == name and result["synth"] == synth and result["num_clips"] == 4 and finite(result)
     assert ROW | (LATENT if synth else set()) <= set(result)
@@ -94,7 +87,7 @@ def test_a_combination_of_flags_writes_what_the_paper_has(
     assert "right digit, judge" in capsys.readouterr().out
 
 
-def test_the_table_and_going_on_where_a_run_was_stopped(weights, tmp_path, capsys, monkeypatch):
+def test_the_table_and_going_on_where_a_run_was_stopped(inputs, tmp_path, few_steps, capsys, monkeypatch):
     import common.recovering
 
     flags = ["--table", "--num_clips=6", "--max_iter=2", "--restarts=0", "--batch_size=2"]
@@ -107,11 +100,11 @@ def test_the_table_and_going_on_where_a_run_was_stopped(weights, tmp_path, capsy
         return own(*clips, **how)
 
     monkeypatch.setattr(common.recovering, "recover", stopped)
-    assert run_script(SCRIPT, *arguments(weights, tmp_path / "m", *flags)) == 130
+    assert run_script(SCRIPT, *arguments(inputs, tmp_path / "m", *flags)) == 130
     assert "run it again to go on" in capsys.readouterr().err and not (tmp_path / "m/metrics.json").exists()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        assert run_script(SCRIPT, *arguments(weights, tmp_path / "m", *flags)) == 0
+        assert run_script(SCRIPT, *arguments(inputs, tmp_path / "m", *flags)) == 0
     printed = capsys.readouterr().out
     assert "inverse mapping real: 6 of 6 clips are done already" in printed and "gradient real: 2 of 6 clips" in printed
     rows = json.loads((tmp_path / "m/metrics.json").read_text())["rows"]
@@ -128,7 +121,7 @@ NOTHING_TO_BEGIN_FROM = "--space=layer --gradient=False --inverse_mapping=False"
 
 
 @pytest.mark.parametrize("wrong", ["--datasets=/nowhere", "--classifier_checkpoint=/nowhere", NOTHING_TO_BEGIN_FROM])
-def test_what_cannot_be_done_is_one_line(weights, tmp_path, capsys, wrong):
-    assert run_script(SCRIPT, *arguments(weights, tmp_path / "m", *wrong.split())) == 1
+def test_what_cannot_be_done_is_one_line(inputs, tmp_path, capsys, wrong):
+    assert run_script(SCRIPT, *arguments(inputs, tmp_path / "m", *wrong.split())) == 1
     error = capsys.readouterr().err
     assert error.startswith(f"{SCRIPT}: ") and error.count("\n") == 1

@@ -11,7 +11,6 @@ from models.generator.readers.tf1 import freeze
 from models.generator.tf1_export import export_wavegan, wavegan_variables
 from models.generator.wavegan import load_wavegan
 from models.metrics.metrics import latent_mse, log_spectral_distance
-from models.networks.classifier import PerceptualLoss, build_classifier
 from models.recovery import perceptual as perceptual_solver
 from models.recovery.descent import Descent, Objective, latent_descent, take, unbounded
 from models.recovery.layer import Layer, generate_from_layer
@@ -20,19 +19,6 @@ from models.recovery.recover import recover
 from models.recovery.starts import predict, random_starts
 from models.training.adaptation import adapt
 from models.training.wavegan.networks import build_generator
-
-
-@pytest.fixture(scope="module")
-def generator(tmp_path_factory):
-    """A tiny WaveGAN of 8 latent dimensions."""
-    folder = tmp_path_factory.mktemp("checkpoint")
-    tf1_wavegan.write(folder, latent_dim=8, width=2, seed=5)
-    return load_wavegan(folder)
-
-
-@pytest.fixture(scope="module")
-def perceptual_loss():
-    return PerceptualLoss(build_classifier(width=2))
 
 
 def speech(n=3):
@@ -134,7 +120,7 @@ def test_the_first_layers_space_reaches_further(generator, perceptual_loss):
         )
 
 
-@pytest.mark.parametrize("kind", ["nearest", "transposed"])
+@pytest.mark.parametrize("kind", ["nearest", pytest.param("transposed", marks=pytest.mark.slow)])
 def test_adaptation_nears_its_recordings_and_keeps_the_rest(tmp_path, kind):
     keras.utils.set_random_seed(0)  # of so few channels, all may be dead
     variables = wavegan_variables(build_generator(width=2, latent_dim=8))

@@ -3,14 +3,11 @@
 import csv
 
 import numpy as np
-import pytest
 import soundfile
 from run_script import run_script
-from tiny_networks import write_weights
 
 from models.audio.clip import write_wav
 from models.generator.generator import generate, random_latent
-from models.generator.wavegan import load_wavegan
 from models.metrics.metrics import latent_mse
 from models.networks.inverse_mapping import load_inverse_mapping
 from models.recovery.perceptual import Perceptual
@@ -20,17 +17,7 @@ from models.recovery.starts import predict
 SCRIPT = "latent_vector_recovery.py"
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    return write_weights(tmp_path_factory.mktemp("weights"))
-
-
-@pytest.fixture(scope="module")
-def generator(folder):
-    return load_wavegan(folder / "checkpoint")
-
-
-def test_a_hybrid_begins_at_the_prediction(folder, generator):
+def test_a_hybrid_begins_at_the_prediction(weights, generator):
     true = random_latent(generator, 4, 8)
     clips = generate(generator, true)
 
@@ -51,41 +38,43 @@ def test_a_hybrid_begins_at_the_prediction(folder, generator):
     assert (latent_mse(true, hybrid.z) < 1e-8).all() and hybrid.iterations.sum() < cold.iterations.sum()
 
 
-def test_the_script_predicts_many_recordings_and_starts_a_hybrid(folder, generator, tmp_path, capsys):
+def test_the_script_predicts_many_recordings_and_starts_a_hybrid(weights, generator, tmp_path, few_steps, capsys):
     files, output = tmp_path / "in", tmp_path / "out"
     files.mkdir()
     z = random_latent(generator, 2, 9)
     for i, waveform in enumerate(generate(generator, z)):
         write_wav(files / f"made_{i}.wav", waveform)
         np.save(files / f"made_{i}.npy", z[i])
-    for i in range(70):
+    for i in range(6):
         soundfile.write(files / f"{i}.wav", 0.1 * np.sin(np.arange(4000) / (2 + i)), 8000)
     arguments = [
         f"--files={files}",
-        f"--checkpoint={folder / 'checkpoint'}",
-        f"--inverse_mapping_checkpoint={folder / 'mapping'}",
+        f"--checkpoint={weights / 'checkpoint'}",
+        f"--inverse_mapping_checkpoint={weights / 'mapping'}",
+        f"--classifier_checkpoint={weights / 'classifier'}",
+        f"--judge_checkpoint={weights / 'judge'}",
     ]
-    assert run_script(SCRIPT, *arguments, f"--output={output}", "--report") == 0
+    assert run_script(SCRIPT, *arguments, f"--output={output}", "--batch_size=3", "--report") == 0
     rows = list(csv.DictReader(open(output / "recovery.csv")))
     assert (
-        len(rows) == 72
+        len(rows) == 8
         and {row["method"] for row in rows} == {"inverse_mapping"}
         and {row["solver"] for row in rows} == {""}
     )
-    mapping = load_inverse_mapping(folder / "mapping", generator)
+    mapping = load_inverse_mapping(weights / "mapping", generator)
     for i in range(2):
         waveform, _ = soundfile.read(files / f"made_{i}.wav", dtype="float32")
         assert np.abs(np.load(output / f"made_{i}.npy") - predict(waveform[None], mapping)).max() < 1e-4
     page = (output / "index.html").read_text()
-    assert page.count("<audio") == 144 and (output / "made_0_original.wav").exists() and 'class="true"' in page
+    assert page.count("<audio") == 16 and (output / "made_0_original.wav").exists() and 'class="true"' in page
     capsys.readouterr()
-    for i in range(70):
+    for i in range(6):
         (files / f"{i}.wav").unlink()
     assert run_script(SCRIPT, *arguments, f"--output={tmp_path / 'hybrid'}", "--gradient", "--max_iter=60") == 0
     printed = capsys.readouterr().out
     assert printed.count("(exact; identifiable") == 2
     assert {row["method"] for row in csv.DictReader(open(tmp_path / "hybrid/recovery.csv"))} == {"hybrid"}
-    arguments[1] = f"--checkpoint={folder / 'other'}"
+    arguments[1] = f"--checkpoint={weights / 'other'}"
     assert run_script(SCRIPT, *arguments, f"--output={output}") == 1
     error = capsys.readouterr().err
     assert "trained for the generator" in error and error.count("\n") == 1

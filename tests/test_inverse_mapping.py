@@ -8,7 +8,7 @@ import librosa
 import numpy as np
 import pytest
 from reference_resnet import evaluate, random_arrays, write_checkpoint
-from tiny_networks import untrained, write_weights
+from tiny_networks import untrained
 
 from common.script import ScriptError
 from common.state import archive_previous_weights
@@ -25,16 +25,6 @@ from models.networks.inverse_mapping import (
 )
 from models.recovery.starts import predict
 from models.training.inverse_mapping import InverseMappingTraining
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    return write_weights(tmp_path_factory.mktemp("weights"))
-
-
-@pytest.fixture(scope="module")
-def generator(folder):
-    return load_wavegan(folder / "checkpoint")
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +81,7 @@ def test_the_objective_is_what_a_hand_computes(generator, recording):
     assert float(measured["real_snr_db"]) == pytest.approx(snr.mean(), abs=1e-3)
 
 
-@pytest.mark.parametrize("separate", [False, True])
+@pytest.mark.parametrize("separate", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_training_changes_the_mapping_and_neither_generator_nor_classifier(generator, recording, separate):
     mapping, classifier = (
         untrained(generator, network="resnet", width=2, refinements=0),
@@ -129,32 +119,32 @@ def test_a_gradient_of_the_perceptual_loss_reaches_the_network_through_generator
     assert all(np.abs(np.asarray(g)).max() > 0 for g in gradients)
 
 
-def test_saved_and_loaded_it_predicts_the_same_and_knows_its_generator(folder, generator, recording):
-    mapping, loaded = untrained(generator), load_inverse_mapping(folder / "mapping", generator)
+def test_saved_and_loaded_it_predicts_the_same_and_knows_its_generator(weights, generator, recording):
+    mapping, loaded = untrained(generator), load_inverse_mapping(weights / "mapping", generator)
     assert np.abs(predict(recording, mapping) - predict(recording, loaded)).max() < 0.02  # 16-bit kernels
-    alone = load_inverse_mapping(folder / "mapping")
+    alone = load_inverse_mapping(weights / "mapping")
     assert alone(recording).shape == (3, 8) and not np.allclose(alone(recording), loaded(recording)), (
         "not refined without its generator"
     )
     with pytest.raises(CheckpointError) as error:
-        load_inverse_mapping(folder / "mapping", load_wavegan(folder / "other"))
+        load_inverse_mapping(weights / "mapping", load_wavegan(weights / "other"))
     message = str(error.value)
-    assert generator.sha256[:12] in message and load_wavegan(folder / "other").sha256[:12] in message
+    assert generator.sha256[:12] in message and load_wavegan(weights / "other").sha256[:12] in message
     assert "\n" not in message
     with pytest.raises(ScriptError) as error:
-        open_inverse_mapping(folder / "mapping", load_wavegan(folder / "other"))
+        open_inverse_mapping(weights / "mapping", load_wavegan(weights / "other"))
     assert message in str(error.value) and "python train.py trains one" in str(error.value)
     assert "--gradient --inverse_mapping=False" in str(error.value)
 
 
-def test_other_files_are_refused_in_one_line(folder, tmp_path):
+def test_other_files_are_refused_in_one_line(weights, tmp_path):
     for content, words in (
         (None, "no inverse mapping there"),
         (b"", "not a readable"),
         ("classifier", "not an inverse mapping"),
     ):
         if content is not None:
-            source = folder / "classifier/classifier.keras"
+            source = weights / "classifier/classifier.keras"
             (tmp_path / "inverse_mapping.keras").write_bytes(
                 source.read_bytes() if content == "classifier" else content
             )
@@ -166,10 +156,10 @@ def test_other_files_are_refused_in_one_line(folder, tmp_path):
             InverseMapping(8, **wrong)
 
 
-def test_the_authors_weights_are_loaded_by_name_and_come_first(folder, tmp_path, recording):
+def test_the_authors_weights_are_loaded_by_name_and_come_first(weights, tmp_path, recording):
     arrays = random_arrays(outputs=100)
     write_checkpoint(arrays, tmp_path / "authors/generated_and_real_training.ckpt")
-    trained = (folder / "mapping" / INVERSE_MAPPING_FILE).read_bytes()
+    trained = (weights / "mapping" / INVERSE_MAPPING_FILE).read_bytes()
     (tmp_path / "authors" / INVERSE_MAPPING_FILE).write_bytes(trained)
     expected = evaluate(arrays, recording)[0]
     mapping = load_inverse_mapping(tmp_path / "authors")
@@ -180,11 +170,11 @@ def test_the_authors_weights_are_loaded_by_name_and_come_first(folder, tmp_path,
     assert load_inverse_mapping(tmp_path / "ours").generator_sha256, "not the ones in a folder beside it"
 
 
-def test_a_training_run_moves_the_authors_weights_aside(folder, tmp_path):
+def test_a_training_run_moves_the_authors_weights_aside(weights, tmp_path):
     write_checkpoint(random_arrays(outputs=100), tmp_path / "generated_and_real_training.ckpt")
     leaving = []
     with replaced_together(tmp_path, leaving) as place:
-        (place / INVERSE_MAPPING_FILE).write_bytes((folder / "mapping" / INVERSE_MAPPING_FILE).read_bytes())
+        (place / INVERSE_MAPPING_FILE).write_bytes((weights / "mapping" / INVERSE_MAPPING_FILE).read_bytes())
         leaving += archive_previous_weights(tmp_path, place, INVERSE_MAPPING_FILES)
     assert load_inverse_mapping(tmp_path).generator_sha256, "the newest training wins"
     assert len(list((tmp_path / "previous").glob("generated_and_real_training.ckpt.*"))) == 2

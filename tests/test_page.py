@@ -10,13 +10,9 @@ import subprocess
 import numpy as np
 import pytest
 import soundfile
-import tf1_wavegan
 from run_script import run_script
 
 from common.page import Sound, write_page
-from models.files.saving import save_network
-from models.generator.wavegan import load_wavegan
-from models.networks.inverse_mapping import InverseMapping
 
 BROWSER = next(
     (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None
@@ -99,19 +95,15 @@ def test_what_the_page_says_is_escaped(page):
     assert text.count('class="true"') == 3 and "http" not in text.replace("http-equiv", "")
 
 
-def test_the_examples_are_written_by_one_command(tmp_path, capsys):
-    for name in ("checkpoint", "real"):
-        (tmp_path / name).mkdir()
-    tf1_wavegan.write(tmp_path / "checkpoint", latent_dim=8, width=2, seed=5)
-    generator = load_wavegan(tmp_path / "checkpoint")
-    save_network(
-        InverseMapping(8, width=1, generator_sha256=generator.sha256), tmp_path / "mapping/inverse_mapping.keras"
-    )
+def test_the_examples_are_written_by_one_command(weights, generator, tmp_path, few_steps):
+    (tmp_path / "real").mkdir()
     soundfile.write(tmp_path / "real/seven.wav", 0.2 * np.sin(np.arange(4000) / 3), 8000)
     arguments = [
         f"--files={tmp_path / 'real'}",
-        f"--checkpoint={tmp_path / 'checkpoint'}",
-        f"--inverse_mapping_checkpoint={tmp_path / 'mapping'}",
+        f"--checkpoint={weights / 'checkpoint'}",
+        f"--inverse_mapping_checkpoint={weights / 'mapping'}",
+        f"--classifier_checkpoint={weights / 'classifier'}",
+        f"--judge_checkpoint={weights / 'judge'}",
     ]
     more = [
         f"--output={tmp_path / 'out'}",

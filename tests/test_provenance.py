@@ -1,35 +1,33 @@
 """Whether the generator made a sound: what is measured, what it becomes, and whose calibration counts."""
 
 import json
+import shutil
 
 import common.networks  # noqa: F401
 
 import numpy as np
 import pytest
 import soundfile
-import tf1_wavegan
 from run_script import run_script
 
 from models.audio.damage import DAMAGES, LARGEST_SHIFT, NOISE_DB, damaged
 from models.audio.preparation import Preparation
 from models.files.hashing import network_hash
-from models.files.saving import save_network
 from models.generator.generator import generate, random_latent
 from models.generator.wavegan import load_wavegan
 from models.metrics.metrics import snr_db
-from models.networks.inverse_mapping import InverseMapping, load_inverse_mapping
+from models.networks.inverse_mapping import load_inverse_mapping
 from models.recovery.provenance import MEASURES, PROVENANCE_FILE, Calibration, area_under_roc, calibrate, evidence
 
 COUNT = 4
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
+def folder(tmp_path_factory, weights):
     """A tiny WaveGAN of 8 latent dimensions and an inverse mapping that learnt nothing."""
     folder = tmp_path_factory.mktemp("checkpoint")
-    tf1_wavegan.write(folder, latent_dim=8, width=2, seed=5)
-    sha256 = load_wavegan(folder).sha256
-    save_network(InverseMapping(8, width=1, generator_sha256=sha256), folder / "mapping/inverse_mapping.keras")
+    shutil.copytree(weights / "checkpoint", folder, dirs_exist_ok=True)
+    shutil.copytree(weights / "mapping", folder / "mapping")
     return folder
 
 

@@ -6,29 +6,21 @@ import resource
 import numpy as np
 import pytest
 import soundfile
-import tf1_wavegan
 from run_script import run_script
 
 from common.recovering import COLUMNS
 from models.audio.clip import write_wav
 from models.generator.generator import random_latent
-from models.generator.wavegan import load_wavegan
 
 SCRIPT = "latent_vector_recovery.py"
 GRADIENT = ("--gradient=True", "--inverse_mapping=False")
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    """A tiny WaveGAN of 8 latent dimensions."""
-    folder = tmp_path_factory.mktemp("checkpoint")
-    tf1_wavegan.write(folder, latent_dim=8, width=2, seed=5)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def generator(folder):
-    return load_wavegan(folder)
+@pytest.fixture
+def networks(weights):
+    """The settings that name tiny networks."""
+    names = {"checkpoint": "checkpoint", "classifier_checkpoint": "classifier", "judge_checkpoint": "judge"}
+    return [f"--{name}={weights / folder}" for name, folder in names.items()]
 
 
 def recordings(folder, generator):
@@ -47,11 +39,11 @@ def recordings(folder, generator):
     return folder
 
 
-def test_the_script_end_to_end(tmp_path, folder, generator, capsys):
+def test_the_script_end_to_end(tmp_path, networks, generator, few_steps, capsys):
     files, output = recordings(tmp_path / "in", generator), tmp_path / "out"
     arguments = (
         f"--files={files}",
-        f"--checkpoint={folder}",
+        *networks,
         f"--output={output}",
         "--max_iter=40",
         "--restarts=2",
@@ -89,7 +81,7 @@ def test_the_script_end_to_end(tmp_path, folder, generator, capsys):
     assert "other settings" in capsys.readouterr().out and (output / "recovery_previous.csv").exists()
 
 
-def test_bad_recordings_are_named_and_the_others_done(tmp_path, folder, capsys):
+def test_bad_recordings_are_named_and_the_others_done(tmp_path, networks, few_steps, capsys):
     files = tmp_path / "in"
     files.mkdir()
     soundfile.write(files / "good.wav", 0.1 * np.sin(np.arange(4000)), 8000)
@@ -104,7 +96,7 @@ def test_bad_recordings_are_named_and_the_others_done(tmp_path, folder, capsys):
         run_script(
             SCRIPT,
             f"--files={files}",
-            f"--checkpoint={folder}",
+            *networks,
             f"--output={tmp_path / 'out'}",
             "--max_iter=2",
             "--restarts=0",
@@ -118,7 +110,7 @@ def test_bad_recordings_are_named_and_the_others_done(tmp_path, folder, capsys):
 
 
 @pytest.mark.parametrize("case", ["no file", "no recording", "no generator", "unwritable", "own folder", "neither"])
-def test_what_cannot_be_done_is_one_line_and_status_1(tmp_path, folder, capsys, case):
+def test_what_cannot_be_done_is_one_line_and_status_1(tmp_path, networks, capsys, case):
     files = tmp_path / "in"
     files.mkdir()
     soundfile.write(files / "good.wav", np.ones(100), 8000)
@@ -132,19 +124,16 @@ def test_what_cannot_be_done_is_one_line_and_status_1(tmp_path, folder, capsys, 
         "own folder": [f"--output={files}"],
         "neither": ["--gradient=False", "--inverse_mapping=False"],
     }[case]
-    assert (
-        run_script(SCRIPT, f"--files={files}", f"--checkpoint={folder}", f"--output={tmp_path / 'out'}", *arguments)
-        == 1
-    )
+    assert run_script(SCRIPT, f"--files={files}", *networks, f"--output={tmp_path / 'out'}", *arguments) == 1
     error = capsys.readouterr().err
     assert error.startswith(f"{SCRIPT}: ") and error.count("\n") == 1
 
 
-def test_a_full_disk_is_one_line_and_leaves_nothing_half_written(tmp_path, folder, capsys):
+def test_a_full_disk_is_one_line_and_leaves_nothing_half_written(tmp_path, networks, capsys):
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     try:
         resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, hard))  # a file may hold 10 kB, a clip takes 64
-        status = run_script("generate.py", f"--checkpoint={folder}", f"--output={tmp_path / 'out'}", "--num_samples=1")
+        status = run_script("generate.py", *networks, f"--output={tmp_path / 'out'}", "--num_samples=1")
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     error = capsys.readouterr().err

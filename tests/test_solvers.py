@@ -6,10 +6,8 @@ import numpy as np
 import pytest
 import scipy.optimize
 import tensorflow as tf
-import tf1_wavegan
 
 from models.generator.generator import random_latent
-from models.generator.wavegan import load_wavegan
 from models.metrics.metrics import condition_number, latent_mse
 from models.recovery.exact import FARTHEST, LevenbergMarquardt, hop
 from models.recovery.layer import Layer
@@ -19,14 +17,6 @@ from models.recovery.perceptual import Perceptual
 from models.recovery.recover import recover
 from models.recovery.residual import Residual
 from models.recovery.solution import identity
-
-
-@pytest.fixture(scope="module")
-def generator(tmp_path_factory):
-    """A tiny WaveGAN of 8 latent dimensions."""
-    folder = tmp_path_factory.mktemp("checkpoint")
-    tf1_wavegan.write(folder, latent_dim=8, width=2, seed=5)
-    return load_wavegan(folder)
 
 
 class Linear:

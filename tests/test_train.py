@@ -3,6 +3,7 @@ recordings or with two devices.
 """
 
 import json
+import shutil
 
 import h5py
 import keras
@@ -14,22 +15,18 @@ from run_script import run_killed, run_on_two_devices, run_script, scalars
 
 from common.runs import begin_run
 from common.state import Saved, epochs_done
-from models.files.saving import save_network
 from models.generator.generator import generate, random_latent
 from models.generator.wavegan import load_wavegan
-from models.networks.classifier import build_classifier
 from models.networks.inverse_mapping import load_inverse_mapping
 from models.recovery.starts import predict
 
 
 @pytest.fixture(scope="module")
-def inputs(tmp_path_factory):
-    """A tiny generator and classifier, and 40 recordings of tones in FSDD's layout."""
+def inputs(tmp_path_factory, weights):
+    """Tiny networks, and 40 recordings of tones in FSDD's layout."""
     folder = tmp_path_factory.mktemp("inputs")
-    for name in ("checkpoint", "recordings"):
-        (folder / name).mkdir()
-    tf1_wavegan.write(folder / "checkpoint", latent_dim=8, width=2, seed=5)
-    save_network(build_classifier(width=2), folder / "classifier/classifier.keras")
+    shutil.copytree(weights, folder, dirs_exist_ok=True)
+    (folder / "recordings").mkdir()
     for digit in range(4):
         for take in range(5, 15):
             soundfile.write(
@@ -69,6 +66,7 @@ def distance(first, second):
     return np.sqrt(np.mean([((first[n] - second[n]) / (abs(first[n]) + abs(second[n]) + 1e-9)) ** 2 for n in first]))
 
 
+@pytest.mark.slow
 def test_killed_and_resumed_it_is_an_unbroken_run(inputs, tmp_path, capsys):
     assert run_script("train.py", *settings(inputs, tmp_path / "whole")) == 0
     run_killed("train.py", *settings(inputs, tmp_path / "killed"), after_epochs=1)
@@ -136,6 +134,7 @@ def test_a_state_cut_short_gives_way_to_its_spare(tmp_path, capsys):
     assert begin_run(tmp_path, {}) == 0 and "begins anew" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_the_papers_objective_on_two_devices_without_recordings(inputs, tmp_path):
     more = ["--recipe=published", "--network=waveform", "--refinements=0", "--epochs=2", f"--datasets={tmp_path}"]
     printed = run_on_two_devices("train.py", *settings(inputs, tmp_path, *more))
@@ -155,6 +154,7 @@ def test_mixed_precision_trains_and_what_it_saves_is_float32(inputs, tmp_path):
     assert np.isfinite(mapping(np.zeros((1, 16384), np.float32))).all()
 
 
+@pytest.mark.slow
 def test_a_resnet_needs_no_other_setting(inputs, tmp_path, capsys):
     arguments = [a for a in settings(inputs, tmp_path, "--network=resnet", "--epochs=1") if "refinements" not in a]
     assert run_script("train.py", *arguments) == 0
@@ -162,6 +162,7 @@ def test_a_resnet_needs_no_other_setting(inputs, tmp_path, capsys):
     assert mapping.settings["network"] == "resnet" and mapping.settings["refinements"] == 0
 
 
+@pytest.mark.slow
 def test_a_generator_of_two_channels_and_two_seconds(inputs, tmp_path, capsys):
     """It gets an inverse mapping of its own, hybrid recovery, and the figures that need no classifier."""
     (tmp_path / "stereo").mkdir()

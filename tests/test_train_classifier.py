@@ -46,6 +46,7 @@ def epoch_losses(folder):
     return scalars(folder / "logs/train")["epoch_loss"]
 
 
+@pytest.mark.slow
 def test_killed_in_mid_epoch_and_resumed_on_two_devices(recordings, tmp_path):
     weights, state = tmp_path / "weights", tmp_path / "weights/training"
     weights.mkdir()
@@ -68,20 +69,25 @@ def test_killed_in_mid_epoch_and_resumed_on_two_devices(recordings, tmp_path):
     assert len(list((tmp_path / "logs/mistakes").glob("*_predicted_*.wav"))) == round(10 * (1 - accuracy / 100))
 
 
-def test_the_same_seed_gives_the_same_run_and_ctrl_c_one_line(recordings, tmp_path, monkeypatch, capsys):
+def test_ctrl_c_is_one_line_and_keeps_the_last_whole_epoch(recordings, tmp_path, monkeypatch, capsys):
     def stop(self, epoch, logs=None):
         if epoch == 1:
             raise KeyboardInterrupt
 
-    with monkeypatch.context() as patched:
-        patched.setattr(Saved, "on_epoch_begin", stop)
-        assert run_script(*settings(recordings, tmp_path / "stopped", "--epochs=2")) == 130
+    monkeypatch.setattr(Saved, "on_epoch_begin", stop)
+    assert run_script(*settings(recordings, tmp_path, "--epochs=2")) == 130
     assert "goes on after the last whole epoch" in capsys.readouterr().err
-    loss = {"stopped": epoch_losses(tmp_path / "stopped")[0]}
-    for name, seed in (("same", 0), ("other", 1)):
+    assert epochs_done(tmp_path / "weights") == 1 and list(epoch_losses(tmp_path)) == [0]
+    load_classifier(tmp_path / "weights")
+
+
+@pytest.mark.slow
+def test_the_same_seed_gives_the_same_run(recordings, tmp_path):
+    loss = {}
+    for name, seed in (("one", 0), ("same", 0), ("other", 1)):
         assert run_script(*settings(recordings, tmp_path / name, "--epochs=1", f"--seed={seed}")) == 0
         loss[name] = epoch_losses(tmp_path / name)[0]
-    assert abs(loss["same"] - loss["stopped"]) < 0.05 * abs(loss["other"] - loss["stopped"])  # sums in another order
+    assert abs(loss["same"] - loss["one"]) < 0.05 * abs(loss["other"] - loss["one"])  # sums in another order
 
 
 def test_what_is_missing_is_said_in_one_line(tmp_path, capsys):

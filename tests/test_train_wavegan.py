@@ -63,6 +63,7 @@ def kill_after_epochs(number, arguments):
     assert printed[-1].startswith("Epoch"), "".join(printed)
 
 
+@pytest.mark.slow
 def test_killed_resumed_and_continued_from_the_compact_state(arguments, capsys):
     checkpoint = arguments["checkpoint"]
     checkpoint.mkdir()
@@ -140,6 +141,7 @@ def test_losses_that_are_not_finite_end_it_and_replace_nothing(trained, monkeypa
     }
 
 
+@pytest.mark.slow
 def test_a_fresh_run_takes_nothing_from_the_one_before(trained):
     checkpoint = trained["checkpoint"]
     _, rows = steps_in(checkpoint)

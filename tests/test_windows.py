@@ -4,14 +4,12 @@ import librosa
 import numpy as np
 import pytest
 import soundfile
-import tf1_wavegan
 from run_script import run_script
 
 import common.long_recordings
 from models.audio.clip import SAMPLE_RATE, AudioError, read_clip
 from models.audio.preparation import PUBLISHED, Preparation
 from models.audio.windows import OverlapAdd, duration_of, samples_of, window_count, windows
-from models.generator.wavegan import load_wavegan
 
 SCRIPT = "latent_vector_recovery.py"
 CLIP = 16384
@@ -76,28 +74,23 @@ def test_silence_stays_silent_and_what_is_broken_is_one_line(tmp_path):
         duration_of(tmp_path / "b.wav")
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    """A tiny WaveGAN of 8 latent dimensions."""
-    folder = tmp_path_factory.mktemp("checkpoint")
-    tf1_wavegan.write(folder, latent_dim=8, width=2, seed=5)
-    return folder
-
-
 @pytest.fixture
-def recover(folder, tmp_path):
+def recover(weights, tmp_path):
     (tmp_path / "in").mkdir()
     soundfile.write(tmp_path / "in/long.wav", noise(4.2, 8000), 8000, subtype="PCM_16")
 
     def run(output, *more):
-        arguments = (f"--files={tmp_path / 'in'}", f"--output={tmp_path / output}", f"--checkpoint={folder}")
+        names = {"checkpoint": "checkpoint", "classifier_checkpoint": "classifier", "judge_checkpoint": "judge"}
+        places = {"files": tmp_path / "in", "output": tmp_path / output}
+        places |= {name: weights / folder for name, folder in names.items()}
+        arguments = (f"--{name}={place}" for name, place in places.items())
         method = ("--gradient", "--inverse_mapping=False", "--solver=levenberg_marquardt", "--restarts=0")
         return run_script(SCRIPT, *arguments, *method, "--max_iter=1", "--batch_size=2", *more)
 
     return run
 
 
-def test_a_long_recording_becomes_one_sound_and_many_latent_vectors(recover, folder, tmp_path, monkeypatch, capsys):
+def test_a_long_recording_becomes_one_sound_and_many_latent_vectors(recover, generator, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(common.long_recordings, "BATCH", 3)  # windows put together at once
     assert recover("out", "--hop=0.5", "--report") == 0
     z = np.load(tmp_path / "out/long.npy")
@@ -109,7 +102,7 @@ def test_a_long_recording_becomes_one_sound_and_many_latent_vectors(recover, fol
     original = soundfile.read(tmp_path / "out/long_original.wav")[0]
     recording = np.concatenate(list(samples_of(tmp_path / "in/long.wav")))[:, 0]
     np.testing.assert_allclose(original, recording, atol=32 * EPSILON * np.abs(recording).max())
-    generator, middle = load_wavegan(folder), slice(2 * 8192, 3 * 8192)  # windows 1 and 2 lie over it
+    middle = slice(2 * 8192, 3 * 8192)  # windows 1 and 2 lie over it
     taper = np.sin(np.pi * (np.arange(CLIP) + 0.5) / CLIP) ** 2
     one, two = (wave * taper / 1.414 for wave in generator(z[1:3]).numpy()[..., 0])
     expected = one[8192:] + two[:8192]

@@ -7,6 +7,7 @@ from models.files.saving import save_network
 from models.generator.wavegan import load_wavegan
 from models.networks.classifier import build_classifier
 from models.networks.inverse_mapping import InverseMapping
+from models.networks.judge import build_judge
 
 
 def untrained(generator, **settings):
@@ -24,10 +25,11 @@ def untrained(generator, **settings):
 
 
 def write_weights(folder):
-    """Two WaveGANs of 8 latent dimensions, an inverse mapping of the first, and a classifier, below `folder`."""
+    """Two WaveGANs of 8 latent dimensions, an inverse mapping of the first, a classifier and a judge, in `folder`."""
     for name, seed in (("checkpoint", 5), ("other", 6)):
         (folder / name).mkdir()
         tf1_wavegan.write(folder / name, latent_dim=8, width=2, seed=seed)
     save_network(untrained(load_wavegan(folder / "checkpoint")), folder / "mapping/inverse_mapping.keras")
     save_network(build_classifier(width=2), folder / "classifier/classifier.keras")
+    save_network(build_judge(2), folder / "judge/judge.keras")
     return folder

@@ -78,11 +78,11 @@ class Descent:
     def __init__(self, objective, render, project=tf.identity):
         self.objective, self.render, self.project = objective, render, project
 
-    @tf.function(reduce_retracing=True)
+    @tf.function(reduce_retracing=True, autograph=False)
     def _values(self, parameters, originals):
         return self.objective(originals, self.render(parameters))
 
-    @tf.function(reduce_retracing=True)
+    @tf.function(reduce_retracing=True, autograph=False)
     def _step(self, state, originals, step, rate):
         """state: parameters, Adam's two moments, the best parameters and their objectives → the state one step on."""
         parameters, first, second, best, least = state

@@ -45,7 +45,7 @@ class PublishedObjective:
         values, gradients = self._compiled(tf.constant(z, tf.float32), originals)
         return values.numpy().astype(np.float64), gradients.numpy().astype(np.float64)
 
-    @tf.function(reduce_retracing=True)
+    @tf.function(reduce_retracing=True, autograph=False)
     def _compiled(self, z, originals):
         target, real, begin, *activations = originals
         with tf.GradientTape() as tape:

@@ -88,7 +88,7 @@ def adapt(
     weights = list(tuned.trained.values())
     first, second = ([tf.Variable(tf.zeros_like(v)) for v in weights] for _ in range(2))
 
-    @tf.function
+    @tf.function(autograph=False)
     def step(z, clips, others, count, rate):
         originals, was = closeness.originals(clips), before(others)
         reference = kept.originals(was)
