@@ -7,8 +7,8 @@ sounds on the straight line from one saved latent vector to another, and a page 
 # What is generated, and where it goes
 num_samples = 10  # how many [1 to 1,000,000]
 seed = 0  # of the latent vectors [0 to 4,294,967,295]
-latents = ""  # a .npy file or a folder of them: {name}.npy, latent vectors, or {name}.layer.npy, first-layer outputs
-between = ""  # two .npy files with a comma between them: the sounds on the straight line from one to the other
+latents = ""  # a file of latent vectors (.npy, .npz, .csv, .pkl) or first-layer outputs (.layer.npy), or a folder
+between = ""  # two such files of one latent vector, a comma between: the sounds on the straight line between them
 steps = 8  # of that line, its two ends included [2 to 1000]
 output = "waves/generated/"  # folder for {i}.wav (float32, at the generator's rate) and {i}.npy (float32, [100])
 
@@ -29,12 +29,13 @@ from common.networks import open_generator, open_judge
 import numpy as np
 from tqdm import tqdm
 
-from common.files import read_array, read_latents, writable_folder, write_array, write_clip
+from common.files import writable_folder, write_array, write_clip
 from common.page import Picture, Sound, write_page
 from common.script import ScriptError, one_line_errors
 from common.view import digits_figure
 from models.audio.digits import DIGITS
 from models.audio.second import Second
+from models.files.latents import ENDINGS, read_array, read_latents
 from models.generator.generator import BATCH, generate, random_latent
 from models.networks.judge import probabilities
 from models.recovery.layer import generate_from_layer
@@ -43,12 +44,12 @@ LAYER = ".layer.npy"  # ending of saved first-layer outputs
 
 
 def saved_files():
-    """The .npy files that `latents` names, in order."""
+    """The files of latent vectors that `latents` names, in order; of a folder no tables, since results have others."""
     path = Path(latents)
-    found = [path] if path.is_file() else sorted(path.glob("*.npy"))
-    if not found:
-        raise ScriptError(f"{latents}: no .npy files there")
-    return found
+    paths = [path] if path.is_file() else sorted(p for p in path.glob("*") if p.suffix.lower() in {*ENDINGS} - {".csv"})
+    if not paths:
+        raise ScriptError(f"{latents}: no latent vectors there ({', '.join(ENDINGS)})")
+    return paths
 
 
 def sound_saved(generator, folder):
@@ -76,9 +77,10 @@ def in_a_row(waveforms):
 
 def walk(generator, folder):
     """Writes the sounds on the line `between` two latent vectors: {i}.wav and {i}.npy, all in a row, and a page."""
-    ends = [read_array(path.strip(), (generator.latent_dim,)) for path in between.split(",")]
-    if len(ends) != 2:
-        raise ScriptError(f"between is two .npy files with a comma between them, not {len(ends)}")
+    ends = [read_latents(path.strip(), generator.latent_dim) for path in between.split(",")]
+    if len(ends) != 2 or any(len(end) != 1 for end in ends):
+        raise ScriptError("between is two files of one latent vector each, with a comma between them")
+    ends = [end[0] for end in ends]
     z = np.linspace(*ends, steps, dtype=np.float32)  # [steps, latent_dim]
     waveforms = generate(generator, z)
     judge = open_judge(judge_checkpoint)

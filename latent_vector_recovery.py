@@ -3,7 +3,7 @@
 # What is recovered, and where it goes
 recipe = "ours"  # "published": every setting below that is not given as in the paper ["ours", "published"]
 files = "Audio_Examples/real/"  # a folder of recordings, or one recording; WAV, FLAC, OGG, … at any rate
-output = "waves/"  # folder for {name}_reconstruction.wav, {name}.npy (float32, [100]) and recovery.csv
+output = "waves/"  # folder for {name}_reconstruction.wav, {name}.npy (float32, [100]), recovery.csv and latents.csv
 prepared = False  # the recordings are a generator's own clips: change neither level nor position
 hop = 0.0  # seconds between the windows that a recording of any length is cut into; 0: only its first is used [0 to 4]
 provenance = False  # score how likely the generator in checkpoint/ made each recording: 0.3 s more for each
@@ -65,13 +65,14 @@ import numpy as np
 from tqdm import tqdm
 
 from common.closeness import Closeness
-from common.files import find_recordings, known_latent, printable, writable_folder, write_array, write_clip
+from common.files import find_recordings, printable, writable_folder, write_array, write_clip, write_latents
 from common.long_recordings import LongRecording, hop_in_samples
 from common.page import Sound, write_page
 from common.provenance import open_provenance
 from common.recovering import RecoveryTable, recovered_batches, solver_of
 from common.script import EXIT_FAILED, ScriptError, complain, one_line_errors
 from models.audio.clip import AudioError, is_prepared, prepare
+from models.files.latents import known_latent
 from models.metrics.metrics import EXACT, IDENTIFIABLE, condition_number, latent_mse
 from models.recovery.solution import identity
 
@@ -176,6 +177,16 @@ def write_result(folder, name, clip, sample_rate, found, i):
         write_array(folder / f"{name}.layer.npy", found.layer[i])
 
 
+def write_tables(table):
+    """latents.csv, of all recordings that have results: a row a recording, or a window in order."""
+    rows = []
+    for row in table.rows.values():
+        with contextlib.suppress(OSError, ValueError):  # results that are no longer there are done again
+            z = np.atleast_2d(np.load(table.folder / f"{row['name']}.npy"))
+            rows += [({"file": row["file"], "code": ""}, one) for one in z]
+    write_latents(table.folder / "latents.csv", rows)
+
+
 def write_report(paths, names, table, generator, made_with):
     """The page to listen to, of all recordings that have results; each original is the second that was recovered."""
     rows = []
@@ -224,7 +235,8 @@ def main():
     unread = [path for path in left if not table.is_done(path)]
     if paths and len(unread) == len(paths):
         raise ScriptError(f"{files}: none of the recordings there could be recovered")
-    print(f"Reconstructions, latent vectors and recovery.csv are in {folder}/")
+    write_tables(table)
+    print(f"Reconstructions, latent vectors, recovery.csv and latents.csv are in {folder}/")
     if report:
         made_with = f"Generator: {generator.description}, SHA-256 {generator.sha256[:16]}…"
         made_with += f"; prediction {mapping.sha256[:16]}…" if mapping else ""

@@ -1,6 +1,7 @@
-"""Files: written whole, recordings found, and a recording together with its latent vector."""
+"""Files: written whole, recordings found, and tables of latent vectors."""
 
 import contextlib
+import csv
 import hashlib
 import os
 import tempfile
@@ -97,41 +98,14 @@ def write_clip(folder, name, waveform, sample_rate, z=None):
     return path
 
 
-def read_array(path, shape):
-    """The numbers in a .npy file of a known shape → float32 of that shape; shapes that differ by ones are the same.
+def write_latents(path, rows):
+    """Writes latent vectors as a table, whole: {columns before the numbers} and z0, z1, …, for R or pandas.
 
-    Raises ValueError, in one line, for a file that holds anything else; its header is checked before it is read.
+    rows: a list of ({column: value}, latent vector [latent_dim]); numbers are written so that float32 comes back as it
+    was.
     """
-    try:
-        with open(path, "rb") as file:
-            version = np.lib.format.read_magic(file)
-            read_header = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
-            found, _, dtype = read_header[version](file)
-            if [n for n in found if n != 1] != [n for n in shape if n != 1] or dtype.kind not in "fiu":
-                raise ValueError("another shape or type")
-            file.seek(0)
-            array = np.lib.format.read_array(file, allow_pickle=False)
-    except Exception as error:  # NumPy raises whatever a damaged header leads to
-        wanted = " x ".join(map(str, shape))
-        raise ValueError(f"{printable(path)}: no array of {wanted} numbers, as this generator takes it") from error
-    if not np.isfinite(array).all():
-        raise ValueError(f"{printable(path)}: NaN or infinite numbers in it")
-    return array.astype(np.float32).reshape(shape)
-
-
-def read_latents(path, latent_dim):
-    """The latent vectors in a .npy file, one or many → [n, latent_dim]. Raises ValueError as `read_array`."""
-    try:
-        shape = np.load(path, mmap_mode="r", allow_pickle=False).shape  # reads no more than the header
-    except (ValueError, OSError, EOFError, AttributeError):
-        shape = ()
-    return read_array(path, (max(1, np.prod(shape, dtype=int) // latent_dim), latent_dim))
-
-
-def known_latent(recording, latent_dim):
-    """The true latent vector [1, latent_dim] of a recording if it lies beside it as {name}.npy, else None.
-
-    Raises ValueError as `read_array`.
-    """
-    beside = Path(recording).with_suffix(".npy")
-    return read_array(beside, (latent_dim,))[None] if beside.exists() else None
+    with written_whole(path, "w") as file:
+        table = csv.writer(file, lineterminator="\n")
+        if rows:
+            table.writerow([*rows[0][0], *(f"z{i}" for i in range(len(rows[0][1])))])
+        table.writerows([*columns.values(), *map(str, np.asarray(z, np.float32))] for columns, z in rows)

@@ -22,12 +22,13 @@ from run_script import run_script
 from tf1_graphs import LATENT, dense, write_pb
 from tiny_networks import untrained
 
-from common.files import find_recordings, known_latent, printable, result_names
+from common.files import find_recordings, printable, result_names
 from common.settings import declared, from_shell
 from common.state import STATE, STATE_FILES, Saved, epochs_done, mend
 from models.audio.clip import prepare
 from models.audio.preparation import Preparation
 from models.files.errors import CheckpointError
+from models.files.latents import known_latent
 from models.files.saving import save_network
 from models.generator.wavegan import load_wavegan
 from models.networks.classifier import build_classifier, load_classifier

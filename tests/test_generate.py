@@ -48,8 +48,8 @@ def test_many_latent_vectors_in_a_file_are_sounded_one_after_another(generate, g
 
 @pytest.mark.parametrize(
     "given, words",
-    [("--between=one.npy", "two .npy files"), ("--between=one.npy,other.npy", "no array of 8 numbers"),
-     ("--latents=other.npy", "no array of"), ("--latents=none.npy", "no .npy files there")],
+    [("--between=one.npy", "two files of one"), ("--between=one.npy,other.npy", "no latent vectors of 8 numbers"),
+     ("--latents=other.npy", "no latent vectors of"), ("--latents=none.npy", "no latent vectors there")],
 )  # fmt: skip
 def test_what_is_no_latent_vector_is_one_line(generate, tmp_path, monkeypatch, capsys, given, words):
     monkeypatch.chdir(tmp_path)

@@ -7,9 +7,10 @@ import pytest
 import soundfile
 from conftest import ROOT
 
-from common.files import known_latent, result_names, write_array, write_clip
+from common.files import result_names, write_array, write_clip
 from common.recovering import RecoveryTable, recover_all, solver_of
 from common.settings import declared
+from models.files.latents import known_latent
 from models.recovery.exact import LevenbergMarquardt
 from models.recovery.layer import Layer
 from models.recovery.lbfgsb import LBFGSB

@@ -16,6 +16,7 @@ from keras import ops
 from scipy.io import wavfile
 
 from models.audio.preparation import OUR_RATE, PUBLISHED
+from models.files.latents import is_latent, latent_beside
 
 SAMPLE_RATE = OUR_RATE  # of what the classifier, the judge and the metrics take
 NUM_SAMPLES = 16384  # one second at that rate
@@ -135,16 +136,10 @@ def _is_cut(path):
 
 def is_prepared(path):
     """True if a recording is a clip already, level and position too: a generator made it, and its latent vector lies
-    beside it as {name}.npy.
+    beside it under its own name, as {name}.npy in most cases.
     """
-    beside = Path(path).with_suffix(".npy")
-    if not beside.is_file():
-        return False
-    try:
-        found = np.load(beside, mmap_mode="r", allow_pickle=False)  # reads no more than the header
-    except Exception:  # NumPy raises whatever a damaged header leads to
-        return False
-    return isinstance(found, np.ndarray) and found.dtype.kind == "f" and max(found.shape, default=0) == found.size
+    beside = latent_beside(path)
+    return beside is not None and is_latent(beside)
 
 
 def prepare(path, *, num_samples=NUM_SAMPLES, num_channels=1, preparation=PUBLISHED, prepared=None):
