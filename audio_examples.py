@@ -70,16 +70,16 @@ def caption(clip, wave, judge, known, z):
     return f"log-spectral distance {distance:.1f} dB, sounds like {DIGITS[predicted.argmax()]} ({predicted.max():.0%})"
 
 
-def rows(kind, names, clips, true, generator, judge, found):
-    """Writes the sounds of one kind and yields the page's rows. found: {method: what `recover_all` returned}."""
+def rows(kind, names, clips, true, generator, judge, results):
+    """Writes the sounds of one kind and yields the page's rows. results: {method: what `recover_all` returned}."""
     folder = Path(output) / "recovered" / kind
-    waves = {method: waveforms_of(one, generator)[..., 0] for method, one in found.items()}
+    waves = {method: waveforms_of(one, generator)[..., 0] for method, one in results.items()}
     for i, name in enumerate(names):
         known = None if true is None else true[i]
         sounds = [
             Sound("original", write_clip(folder / "original", name, clips[i], generator.sample_rate, known), "", known)
         ]
-        for method, one in found.items():
+        for method, one in results.items():
             z = one["z"][i]
             wav = write_clip(folder / method, name, waves[method][i], generator.sample_rate, z)
             words = caption(clips[i], waves[method][i], judge, known, z)
@@ -109,14 +109,15 @@ def main():
     true = random_latent(generator, num_synthesized, seed)
     clips = {"synthesized": generate(generator, true)[..., 0]}
     clips["real"] = np.stack(list(real.values()))
-    found = {kind: recovered(kind, clips[kind], generator, mappings, perceptual_loss) for kind in clips}
+    results = {kind: recovered(kind, clips[kind], generator, mappings, perceptual_loss) for kind in clips}
     page = ["Synthesized clips: red lines are the true latent vector, bars the recovered one"]
     numbers = [str(i) for i in range(num_synthesized)]
-    page += rows("synthesized", numbers, clips["synthesized"], true, generator, judge, found["synthesized"])
+    page += rows("synthesized", numbers, clips["synthesized"], true, generator, judge, results["synthesized"])
     page.append(
         "Real recordings, prepared for the generator: no latent vector is theirs, bars are the closest one found"
     )
-    page += rows("real", list(result_names(list(real)).values()), clips["real"], None, generator, judge, found["real"])
+    names = list(result_names(list(real)).values())
+    page += rows("real", names, clips["real"], None, generator, judge, results["real"])
     made_with = [f"Generator: {generator.description}, SHA-256 {generator.sha256[:16]}…"]
     made_with.append(f"Inverse mapping: {mapping.settings['network']} network, SHA-256 {mapping.sha256[:16]}…")
     if "resnet" in mappings:

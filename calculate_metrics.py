@@ -143,11 +143,11 @@ class Measurement:
             waves = by_channel(generate(self.generator, z)) if method == RANDOM else np.zeros_like(waveforms)
             seconds = np.full(len(waveforms), (time.perf_counter() - begin) / len(waveforms))
         else:
-            found = self.recovered(method, clips, waveforms)
-            z, iterations, seconds = found["z"], found["iterations"], found["seconds"]
-            if clips.synthesized and with_gradient and not beyond and np.isfinite(found["start"]).all():
-                before["latent_mae_before"] = float(latent_mae(clips.true, found["start"]).mean())
-            waves = by_channel(waveforms_of(found, self.generator))
+            recovery = self.recovered(method, clips, waveforms)
+            z, iterations, seconds = recovery["z"], recovery["iterations"], recovery["seconds"]
+            if clips.synthesized and with_gradient and not beyond and np.isfinite(recovery["start"]).all():
+                before["latent_mae_before"] = float(latent_mae(clips.true, recovery["start"]).mean())
+            waves = by_channel(waveforms_of(recovery, self.generator))
         truth = {}
         if clips.synthesized and method != SILENCE and not beyond:
             truth = {"z": z, "true": clips.true, "conditions": clips.conditions}
@@ -172,25 +172,25 @@ def wanted_rows():
     return [(synth, method) for method in dict.fromkeys([*floors, chosen])]
 
 
-def write(found, record):
+def write(figures, record):
     """Writes the figures, says where, and prints the table if there is one."""
     folder = Path(output)
-    result = {"rows": found, **record} if table else {**found[-1], "floors": found[:-1], **record}
+    result = {"rows": figures, **record} if table else {**figures[-1], "floors": figures[:-1], **record}
     with written_whole(folder / "metrics.json", "w") as file:
         json.dump(result, file, indent=2)
     written = [str(folder / "metrics.json")]
     if table:
-        markdown = markdown_table(found)
+        markdown = markdown_table(figures)
         with written_whole(folder / "metrics.md", "w") as file:
             file.write(markdown)
-        draw_table(found, folder / "metrics.png")
+        draw_table(figures, folder / "metrics.png")
         print(f"\n{markdown}")
         written += [str(folder / "metrics.md"), str(folder / "metrics.png")]
         weights = {"generator": record["generator"], "inverse_mapping": record["prediction"]}
         weights |= {name: record[name] for name in ("resnet", "classifier", "judge") if name in record}
         for path in filter(None, cards.split(",")):
             whole = "<!-- metrics -->" in Path(path).read_text(encoding="utf-8")
-            shown = ("metrics", markdown) if whole else ("results", markdown_table(found, MAIN))
+            shown = ("metrics", markdown) if whole else ("results", markdown_table(figures, MAIN))
             write_figures(path, *shown, **weights)
     print(f"Written to {', '.join(written)}")
 
@@ -204,11 +204,11 @@ def main():
     measurement = Measurement(generator, {method for _, method in rows})
     rows = [(kind, method) for kind, method in rows if method != RESNET or "resnet" in measurement.mappings]
     clips = {kind: Clips(kind, generator) for kind in dict.fromkeys(kind for kind, _ in rows)}
-    found = []
+    figures = []
     for kind, method in rows:
-        found.append(measurement.row(method, clips[kind]))
-        print(in_words(found[-1]))
-    write(found, {"settings": settings, "generator": generator.sha256, **measurement.hashes})
+        figures.append(measurement.row(method, clips[kind]))
+        print(in_words(figures[-1]))
+    write(figures, {"settings": settings, "generator": generator.sha256, **measurement.hashes})
 
 
 if __name__ == "__main__":

@@ -103,7 +103,7 @@ def read(path, generator):
 
 
 def truth(path, z, generator):
-    """What there is to say where the true latent vector is known."""
+    """How far the latent vector z [latent_dim] is from the true one, in words; "" where that is not known."""
     try:
         true = known_latent(path, generator.latent_dim)
     except ValueError as error:
@@ -132,16 +132,16 @@ def recover_files(paths, names, table, method, closeness):
         originals[path] = read(path, generator)
         return originals[path] and originals[path].samples
 
-    for batch, clips, found, seconds in recovered_batches(paths, load, unit="recording", **method):
-        for i, (path, row) in enumerate(zip(batch, closeness.of(clips, found, batch))):
-            if not (np.isfinite(found.z[i]).all() and np.isfinite(found.waveforms[i]).all()):
+    for batch, clips, recovery, seconds in recovered_batches(paths, load, unit="recording", **method):
+        for i, (path, row) in enumerate(zip(batch, closeness.of(clips, recovery, batch))):
+            if not (np.isfinite(recovery.z[i]).all() and np.isfinite(recovery.waveforms[i]).all()):
                 complain(__file__, f"{path}: no finite latent vector was found")
                 continue
-            write_result(table.folder, names[path], originals[path], generator.sample_rate, found, i)
+            write_result(table.folder, names[path], originals[path], generator.sample_rate, recovery, i)
             row |= {"name": names[path], "seconds": seconds} | described()
-            table.add(path, row | {"iterations": found.iterations[i], "objective": found.objective[i]})
-            words = closeness.in_words(row) + (f", {found.iterations[i]} iterations" if gradient else "")
-            tqdm.write(printable(f"{path}: {words}{truth(path, found.z[i], generator)}, {seconds:.2g} s"))
+            table.add(path, row | {"iterations": recovery.iterations[i], "objective": recovery.objective[i]})
+            words = closeness.in_words(row) + (f", {recovery.iterations[i]} iterations" if gradient else "")
+            tqdm.write(printable(f"{path}: {words}{truth(path, recovery.z[i], generator)}, {seconds:.2g} s"))
         originals.clear()
 
 
@@ -163,18 +163,18 @@ def recover_long(paths, names, table, method, closeness):
         seconds = (time.perf_counter() - begin) / len(rows)
         row = {"name": names[path], "seconds": seconds} | described() | closeness.medians(rows)
         table.add(path, row)
-        heard = f", sounds like {' '.join(r['predicted_digit'] for r in rows[:12])}" if closeness.judge else ""
-        heard += " …" if heard and len(rows) > 12 else ""
-        words = f"{len(rows)} windows, median {closeness.in_words(row)}{heard}, {seconds:.2g} s each"
+        digits = f", sounds like {' '.join(r['predicted_digit'] for r in rows[:12])}" if closeness.judge else ""
+        digits += " …" if digits and len(rows) > 12 else ""
+        words = f"{len(rows)} windows, median {closeness.in_words(row)}{digits}, {seconds:.2g} s each"
         tqdm.write(printable(f"{path}: {words}; all windows are in {names[path]}.csv"))
 
 
-def write_result(folder, name, clip, sample_rate, found, i):
+def write_result(folder, name, clip, sample_rate, recovery, i):
     """The files of one recording: its reconstruction at its own level and position, its latent vector, its layer."""
-    write_clip(folder, f"{name}_reconstruction", clip.undo(found.waveforms[i]), sample_rate)
-    write_array(folder / f"{name}.npy", found.z[i])
-    if found.layer is not None:
-        write_array(folder / f"{name}.layer.npy", found.layer[i])
+    write_clip(folder, f"{name}_reconstruction", clip.undo(recovery.waveforms[i]), sample_rate)
+    write_array(folder / f"{name}.npy", recovery.z[i])
+    if recovery.layer is not None:
+        write_array(folder / f"{name}.layer.npy", recovery.layer[i])
 
 
 def write_tables(table):
@@ -226,13 +226,13 @@ def main():
     depends_on |= {"provenance": made_here.calibration.generator if made_here else "", "layer": space == "layer"}
     table = RecoveryTable(folder, {name: identity(value) for name, value in depends_on.items()}, overwrite)
     names = table.names(paths)
-    left = [path for path in paths if overwrite or not table.is_done(path)]
-    if len(left) < len(paths):
-        done = len(paths) - len(left)
+    remaining = [path for path in paths if overwrite or not table.is_done(path)]
+    if len(remaining) < len(paths):
+        done = len(paths) - len(remaining)
         print(f"{done} of {len(paths)} recordings are done with these settings already (--overwrite does them again)")
     method["batch_size"] = batch_size or (32 if gradient else 64)
-    (recover_long if hop else recover_files)(left, names, table, method, closeness)
-    unread = [path for path in left if not table.is_done(path)]
+    (recover_long if hop else recover_files)(remaining, names, table, method, closeness)
+    unread = [path for path in remaining if not table.is_done(path)]
     if paths and len(unread) == len(paths):
         raise ScriptError(f"{files}: none of the recordings there could be recovered")
     write_tables(table)
