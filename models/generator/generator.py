@@ -98,22 +98,26 @@ class Generator:
             output = tf.transpose(output, self._order)
         return tf.reshape(output, (-1, self.num_samples, self.num_channels))
 
-    def jacobian(self, z, smoothing):
-        """z [n, latent_dim] → waveforms [n, num_samples * num_channels], the derivative [n, latent_dim, num_samples
-        * num_channels], and the widths for `smoothed`, a list of arrays [n, …].
+    def jacobian(self, z, smoothing, directions=None):
+        """z [n, latent_dim] → waveforms [n, num_samples * num_channels], the derivatives [n, k, num_samples *
+        num_channels], and the widths for `smoothed`, a list of arrays [n, …].
 
-        smoothing: [n], the standard deviation of the latent noise over which both are averaged
-        (models/generator/jacobian/forward_mode.py); 0 averages nothing.
+        directions: [n, k, latent_dim], along which derivatives are taken; None: along each coordinate. smoothing: [n],
+        the standard deviation of the latent noise along each direction over which waveforms and derivatives are
+        averaged (models/generator/jacobian/forward_mode.py); 0 averages nothing.
         """
         z, smoothing = tf.convert_to_tensor(z, tf.float32), tf.cast(smoothing, tf.float32)
-        output, tangents, widths = self._differentiated(z, smoothing, tf.eye(self.latent_dim))
+        if directions is None:
+            directions = tf.eye(self.latent_dim, batch_shape=[tf.shape(z)[0]])
+        directions = tf.cast(directions, tf.float32)
+        output, tangents, widths = self._differentiated(z, smoothing, directions)
         size = self.num_samples * self.num_channels
-        tangents = tf.reshape(self._as_waveform(tangents), (-1, self.latent_dim, size))
+        tangents = tf.reshape(self._as_waveform(tangents), (-1, tf.shape(directions)[1], size))
         return tf.reshape(self._as_waveform(output), (-1, size)), tangents, widths
 
     def smoothed(self, z, smoothing, widths):
-        """z [n, latent_dim] → waveforms [n, num_samples, num_channels] averaged over latent noise of the standard
-        deviation `smoothing` [n], differentiable.
+        """z [n, latent_dim] → waveforms [n, num_samples, num_channels] averaged over latent noise as `jacobian` does,
+        differentiable.
 
         widths: from `jacobian` at a latent vector that is not far. Where the generator's Jacobian cannot be averaged,
         nor is this.
@@ -126,11 +130,12 @@ class Generator:
         """As `ForwardMode.compiled`, by TensorFlow's own forward mode and without smoothing, for operations that have
         no rule there.
         """
-        repeated = tf.repeat(z, tf.shape(directions)[0], axis=0)  # [n k, latent_dim]
-        with tf.autodiff.ForwardAccumulator(repeated, tf.tile(directions, [tf.shape(z)[0], 1])) as forward:
+        k = tf.shape(directions)[1]
+        repeated = tf.repeat(z, k, axis=0)  # [n k, latent_dim]
+        with tf.autodiff.ForwardAccumulator(repeated, tf.reshape(directions, tf.shape(repeated))) as forward:
             output = self._function(repeated)
         tangents = forward.jvp(output, unconnected_gradients=tf.UnconnectedGradients.ZERO)
-        return output[:: tf.shape(directions)[0]], tangents, []
+        return output[::k], tangents, []
 
     def _check_derivative(self, z):
         """Compares forward with reverse mode: both are exact, so where they differ one of them is wrong about an
@@ -144,7 +149,8 @@ class Generator:
                 tape.watch(z)
                 total = tf.reduce_sum(self(z) * weights[:, 0].astype(np.float32))
             gradient = tape.gradient(total, z)
-            _, tangents, _ = self._differentiated(z, tf.zeros(TRIALS), tf.constant(directions))
+            alike = tf.constant(np.repeat(directions[None], TRIALS, axis=0))
+            _, tangents, _ = self._differentiated(z, tf.zeros(TRIALS), alike)
         except LookupError as error:
             raise CheckpointError(f"one of its operations has no derivative ({first_line(error)})") from error
         if gradient is None:

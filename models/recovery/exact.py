@@ -6,14 +6,17 @@ from anywhere Levenberg– Marquardt makes it fall several times over within a f
 neither begins low nor falls.
 """
 
+import functools
 from dataclasses import dataclass
 
 import numpy as np
+import scipy.ndimage
+import scipy.stats
 
-from models.generator.generator import BATCH, generate
-from models.metrics.metrics import snr_db
-from models.recovery.levenberg_marquardt import WIDEST, minimise
+from models.generator.generator import BATCH, generate, random_latent
+from models.recovery.levenberg_marquardt import minimise
 from models.recovery.residual import Residual
+from models.recovery.solution import Solution
 from models.recovery.starts import random_starts
 
 CONVERGED = 0.5e-10  # objective from which on Levenberg–Marquardt takes no more Jacobians: 100 dB
@@ -22,56 +25,306 @@ PROMISING = 0.3  # objective of a start below which one may exist
 MISSED_DB = 55.0  # SNR below which an exact answer was missed; a recording of 16 bits seldom allows less
 LEAST_FALL = 0.2  # share by which the objective of a clip with an exact answer falls in two iterations, at least
 NEARER = 0.15  # noise that Levenberg–Marquardt begins with at a prediction, whose error has this order
-HOPS = 3  # of every four further tries, those that begin near the best answer so far; the fourth begins elsewhere
-LANDING = 0.05  # noise at the beginning of a hop
-FARTHEST = 0.4  # standard deviation of a hop along any direction, at most
+LANDING = 0.05  # the same where a residual is reweighted
+BLOCKS = 64  # of time, whose weights are drawn
+SPREAD = 1.5  # standard deviation of the logarithm of a weight
+PATIENCE = 3  # of those in a row, without a better answer, after which what remains is noise
+REWEIGHTED, PLAIN = 6, 4  # Jacobians with random weights, and without them after those
+FREE = 0.5, 0.02, 0.5  # deviations of log gain, offset and delay in samples, behind what is known of them
+ALIGNMENTS = 4  # of a target by its delay, at most
+ALIGNED = 1e-3  # noise behind an alignment
+FARTHEST = 800  # samples that a clip may have been moved by
+RIDGE = 0.03  # of the sketch of a generator, relative to the mean of its power
+RECOGNISED = 0.12  # share of a target's energy that the sketch explains, below which no other descent is made
+NEIGHBOURS = 64  # bins over which a spectrum is averaged
+SOUNDING = 1e-6  # power, relative to the strongest, above which a frequency is the generator's
 
 
 @dataclass(frozen=True)
 class LevenbergMarquardt:
     """Exact recovery of every clip, by least squares on the waveform.
 
-    max_iter: iterations of each start. restarts: how often, at most, a clip that is explained for the most part but not
-    exactly yet is tried again, by the waveform alone, since magnitudes have minima of their own: three times by a hop
-    from the best answer so far, then from half of a random latent vector; and so on. stft_share: weight of the STFT
-    magnitudes in the residual, 0 to 1. give_up: a clip ends as soon as its objective stops falling as that of a clip
-    with an exact answer does.
+    max_iter: Jacobians of a descent, at most. restarts: how often, at most, a clip that is explained for the most part
+    but not exactly yet is led out of its local minimum: by a descent whose residual is reweighted at random over
+    blocks of time, and a plain one after it. The truth has a residual of zero under every weighting, a local minimum
+    is one only under its own. stft_share: weight of the STFT magnitudes, 0 to 1, in the residual of clips that no
+    latent vector explains. give_up: those clips end where the waveform alone has led, and a start
+    that is nothing like its clip is not followed.
+    free: a clip that is not explained as it is, or not exactly, is tried with its level, offset and position as
+    unknowns.
     """
 
     max_iter: int = 200
     restarts: int = 8
     stft_share: float = 0.5
     give_up: bool = False
+    free: bool = True
 
-    def solve(self, targets, generator, start=None, *, seed=0, report=None):
+    def solve(self, targets, generator, start=None, *, seed=0, report=None, bounds=None):
         """targets: waveforms [n, num_samples, num_channels]. start: latent vectors [n, latent_dim], or None for zeros.
-        seed: of the further tries, a number or a list of numbers. report: called with the number of clips still being
-        worked on. → Solution, whose iterations are Jacobians.
+        seed: of the weights, a number or a list of numbers. report: called with the number of clips still being
+        worked on. bounds: (lower, upper) of the coordinates, numbers or arrays that broadcast to [n, latent_dim],
+        infinite where there is none, equal where a coordinate is held; None: those of the generator. Its prior sets
+        how wide the noise is at first; it is no penalty. → Solution, whose iterations are Jacobians.
         """
-        n = len(targets)
-        smoothing = WIDEST if start is None else NEARER
-        z = np.zeros((n, generator.latent_dim)) if start is None else start
-        options = {"max_iter": self.max_iter, "target": CONVERGED}
-        options["report"] = lambda active: report and report(len(active))
-        if self.give_up:
-            options |= {"least_fall": LEAST_FALL, "above": EXPLAINED}
-        best = minimise(Residual(generator, targets, self.stft_share), z, smoothing=smoothing, **options)
-        for attempt in range(self.restarts):
-            snr = snr_db(targets, generate(generator, best.z))
-            again = np.flatnonzero((snr < MISSED_DB) & (best.objective < EXPLAINED))
+        options = {"max_iter": self.max_iter, "report": lambda active: report and report(len(active))}
+        clips = _Clips(targets, generator, start, bounds, options)
+        every, noise = np.arange(len(targets)), np.inf if start is None else NEARER
+        patience = {"least_fall": LEAST_FALL, "above": EXPLAINED}
+        if self.give_up and start is not None:
+            begun = Residual(generator, targets).evaluate(clips.x, every)
+            every = every[begun < PROMISING]
+        if len(every):
+            clips.descend(every, smoothing=noise, **patience)
+        if self.free:
+            clips.set_free(clips.missed(np.inf), **patience)
+        clips.reweigh(self.restarts, seed)
+        solution = clips.solution()
+        rest = np.flatnonzero(clips.objective >= EXPLAINED)
+        if not self.give_up and len(rest):
+            clips.hold(rest)
+            clips.descend(rest, Residual(generator, targets[rest], self.stft_share), smoothing=noise, always=True)
+            solution.z[rest], solution.objective[rest] = clips.z[rest], clips.objective[rest]
+            solution.iterations[:] = clips.iterations
+        return solution
+
+
+class _Clips:
+    """Where the descents of several clips stand: x [n, latent_dim + 3], latent vectors with the logarithm of the gain,
+    the offset and the delay in samples (models/recovery/mismatch.py), and what each is compared with.
+
+    aligned: the targets with mean, level and position as the generator's own, as far as they are known. present: 0
+    where a sample of theirs is not known, else 1.
+    """
+
+    def __init__(self, targets, generator, start, bounds, options):
+        self.targets, self.generator, self.options = np.asarray(targets, np.float32), generator, options
+        n, self.k = len(targets), generator.latent_dim
+        lower, upper = (-generator.bounds, generator.bounds) if bounds is None else bounds
+        nothing = np.zeros((n, 3))
+        self.lower, self.upper = (
+            np.column_stack([np.broadcast_to(bound, (n, self.k)), nothing]) for bound in (lower, upper)
+        )
+        self.deviation = np.append(np.full(self.k, _deviation(generator)), FREE)
+        self.x = np.column_stack([np.zeros((n, self.k)) if start is None else start, nothing])
+        self.normal = np.zeros((n, self.k + 3, self.k + 3))
+        self.objective, self.iterations = np.full(n, np.inf), np.zeros(n, int)
+        self.aligned, self.present = self.targets.copy(), np.ones(self.targets.shape, np.float32)
+        self.gain, self.offset, self.shift = np.ones(n), np.zeros(n), np.zeros(n)
+
+    @property
+    def z(self):
+        """Latent vectors [n, latent_dim]."""
+        return self.x[:, : self.k]
+
+    def missed(self, most):
+        """Indices of the clips whose exact answer was missed, of objectives below `most`."""
+        return np.flatnonzero((self.objective > 0.5 * 10 ** (-MISSED_DB / 10)) & (self.objective < most))
+
+    def problem(self, index):
+        present = self.present[index].reshape(len(index), -1)
+        return Residual(self.generator, self.aligned[index], present=present)
+
+    def descend(self, index, problem=None, x=None, always=False, **options):
+        """Descends from x, or from where the clips `index` stand; keeps what is better, or all of it → Descent."""
+        options = {"target": CONVERGED, "deviation": self.deviation} | self.options | options
+        x = self.x[index] if x is None else x
+        found = minimise(problem or self.problem(index), x, lower=self.lower[index], upper=self.upper[index], **options)
+        self.iterations[index] += found.iterations
+        better = always | (found.objective < self.objective[index])
+        kept = index[better]
+        self.x[kept], self.objective[kept], self.normal[kept] = (
+            found.z[better],
+            found.objective[better],
+            found.normal[better],
+        )
+        return found
+
+    def hold(self, index):
+        """Takes the clips `index` as they are: gain 1, no offset, no delay."""
+        self.lower[index, self.k :] = self.upper[index, self.k :] = self.x[index, self.k :] = 0
+        self.aligned[index], self.present[index] = self.targets[index], 1
+        self.gain[index], self.offset[index], self.shift[index] = 1, 0, 0
+
+    def align(self, index):
+        """Moves, scales and offsets the targets `index` by what is known of them."""
+        for i in index:
+            self.aligned[i], self.present[i] = moved((self.targets[i] - self.offset[i]) / self.gain[i], -self.shift[i])
+
+    def set_free(self, index, **options):
+        """Another descent of the clips `index` with gain, offset and position as unknowns, for those that it explains
+        better.
+        """
+        shifts, shares = place(self.targets[index], self.generator)
+        index, shifts = index[shares > RECOGNISED], shifts[shares > RECOGNISED]
+        if not len(index):
+            return
+        names = "x", "objective", "normal", "gain", "offset", "shift"
+        before = {name: getattr(self, name)[index].copy() for name in names}
+        self.shift[index], self.offset[index] = shifts, self.targets[index].mean(axis=(1, 2))
+        spread = self.targets[index].std(axis=(1, 2))
+        self.gain[index] = np.maximum(spread, 1e-6) / sketch(self.generator)[2]
+        self.align(index)
+        self.lower[index, self.k :], self.upper[index, self.k :] = -np.inf, np.inf
+        self.x[index], self.objective[index] = 0, np.inf
+        self.descend(index, smoothing=np.inf, always=True, **options)
+        for _ in range(ALIGNMENTS):
+            self.fold(index)
+            again = index[(self.objective[index] < EXPLAINED) & (self.objective[index] > CONVERGED)]
             if not len(again):
                 break
-            alone = Residual(generator, targets[again])
-            drawn = random_starts(targets[again], generator.latent_dim, [attempt, *np.atleast_1d(seed)])
-            if attempt % (HOPS + 1) < HOPS:
-                begin, noise = hop(alone, best.z[again], drawn), LANDING
-            else:
-                begin, noise = 0.5 * drawn, WIDEST  # from the outer half of the cube it rarely gets away
-            other = minimise(alone, begin, smoothing=noise, **options)
-            best.iterations[again] += other.iterations
-            better = snr_db(targets[again], generate(generator, other.z)) > snr[again]
-            best.z[again[better]], best.objective[again[better]] = other.z[better], other.objective[better]
-        return best
+            self.align(again)
+            self.descend(again, smoothing=ALIGNED, always=True, **options)
+        self.fold(index)
+        worse = 2 * self.objective[index] > before["objective"]
+        for name in names:
+            getattr(self, name)[index[worse]] = before[name][worse]
+        self.hold(index[worse])
+
+    def fold(self, index):
+        """Counts the gain, offset and delay that a descent ended with among what is known."""
+        level, offset, delay = self.x[index, self.k :].T
+        self.offset[index] += self.gain[index] * offset
+        self.gain[index] *= np.exp(level)
+        self.shift[index] += delay
+        self.x[index, self.k :] = 0
+
+    def reweigh(self, attempts, seed):
+        """Leads clips that are explained, but not exactly, out of their local minima."""
+        x, idle = self.x.copy(), np.zeros(len(self.x), int)
+        for attempt in range(attempts):
+            again = self.missed(EXPLAINED)
+            again = again[idle[again] < PATIENCE]
+            if not len(again):
+                break
+            before = self.objective[again].copy()
+            problem = self.problem(again)
+            drawn = random_starts(self.targets[again], BLOCKS, [attempt, *np.atleast_1d(seed)])
+            problem.reweigh(np.exp(SPREAD * scipy.stats.norm.ppf((1 + drawn * (1 - 1e-6)) / 2)))
+            box = {"lower": self.lower[again], "upper": self.upper[again], "deviation": self.deviation}
+            most = min(REWEIGHTED, self.options["max_iter"])
+            bent = minimise(
+                problem, x[again], smoothing=LANDING, target=CONVERGED, **box, **(self.options | {"max_iter": most})
+            )
+            self.iterations[again] += bent.iterations
+            problem.reweigh(np.ones((len(again), 1)))
+            most = min(PLAIN, self.options["max_iter"])
+            x[again] = self.descend(again, problem, bent.z, smoothing=LANDING, max_iter=most).z
+            idle[again] = np.where(self.objective[again] < 0.99 * before, 0, idle[again] + 1)
+
+    def solution(self):
+        """What is known now, as a Solution."""
+        n = len(self.x)
+        self.fold(np.arange(n))
+        explained = self.objective < EXPLAINED
+        self.gain[~explained], self.offset[~explained], self.shift[~explained] = 1, 0, 0
+        z_std = np.full((n, self.k), np.nan)
+        for i in np.flatnonzero(explained):
+            z_std[i] = self.deviations(i)
+        held = self.lower[:, : self.k] == self.upper[:, : self.k]
+        at_bound = ((self.z <= self.lower[:, : self.k]) | (self.z >= self.upper[:, : self.k])) & ~held
+        return Solution(
+            self.z.copy(),
+            self.objective.copy(),
+            self.iterations.copy(),
+            gain=self.gain.copy(),
+            offset=self.offset.copy(),
+            shift=self.shift.copy(),
+            z_std=z_std,
+            at_bound=at_bound.sum(axis=1),
+            explained=np.clip(1 - 2 * self.objective, 0, 1),
+        )
+
+    def deviations(self, i):
+        """Standard deviations [latent_dim] of the coordinates of clip i: the residual's variance, where the waveform
+        has any power, times the inverse of the normal matrix over all that was free.
+        """
+        waveform = np.asarray(self.generator(self.z[i : i + 1].astype(np.float32)), np.float64)[0]
+        known = self.present[i] > 0
+        power = np.abs(np.fft.rfft(waveform, axis=0)) ** 2
+        error = np.abs(np.fft.rfft(np.where(known, waveform - self.aligned[i], 0), axis=0)) ** 2
+        sounding = smoothed(power) > SOUNDING * smoothed(power).max()
+        free = self.lower[i] < self.upper[i]
+        count = 2 * sounding.sum() * known.mean()  # numbers in those bins; a bin has two, of half its power each
+        energy = error[sounding].mean() / len(waveform) * count / max(count - free.sum(), 1)  # of a sample's error
+        scale = np.sum((self.aligned[i] * known) ** 2, dtype=np.float64)  # the normal matrix is relative to it
+        covariance = np.linalg.pinv(self.normal[i][np.ix_(free, free)], hermitian=True) * energy / scale
+        deviations = np.zeros(len(free))
+        deviations[free] = np.sqrt(np.maximum(np.diag(covariance), 0))
+        return deviations[: self.k]
+
+
+def as_recorded(waveforms, solution):
+    """A generator's waveforms [n, num_samples, num_channels] with the gain, offset and shift of a Solution."""
+    if solution.gain is None:
+        return waveforms
+    placed = [moved(wave, shift)[0] if shift else wave for wave, shift in zip(waveforms, solution.shift)]
+    return (np.stack(placed) * solution.gain[:, None, None] + solution.offset[:, None, None]).astype(np.float32)
+
+
+def smoothed(power):
+    """Powers [bins, channels] averaged over neighbouring bins."""
+    return scipy.ndimage.uniform_filter1d(power, NEIGHBOURS, axis=0, mode="nearest")
+
+
+def moved(waveform, shift):
+    """A waveform [samples, channels] `shift` samples later, and 1 where a sample of it is known, else 0; a fraction by
+    the phases of its Fourier transform.
+    """
+    n = len(waveform)
+    whole = int(np.round(shift))
+    frequencies = np.fft.rfftfreq(2 * n)[:, None]
+    turned = np.fft.rfft(waveform, 2 * n, axis=0) * np.exp(-2j * np.pi * frequencies * shift)
+    result, places = np.fft.irfft(turned, 2 * n, axis=0)[:n], np.arange(n)[:, None] - shift
+    known = np.broadcast_to((places >= 0) & (places <= n - 1), waveform.shape)
+    if whole == shift:  # exactly as they were
+        result = np.zeros_like(waveform)
+        kept = slice(max(whole, 0), n + min(whole, 0))
+        result[kept] = waveform[max(-whole, 0) : n - max(whole, 0)]
+    return np.where(known, result, 0).astype(np.float32), known.astype(np.float32)
+
+
+@functools.lru_cache(maxsize=4)
+def sketch(generator):
+    """What the generator's waveforms are to first order → their mean and its derivatives by each coordinate [1 + k, s],
+    channels summed; the inverse of the products among them, with a ridge; and a waveform's usual deviation about its
+    mean.
+    """
+    deviation = _deviation(generator)
+    z = np.zeros((1, generator.latent_dim), np.float32)
+    waveform, tangents, _ = generator.jacobian(z, np.full(1, deviation, np.float32))
+    rows = np.concatenate([waveform.numpy(), deviation * tangents.numpy()[0]])
+    rows = rows.reshape(len(rows), generator.num_samples, -1).sum(axis=2)
+    products = rows.astype(np.float64) @ rows.T
+    products += RIDGE * np.trace(products) / len(products) * np.eye(len(products))
+    usual = generate(generator, random_latent(generator, BATCH, 0)).std(axis=(1, 2))
+    return rows, np.linalg.inv(products), float(np.median(usual))
+
+
+def place(targets, generator):
+    """Where a generator's sound lies in targets [n, num_samples, num_channels] → shifts [n] in samples, and the shares
+    [n] of their energy that the sketch of the generator explains there.
+
+    The mean waveform over the prior and its derivatives span what a clip can be to first order, whatever its level. At
+    every shift a target is projected onto them, all shifts at once by correlation.
+    """
+    rows, inverse, _ = sketch(generator)
+    size, shifts = 2 * rows.shape[1], np.arange(-FARTHEST, FARTHEST + 1)
+    spectra = np.conj(np.fft.rfft(rows, size))
+    best, shares = np.zeros(len(targets), int), np.zeros(len(targets))
+    for i, target in enumerate(targets.sum(axis=2)):
+        target = target - target.mean()
+        target = target / max(np.linalg.norm(target), 1e-12)
+        alike = np.fft.irfft(spectra * np.fft.rfft(target, size), size)[:, shifts]
+        scores = (alike * (inverse @ alike)).sum(axis=0)
+        best[i], shares[i] = shifts[scores.argmax()], scores.max()
+    return best, shares
+
+
+def _deviation(generator):
+    """The standard deviation of a coordinate under the generator's prior, no wider than uniform within its bounds."""
+    usual = 1.0 if generator.prior == "normal" else 3**-0.5 * max(generator.bounds, 1.0)
+    return min(usual if np.isfinite(usual) else 1.0, 3**-0.5 * generator.bounds)
 
 
 def residuals(targets, generator, z, stft_share=LevenbergMarquardt.stft_share):
@@ -80,20 +333,3 @@ def residuals(targets, generator, z, stft_share=LevenbergMarquardt.stft_share):
     for i in range(0, len(z), BATCH):
         parts.append(problem.evaluate(z[i : i + BATCH], np.arange(i, min(i + BATCH, len(z)))))
     return np.concatenate(parts)
-
-
-def hop(problem, z, drawn):
-    """Latent vectors [m, latent_dim] at random distances from z, for numbers `drawn` uniform on [-1, 1] of that shape.
-
-    A descent that ends short of the exact answer is wrong above all in the directions that the waveform hardly
-    depends on. So the hop goes along each singular vector of the Jacobian as far as would explain an equal share of
-    what is left of the residual.
-    """
-    index = np.arange(len(z))
-    left = np.sqrt(2 * problem.evaluate(z.astype(np.float32), index) / z.shape[1])  # a direction's share
-    problem.linearise(z.astype(np.float32), index, np.zeros(len(z), np.float32))
-    power, vectors = np.linalg.eigh(problem.normals(index))
-    singular = np.sqrt(np.maximum(power, 1e-12 * power[:, -1:])) + 1e-30
-    deviations = np.minimum(FARTHEST, left[:, None] / singular)
-    steps = np.sqrt(3) * drawn * deviations  # a number that is uniform on [-1, 1] has the deviation 1 / sqrt(3)
-    return np.clip(z + np.einsum("nkj,nj->nk", vectors, steps), -1, 1)

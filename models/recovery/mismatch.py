@@ -4,6 +4,7 @@ computes, compiled once a generator.
 
 import functools
 
+import numpy as np
 import tensorflow as tf
 
 from models.audio.clip import HOP_LENGTH, spectrogram
@@ -20,6 +21,12 @@ def compressed(real, imaginary):
     return magnitude, EXPONENT * magnitude / power
 
 
+def relative(flat, weights):
+    """Weights [n, s] of the samples of targets [n, s], scaled to a weighted energy of 1; float32."""
+    energy = np.sum((flat * weights) ** 2, axis=1, keepdims=True)
+    return (weights / np.sqrt(np.maximum(energy, SILENCE))).astype(np.float32)
+
+
 @functools.lru_cache(maxsize=4)
 def mismatch(generator):
     """The Mismatch of a generator; kept, since compiling it takes seconds."""
@@ -29,6 +36,8 @@ def mismatch(generator):
 class Mismatch:
     """Functions of latent vectors z [m, latent_dim] and of the originals of as many clips.
 
+    Three more coordinates behind those of a latent vector, where there are any, are the natural logarithm of a gain, an
+    offset and a delay in samples, all of them small: the waveform compared is gain · (w − delay · dw/dt) + offset.
     Where the originals hold magnitudes, residuals have two parts, the waveforms and the magnitudes, each relative to
     the target's own energy; else there is the first part only.
     """
@@ -40,7 +49,7 @@ class Mismatch:
 
     def _run(self, function, z, known, *others):
         """A function of tensors [m, …], compiled at its first use for any m, with magnitudes and without."""
-        key, arguments = (function.__name__, len(known)), (z, known, *others)
+        key, arguments = (function.__name__, len(known), z.shape[1]), (z, known, *others)
         if key not in self._compiled:
             specs = tf.nest.map_structure(lambda a: tf.TensorSpec([None, *a.shape[1:]], a.dtype), arguments)
             self._compiled[key] = tf.function(function, autograph=False).get_concrete_function(*specs)
@@ -56,18 +65,23 @@ class Mismatch:
         """
         return self._run(self._gradient, z, known, smoothing, widths, weights)
 
-    def linearised(self, z, known, smoothing):
-        """The normal matrices of the parts, averaged in the same way, a list of [m, latent_dim, latent_dim] in float64,
-        and the widths.
+    def averaged_errors(self, z, known, smoothing, widths):
+        """As `errors`, of waveforms averaged over latent noise."""
+        return self._run(self._averaged_errors, z, known, smoothing, widths)
+
+    def linearised(self, z, known, smoothing, directions):
+        """The normal matrices of the parts along directions [m, k, latent_dim], averaged in the same way, a list of
+        [m, k, k] in float64, and the widths.
         """
-        return self._run(self._linearised, z, known, smoothing)
+        return self._run(self._linearised, z, known, smoothing, directions)
 
     def originals(self, targets):
         """Targets [n, num_samples, num_channels] → all that has to be known of them, a list of tensors [n, …]: of the
-        waveforms themselves and 1 / sqrt(energy), and the same of the magnitudes.
+        waveforms themselves and each sample's weight, 1 / sqrt(energy), and the same of the magnitudes, whose weight
+        is one number.
         """
         flat = tf.reshape(tf.convert_to_tensor(targets, tf.float32), (len(targets), -1))  # [n, samples * channels]
-        known = [flat, tf.math.rsqrt(tf.maximum(tf.reduce_sum(flat**2, axis=1), SILENCE))[:, None]]
+        known = [flat, tf.constant(relative(flat.numpy(), np.ones(flat.shape)))]
         if self.has_spectrum:
             magnitudes = compressed(*self._stft(flat))[0]  # [n, channels * frames * bins]
             known += [magnitudes, tf.math.rsqrt(tf.reduce_sum(magnitudes**2, axis=1))[:, None]]
@@ -97,22 +111,57 @@ class Mismatch:
             found.append((slope * real)[:, None] * tangent_real + (slope * imaginary)[:, None] * tangent_imaginary)
         return found
 
+    def _derivative(self, flat):
+        """−dw/dt of waveforms [..., samples * channels], by central differences."""
+        channels = self.generator.num_channels
+        padded = tf.pad(flat, [[0, 0]] * (flat.shape.rank - 1) + [[channels, channels]])
+        return 0.5 * (padded[..., : -2 * channels] - padded[..., 2 * channels :])
+
+    def _moved(self, flat, z):
+        """Waveforms [m, samples * channels] with the gain, offset and delay that z [m, k] has."""
+        if z.shape[1] == self.generator.latent_dim:
+            return flat
+        level, offset, delay = tf.unstack(z[:, self.generator.latent_dim :, None], axis=1)
+        return tf.exp(level) * (flat + delay * self._derivative(flat)) + offset
+
+    def _moved_tangents(self, flat, tangents, z, directions):
+        """The tangents [m, k, samples * channels] of the same along directions [m, k, k]."""
+        if z.shape[1] == self.generator.latent_dim:
+            return tangents
+        level, offset, delay = tf.unstack(z[:, self.generator.latent_dim :, None], axis=1)  # each [m, 1]
+        along = directions[:, :, self.generator.latent_dim :, None]  # [m, k, 3, 1]
+        slope = self._derivative(flat)
+        gain = tf.exp(level)
+        tangents = gain[:, None] * (tangents + delay[:, None] * self._derivative(tangents))
+        tangents += along[:, :, 0] * (gain * (flat + delay * slope))[:, None]
+        return tangents + along[:, :, 1] + along[:, :, 2] * (gain * slope)[:, None]
+
+    def _latent(self, z):
+        return z[..., : self.generator.latent_dim]
+
     def _flat(self, waveform):
         return tf.reshape(waveform, (-1, self.generator.num_samples * self.generator.num_channels))
 
     def _errors(self, z, known):
-        return [tf.reduce_sum(part**2, axis=1) for part in self._residuals(self._flat(self.generator(z)), known)]
+        waveform = self._moved(self._flat(self.generator(self._latent(z))), z)
+        return [tf.reduce_sum(part**2, axis=1) for part in self._residuals(waveform, known)]
+
+    def _averaged_errors(self, z, known, smoothing, widths):
+        waveform = self._moved(self._flat(self.generator.smoothed(self._latent(z), smoothing, widths)), z)
+        return [tf.reduce_sum(part**2, axis=1) for part in self._residuals(waveform, known)]
 
     def _gradient(self, z, known, smoothing, widths, weights):
         with tf.GradientTape() as tape:
             tape.watch(z)
-            waveform = self._flat(self.generator.smoothed(z, smoothing, widths))
+            waveform = self._moved(self._flat(self.generator.smoothed(self._latent(z), smoothing, widths)), z)
             parts = zip(self._residuals(waveform, known), weights)
             half = tf.add_n([0.5 * weight * tf.reduce_sum(part**2, axis=1) for part, weight in parts])
         return tape.gradient(half, z)
 
-    def _linearised(self, z, known, smoothing):
-        waveform, tangents, widths = self.generator.jacobian(z, smoothing)  # means over the noise, [m, s], [m, k, s]
+    def _linearised(self, z, known, smoothing, directions):
+        # means over the noise, [m, s] and [m, k, s]
+        flat, tangents, widths = self.generator.jacobian(self._latent(z), smoothing, self._latent(directions))
+        waveform, tangents = self._moved(flat, z), self._moved_tangents(flat, tangents, z, directions)
         # in float64: the condition of the normal equations is that of J squared
         jacobians = [tf.cast(part, tf.float64) for part in self._tangents(waveform, tangents, known)]
         return [tf.matmul(jacobian, jacobian, transpose_b=True) for jacobian in jacobians], widths

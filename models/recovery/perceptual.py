@@ -31,6 +31,7 @@ POOL_STREAM = 20_103  # separates the pool's random numbers from every other use
 # (starts, steps of each) of the stages before the last: of the nearest of the pool, and of a prediction beside some
 FROM_POOL = (6, 15), (2, 40)
 FROM_PREDICTION = ((3, 12),)
+BESIDE = "gain", "offset", "shift", "z_std", "at_bound", "explained"  # what the exact solver says of a clip
 FINE = 16  # rows of a picture above which it is averaged before sounds are compared
 
 
@@ -112,31 +113,33 @@ class Perceptual:
         n = len(targets)
         z, objective = np.zeros((n, generator.latent_dim), np.float32), np.full(n, np.inf)
         iterations, explained = np.zeros(n, int), np.zeros(n, bool)
+        known = {}  # what the exact solver says of each clip beside these, and of no clip at first
 
         def tell(active):
             if report:
                 report(active + np.sum(~explained) if active < n else n)
 
-        def solve_exactly(index, begin):
+        def solve_exactly(index, begin, **options):
             """Keeps what explains its clip."""
             if self.exact is None or not len(index):
                 return
-            solver = replace(self.exact, give_up=True)
+            solver = replace(self.exact, give_up=True, **options)
             best = solver.solve(targets[index], generator, begin, seed=seed, report=tell)
             good = best.objective < EXPLAINED
             z[index[good]], objective[index[good]] = best.z[good], best.objective[good]
             iterations[index[good]] = best.iterations[good]
             explained[index[good]] = True
+            for name in BESIDE:
+                values = getattr(best, name)
+                if name not in known:
+                    known[name] = values.copy()
+                known[name][index[good]] = values[good]
 
         def promising(index, z):
             share = self.exact.stft_share if self.exact else 0.0
             return index[residuals(targets[index], generator, z, share) < PROMISING]
 
-        if start is None:
-            solve_exactly(np.arange(n), None)
-        else:
-            index = promising(np.arange(n), start)
-            solve_exactly(index, start[index])
+        solve_exactly(np.arange(n), start)
         remaining = np.flatnonzero(~explained)
         if len(remaining):
             begin = None if start is None else start[remaining]
@@ -144,8 +147,8 @@ class Perceptual:
                 targets[remaining], generator, begin, seed, report
             )
             near = promising(remaining, z[remaining])
-            solve_exactly(near, z[near])
-        return Solution(z, objective, iterations)
+            solve_exactly(near, z[near], free=False)
+        return Solution(z, objective, iterations, **known)
 
     def descend(self, targets, generator, start=None, seed=0, report=None):
         """The latent vectors whose sounds are closest to the ear → z float32 [n, latent_dim], objectives [n],

@@ -10,7 +10,7 @@ import numpy as np
 
 from models.generator.generator import generate
 from models.metrics.metrics import snr_db
-from models.recovery.exact import residuals
+from models.recovery.exact import as_recorded, residuals
 from models.recovery.layer import generate_from_layer
 from models.recovery.solution import Solution
 
@@ -18,6 +18,8 @@ from models.recovery.solution import Solution
 @dataclass
 class Recovery(Solution):
     """A Solution with its waveforms [n, num_samples, num_channels] and their snr_db [n].
+
+    The waveforms are the generator's own; for snr_db they have the gain, the offset and the shift of the target.
 
     Where there is a `layer` the waveforms were made from it, and are no latent vector's sounds. start: what the solver
     began from, a prediction or random latent vectors, if it was either.
@@ -55,4 +57,4 @@ def recover(
     z = solution.z.astype(np.float32)
     waveforms = generate(generator, z) if solution.layer is None else generate_from_layer(generator, solution.layer)
     values = vars(solution) | {"z": z, "start": start if solution.start is None else solution.start}
-    return Recovery(**values, waveforms=waveforms, snr_db=snr_db(targets, waveforms))
+    return Recovery(**values, waveforms=waveforms, snr_db=snr_db(targets, as_recorded(waveforms, solution)))

@@ -10,12 +10,13 @@ waveform has come close goes on with the waveform alone.
 import numpy as np
 import tensorflow as tf
 
-from models.recovery.mismatch import mismatch
+from models.recovery.mismatch import mismatch, relative
 
 # Relative squared error of a waveform, 20 dB, below which an exact answer is near and the spectral part has done its
 # work
 CLOSE = 0.01
 JACOBIANS_AT_ONCE = 4  # clips, to bound the memory
+AVERAGED_AT_ONCE = 64  # waveforms
 
 
 class Residual:
@@ -25,14 +26,27 @@ class Residual:
     spectral: weight of the spectral part in [0, 1]; 0 is waveforms only, 1 is magnitudes only. Both parts are scaled to
     the target's own energy, so the objective is half the weighted mean of the two relative squared errors. A problem
     that `settle` finds within 20 dB of its waveform is one of waveforms only from then on (not with spectral 1).
+    present: [n, num_samples * num_channels], 0 for each sample of a waveform that nothing is known of, else 1. Three
+    more coordinates of z are gain, offset and delay (models/recovery/mismatch.py).
     """
 
-    def __init__(self, generator, targets, spectral=0.0):
+    def __init__(self, generator, targets, spectral=0.0, present=1.0):
         self.functions = mismatch(generator)
         self.originals = self.functions.originals(targets)
+        self.present = np.broadcast_to(present, self.originals[0].shape)
+        self.reweigh(np.ones((len(targets), 1)))
         spectral = spectral if self.functions.has_spectrum else 0.0
         self.weights = np.full(len(targets), spectral, np.float32)  # of the spectral part, [n]
+        self.smoothing = np.zeros(len(targets), np.float32)
         self._normals, self._widths = [], []  # of the last Jacobians, arrays [n, …]
+
+    def reweigh(self, weights):
+        """Weights [n, blocks] of as many equal parts of the waveforms, relative to each other; the objective remains
+        relative to the target's energy, weighted in the same way.
+        """
+        flat = self.originals[0].numpy()
+        places = np.arange(flat.shape[1]) * weights.shape[1] // flat.shape[1]
+        self.originals[1] = tf.constant(relative(flat, self.present * weights[:, places]))
 
     def _known(self, index):
         """The originals of the targets `index` [m], without magnitudes where none of them needs those."""
@@ -68,16 +82,21 @@ class Residual:
     def _objectives(self, errors, index):
         return 0.5 * sum(share * error for share, error in zip(self._shares(index), errors))
 
-    def linearise(self, z, index, smoothing):
-        """Takes a new Jacobian at z [m, k] for the targets `index` [m], averaged over latent noise of the standard
-        deviation `smoothing` [m], which `normals` and `gradients` go by from then on.
+    def linearise(self, z, index, smoothing, directions):
+        """Takes new Jacobians at z [m, k] for the targets `index` [m] along directions [m, k, k], averaged over latent
+        noise of the deviation `smoothing` [m] along each; `normals`, `gradients` and `averaged` go by them.
         """
+        self.smoothing[index] = smoothing
         for i in range(0, len(z), JACOBIANS_AT_ONCE):
-            part = index[i : i + JACOBIANS_AT_ONCE]
-            near, noise = (tf.constant(a[i : i + JACOBIANS_AT_ONCE], tf.float32) for a in (z, smoothing))
-            normals, widths = self.functions.linearised(near, self._known(part), noise)
-            self._keep(self._normals, part, normals)
-            self._keep(self._widths, part, widths)
+            rows = slice(i, i + JACOBIANS_AT_ONCE)
+            near, noise, along = (tf.constant(a[rows], tf.float32) for a in (z, smoothing, directions))
+            normals, widths = self.functions.linearised(near, self._known(index[rows]), noise, along)
+            self._keep(self._normals, index[rows], normals)
+            self._keep(self._widths, index[rows], widths)
+
+    def quieten(self, index):
+        """Leaves `gradients` and `averaged` of the targets `index` [m] without noise until their next Jacobians."""
+        self.smoothing[index] = 0
 
     def _keep(self, kept, index, arrays):
         """Puts arrays [m, …] into the rows `index` of those kept, a list of [n, …]."""
@@ -87,16 +106,35 @@ class Residual:
             kept[position][index] = array
 
     def normals(self, index):
-        """The normal matrices JᵀJ [m, k, k] of the targets `index` [m] at their last Jacobians, float64."""
+        """The normal matrices JᵀJ [m, k, k] of the targets `index` [m] along the directions of their last Jacobians,
+        float64.
+        """
         parts = zip(self._normals, self._shares(index))
         return sum(share[:, None, None].astype(np.float64) * kept[index] for kept, share in parts)
 
-    def gradients(self, z, index, smoothing):
-        """z [m, k] → gradients Jᵀr [m, k] of the targets `index` [m], float64, averaged over latent noise of the
-        standard deviation `smoothing` [m], as wide in the generator's inside as at their last Jacobians.
-        """
-        z, smoothing = (tf.constant(a, tf.float32) for a in (z, smoothing))
-        widths = [tf.constant(kept[index]) for kept in self._widths]
+    def _noise(self, index):
+        return tf.constant(self.smoothing[index]), [tf.constant(kept[index]) for kept in self._widths]
+
+    def gradients(self, z, index):
+        """z [m, k] → gradients [m, k] of `averaged` of the targets `index` [m], float64."""
         shares = [tf.constant(share, tf.float32) for share in self._shares(index)]
-        found = self.functions.gradient(z, self._known(index), smoothing, widths, shares)
-        return found.numpy().astype(np.float64)
+        known = self._known(index)
+        return (
+            self.functions.gradient(tf.constant(z, tf.float32), known, *self._noise(index), shares)
+            .numpy()
+            .astype(np.float64)
+        )
+
+    def averaged(self, z, index):
+        """z [m, k] → objectives [m] of the targets `index` [m], of waveforms averaged over latent noise as wide, also
+        in the generator's inside, as at their last Jacobians.
+        """
+        if not self.smoothing[index].any():
+            return self.evaluate(z, index)
+        parts = []
+        for i in range(0, len(z), AVERAGED_AT_ONCE):
+            rows = index[i : i + AVERAGED_AT_ONCE]
+            near = tf.constant(z[i : i + AVERAGED_AT_ONCE], tf.float32)
+            errors = self.functions.averaged_errors(near, self._known(rows), *self._noise(rows))
+            parts.append(self._objectives([error.numpy().astype(np.float64) for error in errors], rows))
+        return np.concatenate(parts)

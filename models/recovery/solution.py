@@ -16,6 +16,11 @@ class Solution:
     steps of Adam or iterations of L-BFGS-B, over all starts. start [n, latent_dim]: the random latent vectors that it
     began from, if the user gave none and the solver drew them. layer [n, 16, 16 d]: what the first layer ought to
     give, if that was optimised too.
+
+    Of least squares on the waveform, else None: a target is gain · (the generator's waveform, `shift` samples later) +
+    offset, each [n]. z_std [n, latent_dim]: standard deviations of the coordinates, NaN for a clip that no latent
+    vector explains. at_bound [n]: coordinates that ended at a bound. explained [n]: the share of the target's energy
+    about its mean that gain, shift, offset and the generator's waveform explain, 0 to 1.
     """
 
     z: np.ndarray
@@ -23,6 +28,12 @@ class Solution:
     iterations: np.ndarray
     start: np.ndarray | None = None
     layer: np.ndarray | None = None
+    gain: np.ndarray | None = None
+    offset: np.ndarray | None = None
+    shift: np.ndarray | None = None
+    z_std: np.ndarray | None = None
+    at_bound: np.ndarray | None = None
+    explained: np.ndarray | None = None
 
 
 def identity(value):

@@ -93,17 +93,16 @@ class ForwardMode:
         return self._partial if op.type in PARTIAL else None
 
     def compiled(self):
-        """A tf.function of z [n, latent_dim], smoothing [n] and directions [k, latent_dim] → the output [n, …], its
+        """A tf.function of z [n, latent_dim], smoothing [n] and directions [n, k, latent_dim] → the output [n, …], its
         derivatives [n k, …], and the widths, a list of arrays [n, m, …], for models.generator.jacobian.smoothed.
 
-        The derivatives are those along k directions of z, clip after clip. smoothing: the standard deviation of the
-        latent noise over which both, the output and the derivatives, are averaged; 0 averages nothing. A width is the
-        deviation of a nonlinear operation's input for noise of deviation 1.
+        The derivatives are those along each clip's k directions, clip after clip. Both, the output and the
+        derivatives, are averaged over the latent noise smoothing * the sum of the directions, each times a standard
+        normal number of its own; 0 averages nothing. A width is the deviation of a nonlinear operation's input for a
+        smoothing of 1.
         """
-        specs = [
-            tf.TensorSpec(shape, tf.float32)
-            for shape in ([None, self.walk.input.shape[1]], [None], [None, self.walk.input.shape[1]])
-        ]
+        latent_dim = self.walk.input.shape[1]
+        specs = [tf.TensorSpec(shape, tf.float32) for shape in ([None, latent_dim], [None], [None, None, latent_dim])]
 
         def run(z, smoothing, directions):
             return _Pass(self, z, smoothing, directions).result()
@@ -185,10 +184,10 @@ class _Pass:
     """One differentiation: the means over the noise around z [n, …], and the mean tangents [n k, …]."""
 
     def __init__(self, mode, z, smoothing, directions):
-        self.mode, self.n, self.k = mode, tf.shape(z)[0], tf.shape(directions)[0]
+        self.mode, self.n, self.k = mode, tf.shape(z)[0], tf.shape(directions)[1]
         self.smoothing = smoothing
         name = mode.walk.input.name
-        self.means, self.tangents = {name: z}, {name: tf.tile(directions, [self.n, 1])}
+        self.means, self.tangents = {name: z}, {name: tf.reshape(directions, (-1, directions.shape[2]))}
         self._structure = {}  # what depends on the number of clips, for n k of them
         self.widths = []
 
