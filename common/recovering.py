@@ -102,6 +102,8 @@ def recover_into(path, count, load, batch_size, *, description, unit="clip", **m
     the networks, the solver and its seed, as of `recovered_batches`.
     """
     row_type = _row_type(method["generator"], method.get("solver"))
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
     with open(path, "ab") as file:
         done = os.fstat(file.fileno()).st_size // row_type.itemsize
         file.truncate(done * row_type.itemsize)  # without a row that was cut short
@@ -112,7 +114,7 @@ def recover_into(path, count, load, batch_size, *, description, unit="clip", **m
             rows = np.empty(len(batch), row_type)
             for name in row_type.names:
                 rows[name] = seconds if name == "seconds" else getattr(recovery, name)
-            check_room(Path(path), rows.nbytes)
+            check_room(path, rows.nbytes)
             file.write(rows)
             file.flush()
             os.fsync(file.fileno())
