@@ -97,8 +97,12 @@ def _opened_once(load):
         if key not in opened:
             if len(opened) == 8:
                 del opened[next(iter(opened))]
-            opened[key] = load(folder, *args, **kwargs)
-        return opened[key]
+            network = load(folder, *args, **kwargs)
+            opened[key] = network, getattr(network, "preparation", None)
+        network, preparation = opened[key]
+        if preparation:
+            network.preparation = preparation  # which a script's settings replace
+        return network
 
     return opening
 

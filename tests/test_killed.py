@@ -13,7 +13,6 @@ import pytest
 import soundfile
 from conftest import ROOT
 from killing import KILLED
-from tiny_networks import write_weights
 
 from models.files.saving import save_network
 from models.networks.judge import build_judge, load_judge
@@ -22,15 +21,15 @@ STRAY = {".next", ".next.partial", ".next.done"}  # names that only a run in pro
 
 
 @pytest.fixture(scope="module")
-def inputs(tmp_path_factory):
+def inputs(tmp_path_factory, weights):
     """Tiny networks, 40 recordings of tones, and in old/ a judge that an earlier run has left."""
-    folder = write_weights(tmp_path_factory.mktemp("inputs"))
+    folder = tmp_path_factory.mktemp("inputs")
+    shutil.copytree(weights, folder, dirs_exist_ok=True)
     (folder / "recordings").mkdir()
     for i in range(40):
         tone = 0.3 * np.sin(np.arange(3000) * (0.1 + i % 4 / 10) + i)
         soundfile.write(folder / f"recordings/{i % 4}_anna_{i // 4 + 3}.wav", tone, 8000)
-    for place in ("judge", "old/judge"):
-        save_network(build_judge(1), folder / place / "judge.keras")
+    save_network(build_judge(1), folder / "old/judge/judge.keras")
     return folder
 
 
