@@ -38,7 +38,7 @@ def test_a_hybrid_begins_at_the_prediction(weights, generator):
     assert (latent_mse(true, hybrid.z) < 1e-8).all() and hybrid.iterations.sum() < cold.iterations.sum()
 
 
-def test_the_script_predicts_many_recordings_and_starts_a_hybrid(weights, generator, tmp_path, few_steps, capsys):
+def test_the_script_predicts_many_recordings_and_starts_a_hybrid(weights, generator, tmp_path, capsys):
     files, output = tmp_path / "in", tmp_path / "out"
     files.mkdir()
     z = random_latent(generator, 2, 9)
@@ -51,7 +51,6 @@ def test_the_script_predicts_many_recordings_and_starts_a_hybrid(weights, genera
         f"--files={files}",
         f"--checkpoint={weights / 'checkpoint'}",
         f"--inverse_mapping_checkpoint={weights / 'mapping'}",
-        f"--classifier_checkpoint={weights / 'classifier'}",
         f"--judge_checkpoint={weights / 'judge'}",
     ]
     assert run_script(SCRIPT, *arguments, f"--output={output}", "--batch_size=3", "--report") == 0
