@@ -19,6 +19,9 @@ seed = 0  # of the choice of recordings and their order [0 to 2,147,483,647]
 
 # Weights
 checkpoint = "checkpoint/"  # folder with the generator to begin with
+sample_rate = 0  # of its clips in Hz; 0: what clip.json or args.txt beside it says, else 16,000 [0 to 48,000]
+bounds = 0.0  # largest absolute coordinate of a latent vector; 0: what clip.json says, else by the prior [0 to inf]
+prior = ""  # of its latent vectors; "": what clip.json says, else "uniform" on [-1, 1] ["", "uniform", "normal"]
 inverse_mapping_checkpoint = "inverse_mapping_checkpoint/"  # folder with the network that predicts
 classifier_checkpoint = "classifier_checkpoint/"  # folder with the classifier, for the perceptual loss
 
@@ -67,7 +70,7 @@ def chosen_paths():
 def main():
     folder = writable_folder(output)
     hold(folder)
-    generator = open_generator(checkpoint)
+    generator = open_generator(checkpoint, sample_rate, bounds, prior)
     _, variables = freeze(Path(checkpoint) / "infer.meta", checkpoint_prefix(checkpoint))
     if not adaptable(variables):
         raise ScriptError(f"{checkpoint}: only a WaveGAN of one second, kernel 25 and no batch normalisation is tuned")
@@ -94,8 +97,8 @@ def main():
             bar.set_postfix(loss=f"{loss:.3f}")
 
         tuned = adapt(
-            variables, np.stack(clips), np.stack(latents), perceptual_loss=perceptual_loss,
-            keeping_weight=keeping_weight, steps=steps, seed=seed, report=tell,
+            variables, np.stack(clips), np.stack(latents), prior=generator.prior,
+            perceptual_loss=perceptual_loss, keeping_weight=keeping_weight, steps=steps, seed=seed, report=tell,
         )  # fmt: skip
     with replaced_together(folder) as place:
         export_wavegan(place / "checkpoint", tuned)

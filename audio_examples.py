@@ -8,6 +8,9 @@ seed = 0  # of their latent vectors [0 to 4,294,967,295]
 
 # Weights, and where the examples go
 checkpoint = "checkpoint/"  # folder with the generator
+sample_rate = 0  # of its clips in Hz; 0: what clip.json or args.txt beside it says, else 16,000 [0 to 48,000]
+bounds = 0.0  # largest absolute coordinate of a latent vector; 0: what clip.json says, else by the prior [0 to inf]
+prior = ""  # of its latent vectors; "": what clip.json says, else "uniform" on [-1, 1] ["", "uniform", "normal"]
 inverse_mapping_checkpoint = "inverse_mapping_checkpoint/"  # folder with the network that predicts
 resnet_checkpoint = "inverse_mapping_checkpoint/resnet/"  # folder with a second one, for a cell of its own
 classifier_checkpoint = "classifier_checkpoint/"  # folder with the classifier, for the perceptual loss
@@ -21,7 +24,7 @@ from_shell(globals())
 
 from pathlib import Path
 
-from common.networks import open_generator, open_inverse_mapping, open_perceptual_loss, open_resnet
+from common.networks import clip_of, open_generator, open_inverse_mapping, open_perceptual_loss, open_resnet
 
 import numpy as np
 
@@ -30,7 +33,8 @@ from common.page import Sound, write_page
 from common.recovering import recover_all, waveforms_of
 from common.script import ScriptError, one_line_errors
 from models.audio.digits import DIGITS
-from models.generator.generator import generate, random_latent
+from models.audio.second import Second
+from models.generator.generator import by_channel, generate, random_latent
 from models.metrics.metrics import latent_mse, log_spectral_distance, snr_db
 from models.networks.judge import load_judge, probabilities
 from models.recovery.exact import LevenbergMarquardt
@@ -48,7 +52,7 @@ BATCH = 32  # clips worked on side by side
 
 
 def recovered(kind, clips, generator, mappings, perceptual_loss):
-    """{method: what `recover_all` returns} of waveforms [n, 16384]. mappings: {method: inverse mapping}."""
+    """{method: what `recover_all` returns} of waveforms [n, num_samples, …]. mappings: {method: inverse mapping}."""
     results = {}
     for method, (predict, gradient, space) in METHODS.items():
         if (space == "layer" and kind == "synthesized") or (predict and method not in mappings):
@@ -60,12 +64,13 @@ def recovered(kind, clips, generator, mappings, perceptual_loss):
     return results
 
 
-def caption(clip, wave, judge, known, z):
+def caption(clip, wave, judge, known, z, second):
     """How close a reconstruction is, in words: SNR and latent MSE where there is an exact answer."""
     pair = clip[None], wave[None]
     if known is not None:
         return f"SNR {snr_db(*pair)[0]:.1f} dB, latent MSE {latent_mse(known[None], z[None])[0]:.1g}"
-    predicted = probabilities(judge, wave[None])[0]
+    pair = second.of(*pair)
+    predicted = probabilities(judge, pair[1])[0]
     distance = log_spectral_distance(*pair)[0]
     return f"log-spectral distance {distance:.1f} dB, sounds like {DIGITS[predicted.argmax()]} ({predicted.max():.0%})"
 
@@ -73,7 +78,8 @@ def caption(clip, wave, judge, known, z):
 def rows(kind, names, clips, true, generator, judge, results):
     """Writes the sounds of one kind and yields the page's rows. results: {method: what `recover_all` returned}."""
     folder = Path(output) / "recovered" / kind
-    waves = {method: waveforms_of(one, generator)[..., 0] for method, one in results.items()}
+    second = Second(generator.num_samples, generator.sample_rate)
+    waves = {method: by_channel(waveforms_of(one, generator)) for method, one in results.items()}
     for i, name in enumerate(names):
         known = None if true is None else true[i]
         sounds = [
@@ -82,14 +88,14 @@ def rows(kind, names, clips, true, generator, judge, results):
         for method, one in results.items():
             z = one["z"][i]
             wav = write_clip(folder / method, name, waves[method][i], generator.sample_rate, z)
-            words = caption(clips[i], waves[method][i], judge, known, z)
+            words = caption(clips[i], waves[method][i], judge, known, z, second)
             sounds.append(Sound(method.replace("_", " "), wav, words, None if method == "layer" else z))
         yield name, known, sounds
 
 
-def read(paths, preparation):
+def read(paths, generator):
     """{path: clip} of recordings, without those that cannot be read, with a line for each."""
-    clips = {path: readable_clip(path, __file__, preparation=preparation) for path in paths}
+    clips = {path: readable_clip(path, __file__, **clip_of(generator)) for path in paths}
     clips = {path: clip for path, clip in clips.items() if clip is not None}
     if not clips:
         raise ScriptError(f"{files}: none of the recordings there can be read")
@@ -98,16 +104,16 @@ def read(paths, preparation):
 
 def main():
     writable_folder(output)
-    generator = open_generator(checkpoint)
+    generator = open_generator(checkpoint, sample_rate, bounds, prior)
     mapping = open_inverse_mapping(inverse_mapping_checkpoint, generator)
     perceptual_loss = open_perceptual_loss(classifier_checkpoint)
     mappings = dict.fromkeys(("inverse_mapping", "hybrid", "layer"), mapping)
     if resnet := open_resnet(resnet_checkpoint, generator):
         mappings["resnet"] = resnet
     judge = load_judge(judge_checkpoint)
-    real = read(find_recordings(files), generator.preparation)
+    real = read(find_recordings(files), generator)
     true = random_latent(generator, num_synthesized, seed)
-    clips = {"synthesized": generate(generator, true)[..., 0]}
+    clips = {"synthesized": by_channel(generate(generator, true))}
     clips["real"] = np.stack(list(real.values()))
     results = {kind: recovered(kind, clips[kind], generator, mappings, perceptual_loss) for kind in clips}
     page = ["Synthesized clips: red lines are the true latent vector, bars the recovered one"]

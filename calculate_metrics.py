@@ -30,7 +30,7 @@ batch_size = 0  # clips worked on side by side; 0: 64 for predictions, 32 with t
 # Weights, and where the figures go
 checkpoint = "checkpoint/"  # folder with the generator
 sample_rate = 0  # of its clips in Hz; 0: what clip.json or args.txt beside it says, else 16,000 [0 to 48,000]
-bounds = 0.0  # largest absolute coordinate of a latent vector; 0: what clip.json says, else 1 [0 to inf]
+bounds = 0.0  # largest absolute coordinate of a latent vector; 0: what clip.json says, else by the prior [0 to inf]
 prior = ""  # of its latent vectors; "": what clip.json says, else "uniform" on [-1, 1] ["", "uniform", "normal"]
 classifier_checkpoint = "classifier_checkpoint/"  # folder with the classifier, for the perceptual loss
 judge_checkpoint = "judge_checkpoint/"  # folder with the judge, which takes part in no training and no recovery

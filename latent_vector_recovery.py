@@ -27,7 +27,7 @@ batch_size = 0  # recordings worked on side by side; 0: 64 for predictions, 32 w
 # Weights
 checkpoint = "checkpoint/"  # folder with the generator
 sample_rate = 0  # of its clips in Hz; 0: what clip.json or args.txt beside it says, else 16,000 [0 to 48,000]
-bounds = 0.0  # largest absolute coordinate of a latent vector; 0: what clip.json says, else 1 [0 to inf]
+bounds = 0.0  # largest absolute coordinate of a latent vector; 0: what clip.json says, else by the prior [0 to inf]
 prior = ""  # of its latent vectors; "": what clip.json says, else "uniform" on [-1, 1] ["", "uniform", "normal"]
 inverse_mapping_checkpoint = "inverse_mapping_checkpoint/"  # folder with the network that predicts
 classifier_checkpoint = "classifier_checkpoint/"  # folder with the classifier, for the perceptual loss
@@ -103,18 +103,20 @@ def read(path, generator):
 
 
 def truth(path, z, generator):
-    """How far the latent vector z [latent_dim] is from the true one, in words; "" where that is not known."""
+    """How far the latent vector z [latent_dim] is from the true one, in words, "" where that is not known; and whether
+    it is known to be another.
+    """
     try:
         true = known_latent(path, generator.latent_dim)
     except ValueError as error:
-        return f"; {error}"
+        return f"; {error}", False
     if true is None:
-        return ""
+        return "", False
     error = latent_mse(true, z[None])[0]
     condition = condition_number(generator, true)[0]
     exact = "exact" if error < EXACT else "not exact"
     identifiable = "identifiable" if condition < IDENTIFIABLE else "not identifiable"
-    return f", latent MSE {error:.1e} ({exact}; {identifiable}, condition {condition:.0f})"
+    return f", latent MSE {error:.1e} ({exact}; {identifiable}, condition {condition:.0f})", error >= EXACT
 
 
 def described():
@@ -140,8 +142,9 @@ def recover_files(paths, names, table, method, closeness):
             write_result(table.folder, names[path], originals[path], generator.sample_rate, recovery, i)
             row |= {"name": names[path], "seconds": seconds} | described()
             table.add(path, row | {"iterations": recovery.iterations[i], "objective": recovery.objective[i]})
-            words = closeness.in_words(row) + (f", {recovery.iterations[i]} iterations" if gradient else "")
-            tqdm.write(printable(f"{path}: {words}{truth(path, recovery.z[i], generator)}, {seconds:.2g} s"))
+            known, wrong = truth(path, recovery.z[i], generator)
+            words = closeness.in_words(row, wrong) + (f", {recovery.iterations[i]} iterations" if gradient else "")
+            tqdm.write(printable(f"{path}: {words}{known}, {seconds:.2g} s"))
         originals.clear()
 
 
@@ -203,7 +206,8 @@ def write_report(paths, names, table, generator, made_with):
         reconstruction = table.folder / f"{names[path]}_reconstruction.wav"
         row = table.rows[printable(path)]
         sounds = [Sound("original", original, "", true)]
-        sounds.append(Sound(row["method"], reconstruction, Closeness.in_words(row), z))
+        wrong = true is not None and latent_mse(true, z[None])[0] >= EXACT
+        sounds.append(Sound(row["method"], reconstruction, Closeness.in_words(row, wrong), z))
         rows.append((names[path], true, sounds))
     write_page(table.folder / "index.html", f"Latent vectors of {files}", made_with, rows)
     print(f"To listen: open {table.folder / 'index.html'} in a browser")

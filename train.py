@@ -9,7 +9,7 @@ recipe = "ours"  # "published": every setting below that is not given as in the 
 datasets = "datasets/"  # folder of SC09, Speech Commands or FSDD recordings; without any: synthesized clips only
 checkpoint = "checkpoint/"  # folder with the generator
 sample_rate = 0  # of its clips in Hz; 0: what clip.json or args.txt beside it says, else 16,000 [0 to 48,000]
-bounds = 0.0  # largest absolute coordinate that is predicted; 0: what clip.json says, else 1 [0 to inf]
+bounds = 0.0  # largest absolute coordinate that is predicted; 0: what clip.json says, else by the prior [0 to inf]
 prior = ""  # of its latent vectors; "": what clip.json says, else "uniform" on [-1, 1] ["", "uniform", "normal"]
 classifier_checkpoint = "classifier_checkpoint/"  # folder with the classifier, for the perceptual loss
 inverse_mapping_checkpoint = "inverse_mapping_checkpoint/"  # folder: inverse_mapping.keras; training/, the run's state
@@ -66,6 +66,7 @@ from common.settings import from_shell
 
 settings = from_shell(globals(), recipes={"published": PUBLISHED})
 
+import functools
 import math
 from pathlib import Path
 
@@ -95,6 +96,7 @@ NUM_TEST = 300  # clips of the fixed synthesized test set, and at most as many v
 TEST_LATENTS = 2**31 - 1  # seed of the test set's latent vectors, which no training run has
 TEST_BATCHES = 6
 WARM_UP = 100  # steps
+UNIFORM = functools.partial(tf.random.stateless_uniform, minval=-1, maxval=1)
 
 
 def export(model, place, epoch, logs):
@@ -134,10 +136,8 @@ def training_data(recordings, generator):
     """Endless (recordings [real_batch_size, …], latent vectors [batch_size, latent_dim]), or the second alone."""
     seeds = tf.data.Dataset.random(seed + 1).batch(2)
     shape = (batch_size, generator.latent_dim)
-    if generator.prior == "normal":
-        latent = seeds.map(lambda fresh: tf.random.stateless_normal(shape, fresh))
-    else:
-        latent = seeds.map(lambda fresh: tf.random.stateless_uniform(shape, fresh, -1, 1))
+    draw = tf.random.stateless_normal if generator.prior == "normal" else UNIFORM
+    latent = seeds.map(lambda fresh: tf.clip_by_value(draw(shape, fresh), -generator.bounds, generator.bounds))
     if not recordings:
         return latent
     clips, left = recordings["train"]

@@ -29,7 +29,7 @@ class Closeness:
     """How close reconstructions come to their clips: in numbers, and as a phrase."""
 
     def __init__(self, generator, perceptual_loss, judge, provenance=None):
-        self.second = Second(generator.num_samples, generator.sample_rate)
+        self.second, self.bounds = Second(generator.num_samples, generator.sample_rate), generator.bounds
         self.perceptual_loss = perceptual_loss
         self.judge = judge
         self.provenance = provenance
@@ -42,6 +42,7 @@ class Closeness:
         """
         first, waves = self.second.of(np.stack(clips), recovery.waveforms)  # [n, 16384]
         columns = {"snr_db": recovery.snr_db, "log_spectral_distance": log_spectral_distance(first, waves)}
+        columns["at_bound"] = (np.abs(recovery.z) >= self.bounds).sum(axis=1)
         if self.perceptual_loss:
             columns["perceptual_loss"] = np.asarray(self.perceptual_loss(first, waves))
         if self.judge:
@@ -59,12 +60,17 @@ class Closeness:
         return {name: np.median([row[name] for row in rows]) for name in measures}
 
     @staticmethod
-    def in_words(row):
-        """A row's columns, numbers or text, as a phrase; the SNR says something of identical reconstructions only."""
+    def in_words(row, wrong=False):
+        """A row's columns, numbers or text, as a phrase; the SNR says something of identical reconstructions only.
+
+        wrong: whether the latent vector is known to be another, so that identical is no word for it.
+        """
         scored = row.get("provenance") not in (None, "")
         made = f", made by this generator: {float(row['provenance']):.0%}" if scored else ""
+        if row.get("at_bound") not in (None, "") and int(row["at_bound"]):
+            made = f", {row['at_bound']} coordinates at the bounds (larger --bounds let them go on)" + made
         if float(row["snr_db"]) > IDENTICAL_DB:
-            return f"identical, SNR {float(row['snr_db']):.1f} dB{made}"
+            return f"{'' if wrong else 'identical, '}SNR {float(row['snr_db']):.1f} dB{made}"
         words = [f"log-spectral distance {float(row['log_spectral_distance']):.1f} dB"]
         if row.get("perceptual_loss") not in (None, ""):
             words.append(f"perceptual loss {float(row['perceptual_loss']):.3f}")

@@ -22,7 +22,12 @@ from models.recovery.starts import predict
 SCHEMA = pa.schema(
     [("file", pa.string()), ("size", pa.int64()), ("z", pa.list_(pa.float32()))]
     + [(name, pa.float32()) for name in ("snr_db", "log_spectral_distance", "perceptual_loss", "probability")]
-    + [("predicted_digit", pa.string()), ("iterations", pa.int32()), ("objective", pa.float32())]
+    + [
+        ("predicted_digit", pa.string()),
+        ("at_bound", pa.int32()),
+        ("iterations", pa.int32()),
+        ("objective", pa.float32()),
+    ]
     + [("seconds", pa.float32()), ("error", pa.string()), ("reconstruction", pa.list_(pa.float32()))]
 )  # one row a recording; error is null where there is none, all but file and size where there is one
 ROWS_A_FILE = 512  # rows that a Parquet file has, where time allows
@@ -39,12 +44,13 @@ def weights_hash(folder):
 class Recoverer:
     """One process's part: holds the networks, turns batches of paths into rows of SCHEMA.
 
-    waves: also the reconstructions, each at its recording's own level and position, channels interleaved.
+    stated: sample_rate, bounds and prior of the generator, where the user sets them. waves: also the reconstructions,
+    each at its recording's own level and position, channels interleaved.
     """
 
-    def __init__(self, predict, gradient, seed, waves, checkpoint, **folders):
+    def __init__(self, predict, gradient, seed, waves, stated, checkpoint, **folders):
         self.waves = waves
-        self.generator = open_generator(checkpoint)
+        self.generator = open_generator(checkpoint, **stated)
         mapping = folders["inverse_mapping_checkpoint"]
         self.mapping = open_inverse_mapping(mapping, self.generator) if predict else None
         loss = open_perceptual_loss(folders["classifier_checkpoint"])

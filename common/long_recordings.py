@@ -32,6 +32,7 @@ COLUMNS = (
     "perceptual_loss",
     "predicted_digit",
     "probability",
+    "at_bound",
     "provenance",
     "snr_db",
 )

@@ -78,7 +78,8 @@ def open_generator(folder, sample_rate=0, bounds=0.0, prior="", differentiated=T
     generator = load_wavegan(folder, differentiated=differentiated)
     chosen = {"sample_rate": sample_rate, "bounds": bounds, "prior": prior}
     known = generator.preparation.sample_rate if generator.rate_is_known else 0
-    generator.preparation = replace(generator.preparation, **{name: value for name, value in chosen.items() if value})
+    chosen = ({"bounds": 0.0} if prior else {}) | {name: value for name, value in chosen.items() if value}
+    generator.preparation = replace(generator.preparation, **chosen)
     print(f"Generator: {generator.description}, {generator.sample_rate:,} Hz, from {folder}")
     warnings = list(generator.warnings)
     if sample_rate and known and known != sample_rate:

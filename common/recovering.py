@@ -29,7 +29,7 @@ from models.recovery.starts import predict
 
 COLUMNS = tuple(
     "file name method solver iterations objective snr_db log_spectral_distance perceptual_loss predicted_digit "
-    "probability provenance seconds size sha256".split()
+    "probability at_bound provenance seconds size sha256".split()
 )
 
 

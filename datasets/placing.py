@@ -14,6 +14,7 @@ GENERATOR_FILES = (
     "model.ckpt*",
     "checkpoint",
     "clip.json",
+    "args.txt",
     "progress.npz",
     "curve.csv",
 )

@@ -88,7 +88,7 @@ def parents(pid):
 
 def test_a_process_finds_what_the_library_finds_and_names_what_it_cannot_read(corpus):
     paths = [str(corpus / name) for name in ("in/0/0.wav", "in/bad.wav", "in/none.wav", "in/1/1.wav")]
-    found = Recoverer(True, False, 0, True, **weights(corpus)).rows(paths)
+    found = Recoverer(True, False, 0, True, {}, **weights(corpus)).rows(paths)
     assert [row["file"] for row in found] == paths
     assert "not a readable recording" in found[1]["error"] and found[2]["size"] == -1
     generator = load_wavegan(corpus)
@@ -116,7 +116,7 @@ def test_every_recording_once_and_as_without_ray_though_a_process_is_killed(corp
     assert len(rows(corpus / "out")) == len(found) == COUNT + 1
     bad = found.pop(str(corpus / "in/bad.wav"))
     assert "not a readable recording" in bad["error"] and bad["z"] is None
-    alone = Recoverer(True, False, 0, False, **weights(corpus)).rows(sorted(found))
+    alone = Recoverer(True, False, 0, False, {}, **weights(corpus)).rows(sorted(found))
     for row in alone:
         assert found[row["file"]]["error"] is None
         np.testing.assert_allclose(found[row["file"]]["z"], row["z"], atol=HALF_THE_DIGITS)

@@ -10,12 +10,16 @@ import tf1_wavegan
 from conftest import ROOT
 from run_script import run_script
 
-from models.audio.clip import prepare
+from common.closeness import Closeness
+from models.audio.clip import AudioError, prepare
 from models.audio.preparation import Preparation
 from models.audio.second import Second
+from models.audio.windows import duration_of, windows
+from models.files.errors import CheckpointError
 from models.generator.generator import generate, random_latent
 from models.generator.wavegan import load_wavegan
 from models.recovery.descent import inside, unbounded
+from models.recovery.recover import Recovery
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +43,16 @@ def test_the_rate_is_clip_jsons_else_args_txts_else_16000(folder, tmp_path):
     assert contradicted.sample_rate == 16384 and "22,050" in contradicted.warnings[0]
     (tmp_path / "clip.json").write_text(json.dumps({"peak": 0.5}))
     assert load_wavegan(tmp_path).sample_rate == 22050 and load_wavegan(tmp_path).rate_is_known
+    inner = tmp_path / "infer"
+    inner.mkdir()
+    for path in [*tmp_path.glob("infer.meta"), *tmp_path.glob("model.ckpt*")]:
+        (inner / path.name).write_bytes(path.read_bytes())
+    assert load_wavegan(inner).sample_rate == 22050, "args.txt lies above infer/"
+    (tmp_path / "args.txt").write_text("data_sample_rate,4000\n")
+    with pytest.raises(CheckpointError, match="args.txt: data_sample_rate is 4,000 Hz"):
+        load_wavegan(inner)
     Preparation(sample_rate=44100, bounds=float("inf"), prior="normal").write(tmp_path / "clip.json")
+    (tmp_path / "args.txt").unlink()
     found = load_wavegan(tmp_path)
     assert (found.sample_rate, found.bounds, found.prior) == (44100, np.inf, "normal")
     assert "Infinity" not in (tmp_path / "clip.json").read_text()
@@ -111,6 +124,47 @@ def test_bounds_and_priors(folder):
     generator.preparation = Preparation(prior="normal")
     drawn = random_latent(generator, 500, 0)
     assert 2 < np.abs(drawn).max() < 6 and generate(generator, drawn[:2]).shape == (2, 16384, 1)
+    assert generator.bounds == np.inf, "of a normal prior, unless they are given"
+    generator.preparation = Preparation(prior="normal", bounds=2)
+    assert np.abs(random_latent(generator, 500, 0)).max() == 2
+
+
+@pytest.mark.parametrize("rate, num_samples", [(8000, 8192), (16000, 16384), (22050, 16384), (44100, 65536)])
+def test_16_bit_clips_at_the_generators_rate_are_read_sample_for_sample(rate, num_samples, tmp_path):
+    whole = np.random.default_rng(rate).integers(-32767, 32768, num_samples)
+    soundfile.write(tmp_path / "clip.wav", whole.astype(np.int16), rate, subtype="PCM_16")
+    preparation = Preparation(0.9, "center", sample_rate=rate)
+    clip = prepare(tmp_path / "clip.wav", num_samples=num_samples, preparation=preparation, prepared=True)
+    assert not clip.warnings and np.array_equal(np.rint(clip.samples * 32767.0), whole)
+    shape = {"num_samples": num_samples, "num_channels": 1, "preparation": preparation, "prepared": True}
+    (window,) = windows(tmp_path / "clip.wav", 1, num_samples, **shape)
+    assert np.array_equal(window.samples, clip.samples)
+    assert duration_of(tmp_path / "clip.wav", rate) == num_samples
+
+
+@pytest.mark.parametrize("rate", [1, 999, 800_000])
+def test_a_rate_that_no_recording_has_is_refused_in_one_line(rate, tmp_path):
+    soundfile.write(tmp_path / "clip.wav", np.ones(3000) / 2, rate)
+    for read in (prepare, duration_of):
+        with pytest.raises(AudioError, match=f"clip.wav: a sample rate of {rate:,} Hz") as refused:
+            read(tmp_path / "clip.wav")
+        assert "\n" not in str(refused.value)
+
+
+def test_a_constant_is_no_sound_and_the_line_says_so(tmp_path):
+    soundfile.write(tmp_path / "clip.wav", np.full(8000, 0.25), 8000)
+    assert prepare(tmp_path / "clip.wav").warnings == ("a constant, no sound",)
+
+
+def test_coordinates_at_the_bounds_are_counted_and_a_wrong_answer_is_never_called_identical(folder):
+    generator = load_wavegan(folder)
+    z = np.array([[1, -1, 0.5, 0, 0, 0, 0, 0.99]], np.float32)
+    waveforms = generate(generator, z)
+    (row,) = Closeness(generator, None, None).of([waveforms[0]], Recovery(z, 0, 0, waveforms=waveforms, snr_db=[99.0]))
+    assert row["at_bound"] == 2 and "2 coordinates at the bounds" in Closeness.in_words(row)
+    assert "identical" in Closeness.in_words(row) and "identical" not in Closeness.in_words(row, wrong=True)
+    inner = Closeness.in_words(row | {"at_bound": 0})
+    assert "bounds" not in inner
 
 
 def test_the_shipped_generator_says_its_rate():

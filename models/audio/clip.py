@@ -29,6 +29,7 @@ LONGER = 1.05  # clip's lengths beyond which a recording counts as longer than a
 LOUDEST = 2.0**32  # full scale is 1; float files in units of 32-bit integers reach 2**31, what is above is no sound
 FAINTEST = 1e-20  # what is below is silence, and too small to be brought to a level in float32
 SPEECH_RANGE_DB = 40.0  # what lies further below the loudest frame does not count when a clip is centred
+RECORDING_RATES = 1000, 768_000  # Hz, of files: what lies outside is a damaged header
 AUDIO_EXTENSIONS = frozenset({".wav", ".flac", ".ogg", ".oga", ".aif", ".aiff", ".w64", ".rf64", ".caf", ".au", ".mp3"})
 
 
@@ -95,6 +96,14 @@ def checked(samples, path):
     return samples
 
 
+def checked_rate(file, path):
+    """The sample rate of an open recording, in Hz. Raises AudioError, which names the `path`, for one that none has."""
+    least, most = RECORDING_RATES
+    if not least <= file.samplerate <= most:
+        raise AudioError(f"{path}: a sample rate of {file.samplerate:,} Hz, where {least:,} to {most:,} are possible")
+    return file.samplerate
+
+
 def _decode(path, seconds):
     """The first `seconds` of a recording → samples float32 [n, channels], rate, its duration in seconds, warnings."""
     warnings = []
@@ -102,7 +111,7 @@ def _decode(path, seconds):
         raise AudioError(f"{path}: the file is empty")
     try:
         with opened(path) as file:
-            rate, subtype = file.samplerate, file.subtype
+            rate, subtype = checked_rate(file, path), file.subtype
             duration = file.frames / rate  # seconds
             wanted = int(np.ceil((seconds + FILTER_MARGIN) * rate))
             samples = file.read(wanted, dtype="float32", always_2d=True)  # [n, channels]
@@ -115,6 +124,8 @@ def _decode(path, seconds):
         warnings.append("the file ends before its samples do")
     elif duration > LONGER * seconds:
         warnings.append(f"{duration:.1f} s long, the first {seconds:.3g} s are used")
+    if samples.any() and not np.ptp(samples, axis=0).any():
+        warnings.append("a constant, no sound")
     if subtype == "PCM_16":
         samples *= PCM_16_SCALE
     return samples, rate, duration, warnings

@@ -23,15 +23,16 @@ class Preparation:
     peak: the largest absolute sample after preparation, in (0, 1]; None multiplies by 1.414 instead, as published.
     position: "start" keeps the recording where it is; "center" moves the middle of its audible part to the middle of
     the clip. shift: the largest random displacement during training, in samples; reading ignores it. sample_rate: in
-    Hz, 8,000 to 48,000. bounds: the largest absolute coordinate that a recovered latent vector may have, or infinite.
-    prior: what latent vectors are drawn from, "uniform" on [-1, 1] or "normal" with deviation 1.
+    Hz, 8,000 to 48,000. bounds: the largest absolute coordinate that a latent vector may have, or infinite; 0: 1 for a
+    uniform prior, infinite for a normal one. prior: what latent vectors are drawn from, "uniform" on [-1, 1] or
+    "normal" with deviation 1. Raises ValueError, in one line, for anything else.
     """
 
     peak: float | None = None
     position: str = "start"
     shift: int = 0
     sample_rate: int = OUR_RATE
-    bounds: float = 1.0
+    bounds: float = 0.0
     prior: str = "uniform"
 
     def __post_init__(self):
@@ -44,10 +45,12 @@ class Preparation:
             raise ValueError(
                 f"sample_rate is a whole number from {SLOWEST:,} to {FASTEST:,} Hz, not {self.sample_rate}"
             )
-        if not self.bounds > 0:
-            raise ValueError(f"bounds is above 0, not {self.bounds}")
+        if not self.bounds >= 0:
+            raise ValueError(f'bounds is a number from 0 on or "inf", not {self.bounds}')
         if self.prior not in PRIORS:
             raise ValueError(f"prior is one of {', '.join(PRIORS)}, not {self.prior!r}")
+        if not self.bounds:
+            object.__setattr__(self, "bounds", 1.0 if self.prior == "uniform" else math.inf)
 
     def write(self, path, generator=""):
         """Writes `clip.json`, whole. generator: SHA-256 of the generator that it belongs to, "" for whichever lies

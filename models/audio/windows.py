@@ -13,6 +13,7 @@ from models.audio.clip import (
     SAMPLE_RATE,
     AudioError,
     checked,
+    checked_rate,
     fitted,
     mixed,
     opened,
@@ -31,7 +32,7 @@ def samples_of(path, num_channels=1, sample_rate=SAMPLE_RATE):
     """
     try:
         with opened(path) as file:
-            rate, scale = file.samplerate, PCM_16_SCALE if file.subtype == "PCM_16" else np.float32(1)
+            rate, scale = checked_rate(file, path), PCM_16_SCALE if file.subtype == "PCM_16" else np.float32(1)
             unit = rate // gcd(rate, sample_rate)  # samples after which both rates meet
             block, margin = (unit * ceil(seconds * rate / unit) for seconds in (BLOCK_SECONDS, FILTER_MARGIN))
             before = np.zeros((0, num_channels), np.float32)
@@ -71,7 +72,7 @@ def duration_of(path, sample_rate=SAMPLE_RATE):
     """The duration of a recording in samples at `sample_rate` in Hz. Raises AudioError for a file without samples."""
     try:
         with opened(path) as file:
-            frames, rate = file.frames, file.samplerate
+            frames, rate = file.frames, checked_rate(file, path)
     except (soundfile.LibsndfileError, RuntimeError) as error:
         raise unreadable(path, error) from error
     if not frames:

@@ -222,8 +222,9 @@ def draw_latent(rng, shape, prior):
 
 
 def random_latent(generator, n, seed):
-    """n latent vectors from the generator's prior: float32 [n, latent_dim]."""
-    return draw_latent(np.random.default_rng(seed), (n, generator.latent_dim), generator.prior)
+    """n latent vectors from the generator's prior, none beyond its bounds: float32 [n, latent_dim]."""
+    z = draw_latent(np.random.default_rng(seed), (n, generator.latent_dim), generator.prior)
+    return np.clip(z, -generator.bounds, generator.bounds)
 
 
 def by_channel(waveforms):

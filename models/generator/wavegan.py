@@ -17,7 +17,7 @@ from models.files.file_set import read_together
 from models.files.hashing import fingerprint
 from models.generator.generator import Generator
 from models.generator.jacobian.graph_walk import GraphWalk
-from models.generator.readers.arguments import ARGUMENTS, wavegan_arguments, whole_number
+from models.generator.readers.arguments import ARGUMENTS, trained_rate
 from models.generator.readers.keras import load_keras
 from models.generator.readers.tf1 import DAMAGE, as_function, checkpoint_prefix, freeze, read_graph_def
 from models.generator.subpixel import blocked_conv, blocked_kernel, nearest_kernel, subpixel_conv, transposed_kernel
@@ -156,7 +156,7 @@ def _load(folder, subpixel, differentiated):
         raise CheckpointError(f"{folder}: several generators there ({', '.join(p.name for p in found)})")
     path = found[0]
     try:
-        rate = whole_number(wavegan_arguments(folder), "data_sample_rate")
+        rate = trained_rate(folder)
         preparation, belongs_to = Preparation.read(folder / "clip.json", rate or USUAL_RATE)
     except ValueError as error:
         raise CheckpointError(str(error)) from error

@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from models.audio.second import Second
-from models.generator.generator import draw_latent, generate
+from models.generator.generator import generate, random_latent
 from models.recovery.descent import (
     AT_ONCE,
     LOG_SPECTRAL_WEIGHT,
@@ -47,7 +47,7 @@ def _compiled(generator, perceptual_loss, log_spectral_weight):
 def _pool(generator, perceptual_loss, seed):
     """Random latent vectors [POOL, latent_dim] and what is heard of them: a list of arrays [POOL, …], for
     `_nearest`."""
-    z = draw_latent(np.random.default_rng([POOL_STREAM, *seed]), (POOL, generator.latent_dim), generator.prior)
+    z = random_latent(generator, POOL, [POOL_STREAM, *seed])
     second = Second(generator.num_samples, generator.sample_rate)
     return z, _features(Objective(perceptual_loss, second=second), generate(generator, z))
 

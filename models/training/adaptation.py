@@ -7,6 +7,7 @@ there is the recording's. A second term keeps what the generator makes of other 
 import numpy as np
 import tensorflow as tf
 
+from models.generator.generator import draw_latent
 from models.generator.subpixel import nearest_kernel, subpixel_conv, transposed_kernel
 from models.generator.tf1_export import DENSE, FILTER, STRIDE
 from models.recovery.descent import Objective
@@ -69,6 +70,7 @@ def adapt(
     targets,  # waveforms [n, 16384], prepared as the generator's training clips were
     z,  # latent vectors [n, latent_dim] of these recordings, as recovery returned them
     *,
+    prior="uniform",  # of the other latent vectors, "uniform" on [-1, 1] or "normal"
     perceptual_loss=None,  # models.networks.classifier.PerceptualLoss
     spectral_weight=SPECTRAL_WEIGHT,
     keeping_weight=KEEPING_WEIGHT,
@@ -110,7 +112,7 @@ def adapt(
         while len(order) < min(BATCH, len(targets)):
             order = np.concatenate([order, rng.permutation(len(targets))])
         chosen, order = order[:BATCH], order[BATCH:]
-        others = rng.uniform(-1, 1, (OTHERS, z.shape[1])).astype(np.float32)
+        others = draw_latent(rng, (OTHERS, z.shape[1]), prior)
         rate = RATE * 0.5 * (1 + np.cos(np.pi * done / steps))
         arguments = tf.constant(z[chosen], tf.float32), tf.constant(targets[chosen]), tf.constant(others)
         loss = step(*arguments, tf.constant(done + 1.0), tf.constant(rate, tf.float32))

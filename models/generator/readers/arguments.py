@@ -2,13 +2,20 @@
 
 from pathlib import Path
 
+from models.audio.preparation import FASTEST, SLOWEST
+from models.files.errors import CheckpointError
+
 ARGUMENTS = "args.txt"
 
 
 def wavegan_arguments(folder):
-    """{option: text} of the args.txt in `folder`; {} where there is none, or none that is text."""
+    """{option: text} of the args.txt in `folder`, or above a folder infer/; {} where there is none, or none that is
+    text.
+    """
+    folder = Path(folder)
+    above = folder.name == "infer" and not (folder / ARGUMENTS).exists()
     try:
-        lines = (Path(folder) / ARGUMENTS).read_text(encoding="utf-8").splitlines()
+        lines = ((folder.parent if above else folder) / ARGUMENTS).read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError):
         return {}
     pairs = (line.partition(",") for line in lines)
@@ -19,3 +26,13 @@ def whole_number(arguments, key):
     """The whole number that args.txt gives for an option, or None."""
     text = arguments.get(key, "")
     return int(text) if text.isdecimal() else None
+
+
+def trained_rate(folder):
+    """The sample rate in Hz that args.txt gives, or None. Raises CheckpointError for one that no generator has."""
+    rate = whole_number(wavegan_arguments(folder), "data_sample_rate")
+    if rate is not None and not SLOWEST <= rate <= FASTEST:
+        raise CheckpointError(
+            f"{Path(folder) / ARGUMENTS}: data_sample_rate is {rate:,} Hz, not {SLOWEST:,} to {FASTEST:,}"
+        )
+    return rate
