@@ -32,6 +32,7 @@ checkpoint = "checkpoint/"  # folder with the generator
 sample_rate = 0  # of its clips in Hz; 0: what clip.json or args.txt beside it says, else 16,000 [0 to 48,000]
 bounds = 0.0  # largest absolute coordinate of a latent vector; 0: what clip.json says, else by the prior [0 to inf]
 prior = ""  # of its latent vectors; "": what clip.json says, else "uniform" on [-1, 1] ["", "uniform", "normal"]
+code = ""  # layout of its latent vectors, such as onehot:10, bits:3 or onehot:2,bits:3@end; "": what clip.json says
 classifier_checkpoint = "classifier_checkpoint/"  # folder with the classifier, for the perceptual loss
 judge_checkpoint = "judge_checkpoint/"  # folder with the judge, which takes part in no training and no recovery
 inverse_mapping_checkpoint = "inverse_mapping_checkpoint/"  # folder with the network that predicts
@@ -128,7 +129,8 @@ class Measurement:
         mapping = None if method.startswith(GRADIENT) else self.mappings["resnet" if method == RESNET else "prediction"]
         chosen = settings | {"gradient": with_gradient, "space": "layer" if method.endswith(BEYOND) else "latent"}
         name = f"{method} {'synthesized' if clips.synthesized else 'real'}"
-        options = {"inverse_mapping": mapping, "solver": solver_of(chosen, self.perceptual_loss), "seed": seed}
+        options = {"inverse_mapping": mapping, "seed": seed}
+        options["solver"] = solver_of(chosen, self.perceptual_loss, self.generator.codes)
         size = batch_size or (32 if with_gradient else 64)
         return recover_all(waveforms, name, output, size, generator=self.generator, **options)
 
@@ -155,6 +157,9 @@ class Measurement:
         if with_gradient or beyond:
             row |= {"solver": solver if with_gradient else "", "iterations": float(np.median(iterations))}
         row |= self.evaluation.row(waveforms, waves, clips.digits, **truth)
+        if truth and (codes := self.generator.codes):
+            written = [[codes.text(code) for code in latent[:, codes.places]] for latent in (z, clips.true)]
+            row["code_accuracy"] = float(np.mean([one == other for one, other in zip(*written)]))
         return row | before | {"seconds_per_clip": float(seconds.mean())}
 
 
@@ -197,7 +202,7 @@ def write(figures, record):
 
 def main():
     writable_folder(output)
-    generator = open_generator(checkpoint, sample_rate, bounds, prior)
+    generator = open_generator(checkpoint, sample_rate, bounds, prior, code)
     rows = wanted_rows()
     clip = FLOAT_BYTES * generator.num_samples * generator.num_channels
     check_memory(ARRAYS * num_clips * clip, f"num_clips={num_clips:,}: clips and reconstructions")

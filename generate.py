@@ -1,7 +1,8 @@
 """Latent vectors → WaveGAN → waves: samples of the generator in checkpoint/, each with its latent vector.
 
 With --latents, the sounds of saved latent vectors, or of first-layer outputs, in place of samples. With --between, the
-sounds on the straight line from one saved latent vector to another, and a page to listen to them.
+sounds on the straight line from one saved latent vector to another, and with --vary those along one coordinate, and a
+page to listen to them.
 """
 
 # What is generated, and where it goes
@@ -9,13 +10,18 @@ num_samples = 10  # how many [1 to 1,000,000]
 seed = 0  # of the latent vectors [0 to 4,294,967,295]
 latents = ""  # a file of latent vectors (.npy, .npz, .csv, .pkl) or first-layer outputs (.layer.npy), or a folder
 between = ""  # two such files of one latent vector, a comma between: the sounds on the straight line between them
-steps = 8  # of that line, its two ends included [2 to 1000]
+vary = -1  # coordinate that is swept, of the vector in `latents` or else of a drawn one; -1: none [-1 to 1e5]
+vary_range = "-1,1"  # from where to where it is swept, beyond the generator's own range too
+steps = 8  # of that line or sweep, its two ends included [2 to 1000]
+code_index = ""  # the code of every sample, such as 2 or 101, where latent vectors hold one; "": drawn
+code_value = 1.0  # what codes are multiplied by; the generator was trained with 1 [-100 to 100]
 output = "waves/generated/"  # folder for {i}.wav (float32, at the generator's rate) and {i}.npy (float32, [100])
 
 # Weights
 checkpoint = "checkpoint/"  # folder with the generator
 sample_rate = 0  # of its clips in Hz; 0: what clip.json or args.txt beside it says, else 16,000 [0 to 48,000]
 prior = ""  # of its latent vectors; "": what clip.json says, else "uniform" on [-1, 1] ["", "uniform", "normal"]
+code = ""  # layout of its latent vectors, such as onehot:10, bits:3 or onehot:2,bits:3@end; "": what clip.json says
 judge_checkpoint = "judge_checkpoint/"  # folder with the judge, which says which digits lie along the line
 
 from common.settings import from_shell
@@ -75,13 +81,51 @@ def in_a_row(waveforms):
     return waveforms.reshape(-1, waveforms.shape[-1])
 
 
+def drawn(generator, n):
+    """n latent vectors of the generator's prior, with the code that the settings ask for."""
+    z, codes = random_latent(generator, n, seed), generator.codes
+    if codes is None:
+        if code_index or code_value != 1:
+            raise ScriptError("code_index and code_value: no layout says where the code is; give one, --code=onehot:10")
+        return z
+    if code_index:
+        z[:, codes.places] = codes.code(code_index)
+    z[:, codes.places] *= np.float32(code_value)
+    return z
+
+
 def walk(generator, folder):
-    """Writes the sounds on the line `between` two latent vectors: {i}.wav and {i}.npy, all in a row, and a page."""
+    """Writes the sounds on the line `between` two latent vectors."""
     ends = [read_latents(path.strip(), generator.latent_dim) for path in between.split(",")]
     if len(ends) != 2 or any(len(end) != 1 for end in ends):
         raise ScriptError("between is two files of one latent vector each, with a comma between them")
     ends = [end[0] for end in ends]
     z = np.linspace(*ends, steps, dtype=np.float32)  # [steps, latent_dim]
+    places = [f"{i / (steps - 1):.0%} of the way" for i in range(steps)]
+    write_walk(generator, folder, z, places, f"From one sound to another: {between}")
+
+
+def sweep(generator, folder):
+    """Writes the sounds of one latent vector whose coordinate `vary` goes through `vary_range`."""
+    z = read_latents(latents, generator.latent_dim) if latents else drawn(generator, 1)
+    if len(z) != 1:
+        raise ScriptError(f"{latents}: {len(z)} latent vectors where one is swept")
+    if vary >= generator.latent_dim:
+        raise ScriptError(f"vary is {vary}; this generator's coordinates are 0 to {generator.latent_dim - 1}")
+    try:
+        first, last = (float(end) for end in vary_range.split(","))
+    except ValueError:
+        raise ScriptError(f"vary_range is two numbers with a comma between them, not {vary_range!r}") from None
+    z = np.repeat(z, steps, axis=0)  # [steps, latent_dim]
+    z[:, vary] = np.linspace(first, last, steps)
+    write_walk(generator, folder, z, [f"z{vary} = {one[vary]:.3g}" for one in z], f"z{vary} from {vary_range}")
+
+
+def write_walk(generator, folder, z, places, title):
+    """Writes the sounds of latent vectors [steps, latent_dim]: {i}.wav and {i}.npy, all in a row, and a page.
+
+    places: what is said of each.
+    """
     waveforms = generate(generator, z)
     judge = open_judge(judge_checkpoint)
     predicted = (
@@ -93,31 +137,30 @@ def walk(generator, folder):
         if judge:
             likely = np.argsort(-predicted[i])[:2]
             words = ", ".join(f"{DIGITS[digit]} {predicted[i, digit]:.0%}" for digit in likely)
-        share = i / (steps - 1)
-        print(f"{i}.wav: {share:.0%} of the way" + f", sounds like {words}" * bool(words))
-        sounds.append(Sound(f"{share:.0%} of the way", wav, words, z[i]))
+        print(f"{i}.wav: {places[i]}" + f", sounds like {words}" * bool(words))
+        sounds.append(Sound(places[i], wav, words, z[i]))
     row = write_clip(folder, "walk", in_a_row(waveforms), generator.sample_rate)
     write_array(folder / "walk.npy", z)
     rows = [("Step by step", None, sounds), ("All in a row", None, [Sound("walk", row)])]
     if judge:
         rows.insert(0, Picture("What the judge hears along the way", digits_figure(predicted)))
     made_with = f"Generator: {generator.description}, SHA-256 {generator.sha256[:16]}…"
-    write_page(folder / "index.html", f"From one sound to another: {between}", [made_with], rows)
+    write_page(folder / "index.html", title, [made_with], rows)
     print(f"{steps} waves, all of them in walk.wav, are in {folder}/; open {folder / 'index.html'} in a browser")
 
 
 def main():
     folder = writable_folder(output)
-    generator = open_generator(checkpoint, sample_rate, prior=prior, differentiated=False)
-    if latents and between:
-        raise ScriptError("latents and between are two different things to do; give one of them")
-    if between:
-        walk(generator, folder)
+    generator = open_generator(checkpoint, sample_rate, prior=prior, code=code, differentiated=False)
+    if between and (latents or vary >= 0):
+        raise ScriptError("between is another thing to do than latents and vary; give one of them")
+    if between or vary >= 0:
+        (walk if between else sweep)(generator, folder)
         return
     if latents:
         print(f"{sound_saved(generator, folder)} waves are in {folder}/")
         return
-    z = random_latent(generator, num_samples, seed)
+    z = drawn(generator, num_samples)
     with tqdm(total=num_samples, unit="wave", disable=None) as bar:
         for first in range(0, num_samples, BATCH):
             batch = z[first : first + BATCH]

@@ -21,6 +21,8 @@ restarts = 8  # further tries at most, where an exact answer seems to be missed 
 stft_share = 0.5  # weight of the STFT magnitudes against the waveform while an exact answer is looked for [0 to 1]
 perceptual_weight = 1.0  # l_bfgs_b: weight of the perceptual loss [0 to 1e6]
 taps = "blocks"  # of the perceptual loss; "stage2": the published solver's ["blocks", "stage2"]
+hold_code = ""  # the code that every recording has, such as 2 or 101; "": which one it has is recovered
+code_scale = "1"  # what codes are multiplied by, a number above 0, up to 20; "free": that is recovered too
 seed = 0  # of the random starts [0 to 4,294,967,295]
 batch_size = 0  # recordings worked on side by side; 0: 64 for predictions, 32 with the gradient [0 to 4096]
 
@@ -29,6 +31,7 @@ checkpoint = "checkpoint/"  # folder with the generator
 sample_rate = 0  # of its clips in Hz; 0: what clip.json or args.txt beside it says, else 16,000 [0 to 48,000]
 bounds = 0.0  # largest absolute coordinate of a latent vector; 0: what clip.json says, else by the prior [0 to inf]
 prior = ""  # of its latent vectors; "": what clip.json says, else "uniform" on [-1, 1] ["", "uniform", "normal"]
+code = ""  # layout of its latent vectors, such as onehot:10, bits:3 or onehot:2,bits:3@end; "": what clip.json says
 inverse_mapping_checkpoint = "inverse_mapping_checkpoint/"  # folder with the network that predicts
 classifier_checkpoint = "classifier_checkpoint/"  # folder with the classifier, for the perceptual loss
 judge_checkpoint = "judge_checkpoint/"  # folder with the judge, which says which digit a reconstruction is
@@ -125,6 +128,21 @@ def described():
     return {"method": METHODS[inverse_mapping, gradient] + beyond, "solver": solver if gradient else ""}
 
 
+def code_of(recovery, i):
+    """The columns of a recording's code, where latent vectors hold one."""
+    if recovery.code is None:
+        return {}
+    return {name: getattr(recovery, name)[i] for name in ("code", "runner_up", "margin_db")}
+
+
+def code_in_words(row):
+    """The code of a row, as a phrase to begin with, or ""."""
+    if "code" not in row:
+        return ""
+    next_best = f", {row['margin_db']:.1f} dB before {row['runner_up']}" if row["runner_up"] else ""
+    return f"code {row['code']}{next_best}; "
+
+
 def recover_files(paths, names, table, method, closeness):
     """Recovers recordings and writes the results; says which could not be recovered. method: the networks, the solver
     and its seed, as common.recovering.recovered_batches takes them."""
@@ -141,9 +159,11 @@ def recover_files(paths, names, table, method, closeness):
                 continue
             write_result(table.folder, names[path], originals[path], generator.sample_rate, recovery, i)
             row |= {"name": names[path], "seconds": seconds} | described()
+            row |= code_of(recovery, i)
             table.add(path, row | {"iterations": recovery.iterations[i], "objective": recovery.objective[i]})
             known, wrong = truth(path, recovery.z[i], generator)
-            words = closeness.in_words(row, wrong) + (f", {recovery.iterations[i]} iterations" if gradient else "")
+            words = code_in_words(row) + closeness.in_words(row, wrong)
+            words += f", {recovery.iterations[i]} iterations" if gradient else ""
             tqdm.write(printable(f"{path}: {words}{known}, {seconds:.2g} s"))
         originals.clear()
 
@@ -186,7 +206,7 @@ def write_tables(table):
     for row in table.rows.values():
         with contextlib.suppress(OSError, ValueError):  # results that are no longer there are done again
             z = np.atleast_2d(np.load(table.folder / f"{row['name']}.npy"))
-            rows += [({"file": row["file"], "code": ""}, one) for one in z]
+            rows += [({"file": row["file"], "code": row["code"]}, one) for one in z]
     write_latents(table.folder / "latents.csv", rows)
 
 
@@ -217,15 +237,21 @@ def main():
     check_settings()
     paths = find_recordings(files)
     folder = writable_folder(output)
-    generator = open_generator(checkpoint, sample_rate, bounds, prior, differentiated=gradient)
+    generator = open_generator(checkpoint, sample_rate, bounds, prior, code, differentiated=gradient)
     mapping = open_inverse_mapping(inverse_mapping_checkpoint, generator) if inverse_mapping else None
     perceptual_loss = open_perceptual_loss(classifier_checkpoint, taps)
     judge = open_judge(judge_checkpoint)
     made_here = open_provenance(checkpoint, generator, mapping, mapping and mapping.sha256) if provenance else None
     closeness = Closeness(generator, perceptual_loss, judge, made_here)
     method = {"generator": generator, "inverse_mapping": mapping, "seed": seed}
-    method["solver"] = solver_of(settings, perceptual_loss)
-    depends_on = method | {"judge": judge, "classifier": perceptual_loss, "prepared": prepared, "hop": hop}
+    method["solver"] = solver_of(settings, perceptual_loss, generator.codes)
+    depends_on = method | {
+        "judge": judge,
+        "classifier": perceptual_loss,
+        "prepared": prepared,
+        "hop": hop,
+        "code": generator.preparation.code,
+    }
     depends_on["preparation"] = asdict(generator.preparation)
     depends_on |= {"provenance": made_here.calibration.generator if made_here else "", "layer": space == "layer"}
     table = RecoveryTable(folder, {name: identity(value) for name, value in depends_on.items()}, overwrite)

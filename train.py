@@ -11,6 +11,7 @@ checkpoint = "checkpoint/"  # folder with the generator
 sample_rate = 0  # of its clips in Hz; 0: what clip.json or args.txt beside it says, else 16,000 [0 to 48,000]
 bounds = 0.0  # largest absolute coordinate that is predicted; 0: what clip.json says, else by the prior [0 to inf]
 prior = ""  # of its latent vectors; "": what clip.json says, else "uniform" on [-1, 1] ["", "uniform", "normal"]
+code = ""  # layout of its latent vectors, such as onehot:10, bits:3 or onehot:2,bits:3@end; "": what clip.json says
 classifier_checkpoint = "classifier_checkpoint/"  # folder with the classifier, for the perceptual loss
 inverse_mapping_checkpoint = "inverse_mapping_checkpoint/"  # folder: inverse_mapping.keras; training/, the run's state
 logs = "logs/inverse_mapping/"  # folder for TensorBoard: losses, sounds, spectrograms
@@ -132,12 +133,26 @@ def read_recordings(generator):
     return found
 
 
+def with_codes(codes):
+    """A function of latent vectors that gives them valid codes, drawn from a seed that their own numbers are."""
+
+    def fill(z):
+        return codes.drawn(z, np.random.default_rng(np.abs(z[0, :4]).view(np.uint32)))
+
+    return fill
+
+
 def training_data(recordings, generator):
     """Endless (recordings [real_batch_size, …], latent vectors [batch_size, latent_dim]), or the second alone."""
     seeds = tf.data.Dataset.random(seed + 1).batch(2)
     shape = (batch_size, generator.latent_dim)
     draw = tf.random.stateless_normal if generator.prior == "normal" else UNIFORM
     latent = seeds.map(lambda fresh: tf.clip_by_value(draw(shape, fresh), -generator.bounds, generator.bounds))
+    if generator.codes:
+        drawn = latent  # the noise; NumPy draws the codes, from the first numbers of it
+        latent = drawn.map(
+            lambda z: tf.ensure_shape(tf.numpy_function(with_codes(generator.codes), [z], tf.float32), shape)
+        )
     if not recordings:
         return latent
     clips, left = recordings["train"]
@@ -200,7 +215,7 @@ def build_model(generator, perceptual_loss, count):
 
 
 def main():
-    generator = open_generator(checkpoint, sample_rate, bounds, prior)
+    generator = open_generator(checkpoint, sample_rate, bounds, prior, code)
     check_settings(generator)
     strategy = training_strategy(devices)
     for place in (inverse_mapping_checkpoint, logs, waves):

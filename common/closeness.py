@@ -15,6 +15,7 @@ FORMATS = {  # of numbers in tables; others as they are
     "probability": ".2f",
     "provenance": ".3f",
     "seconds": ".2f",
+    "margin_db": ".2f",
     "objective": ".6g",
 }
 

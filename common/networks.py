@@ -61,22 +61,23 @@ def _import_quietly():
 _import_quietly()
 
 from models.files.errors import CheckpointError
+from models.generator.readers.arguments import wavegan_arguments, whole_number
 from models.generator.wavegan import load_wavegan
 from models.networks.classifier import PerceptualLoss, load_classifier
 from models.networks.inverse_mapping import INVERSE_MAPPING_FILE, load_inverse_mapping
 from models.networks.judge import load_judge
 
 
-def open_generator(folder, sample_rate=0, bounds=0.0, prior="", differentiated=True):
+def open_generator(folder, sample_rate=0, bounds=0.0, prior="", code="", differentiated=True):
     """The generator in `folder`, with a line that describes it. Raises models.files.errors.CheckpointError, in one
     line.
 
-    sample_rate in Hz, bounds, prior: in place of what lies beside the weights (models/audio/preparation.py), where they
-    are not 0 or "". differentiated: False where only its sounds are wanted, as in
+    sample_rate in Hz, bounds, prior, code: in place of what lies beside the weights (models/audio/preparation.py),
+    where they are not 0 or "". differentiated: False where only its sounds are wanted, as in
     models.generator.wavegan.load_wavegan.
     """
     generator = load_wavegan(folder, differentiated=differentiated)
-    chosen = {"sample_rate": sample_rate, "bounds": bounds, "prior": prior}
+    chosen = {"sample_rate": sample_rate, "bounds": bounds, "prior": prior, "code": code}
     known = generator.preparation.sample_rate if generator.rate_is_known else 0
     chosen = ({"bounds": 0.0} if prior else {}) | {name: value for name, value in chosen.items() if value}
     generator.preparation = replace(generator.preparation, **chosen)
@@ -88,6 +89,12 @@ def open_generator(folder, sample_rate=0, bounds=0.0, prior="", differentiated=T
         warnings.append(
             f"{folder}: neither clip.json nor args.txt says a sample rate; {generator.sample_rate:,} Hz is assumed, "
             "--sample_rate gives another"
+        )
+    categories = whole_number(wavegan_arguments(folder), "num_categ")
+    if categories and not generator.codes:
+        warnings.append(
+            f"args.txt says num_categ {categories}, so the latent vectors begin with a code; give "
+            f"--code=onehot:{categories} for a ciwGAN, --code=bits:{categories} for a fiwGAN"
         )
     for warning in warnings:
         print(f"warning: {warning}", file=sys.stderr)

@@ -18,7 +18,9 @@ from common.lock import locked
 from models.files.file_set import check_room
 from models.files.hashing import content_hash
 from models.files.writing import written_whole
+from models.generator.codes import LARGEST_SCALE
 from models.generator.generator import generate
+from models.recovery.codes import Coded
 from models.recovery.exact import LevenbergMarquardt
 from models.recovery.layer import Layer, generate_from_layer
 from models.recovery.lbfgsb import LBFGSB
@@ -28,16 +30,17 @@ from models.recovery.solution import identity
 from models.recovery.starts import predict
 
 COLUMNS = tuple(
-    "file name method solver iterations objective snr_db log_spectral_distance perceptual_loss predicted_digit "
-    "probability at_bound provenance seconds size sha256".split()
+    "file name method solver iterations objective code runner_up margin_db snr_db log_spectral_distance "
+    "perceptual_loss predicted_digit probability at_bound provenance seconds size sha256".split()
 )
 
 
-def solver_of(settings, perceptual_loss):
+def solver_of(settings, perceptual_loss, codes=None):
     """The solver that a script's settings describe, or None where the prediction is the answer.
 
     settings: {name: value} with gradient, solver, space and what the solvers take. perceptual_loss: the
-    models.networks.classifier.PerceptualLoss, or None.
+    models.networks.classifier.PerceptualLoss, or None. codes: of the generator, whose code is then recovered too; their
+    settings are hold_code and code_scale. Raises ValueError, in one line, for those that the layout lacks.
     """
     solver = None
     if settings["gradient"]:
@@ -48,7 +51,19 @@ def solver_of(settings, perceptual_loss):
             "levenberg_marquardt": exact,
             "l_bfgs_b": LBFGSB(settings["max_iter"], perceptual_loss, weights[1]),
         }[settings["solver"]]
+    if codes:
+        solver = Coded(solver, settings.get("hold_code", ""), code_scale_of(settings.get("code_scale", "1")))
+        if solver.hold:
+            codes.code(solver.hold)
     return Layer(solver, perceptual_loss) if settings["space"] == "layer" else solver
+
+
+def code_scale_of(text):
+    """The setting code_scale as a number above 0, up to 20, or "free". Raises ValueError for anything else."""
+    with contextlib.suppress(ValueError):
+        if text == "free" or 0 < float(text) <= LARGEST_SCALE:
+            return text if text == "free" else float(text)
+    raise ValueError(f'code_scale is a number above 0, up to {LARGEST_SCALE:g}, or "free", not {text!r}')
 
 
 def _mover(bar, size):

@@ -25,7 +25,8 @@ class Preparation:
     the clip. shift: the largest random displacement during training, in samples; reading ignores it. sample_rate: in
     Hz, 8,000 to 48,000. bounds: the largest absolute coordinate that a latent vector may have, or infinite; 0: 1 for a
     uniform prior, infinite for a normal one. prior: what latent vectors are drawn from, "uniform" on [-1, 1] or
-    "normal" with deviation 1. Raises ValueError, in one line, for anything else.
+    "normal" with deviation 1. code: the layout of a latent vector that holds a code beside its noise, which alone the
+    bounds concern (models/generator/codes.py), or "". Raises ValueError, in one line, for anything else.
     """
 
     peak: float | None = None
@@ -34,6 +35,7 @@ class Preparation:
     sample_rate: int = OUR_RATE
     bounds: float = 0.0
     prior: str = "uniform"
+    code: str = ""
 
     def __post_init__(self):
         object.__setattr__(self, "bounds", float(self.bounds))  # clip.json says "inf", which JSON has no number for

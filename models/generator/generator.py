@@ -5,6 +5,7 @@ import tensorflow as tf
 
 from models.audio.preparation import PUBLISHED
 from models.files.errors import CheckpointError, first_line
+from models.generator.codes import Codes, draw_latent
 from models.generator.jacobian.forward_mode import ForwardMode
 from models.generator.jacobian.graph_walk import UnknownOperation, as_concrete
 from models.generator.jacobian.smoothed import Smoothed
@@ -78,6 +79,20 @@ class Generator:
     def prior(self):
         """What its latent vectors are drawn from: "uniform" on [-1, 1], or "normal"."""
         return self.preparation.prior
+
+    @property
+    def codes(self):
+        """Where its latent vectors hold a code, a models.generator.codes.Codes, or None. Raises ValueError, in one
+        line, for a layout that does not fit."""
+        return Codes.parsed(self.preparation.code, self.latent_dim)
+
+    def draw(self, rng, n):
+        """n latent vectors of its prior, no noise beyond its bounds, with valid codes: float32 [n, latent_dim].
+
+        rng: NumPy's random generator.
+        """
+        z = np.clip(draw_latent(rng, (n, self.latent_dim), self.prior), -self.bounds, self.bounds)
+        return self.codes.drawn(z, rng) if self.codes else z
 
     @property
     def has_first_layer(self):
@@ -216,15 +231,12 @@ def generate(generator, z):
     return np.concatenate([np.asarray(generator(z[i : i + BATCH])) for i in range(0, len(z), BATCH)])
 
 
-def draw_latent(rng, shape, prior):
-    """Numbers of a prior, "uniform" on [-1, 1] or "normal": float32 of a shape. rng: NumPy's random generator."""
-    return (rng.normal(size=shape) if prior == "normal" else rng.uniform(-1, 1, shape)).astype(np.float32)
-
-
 def random_latent(generator, n, seed):
-    """n latent vectors from the generator's prior, none beyond its bounds: float32 [n, latent_dim]."""
-    z = draw_latent(np.random.default_rng(seed), (n, generator.latent_dim), generator.prior)
-    return np.clip(z, -generator.bounds, generator.bounds)
+    """n latent vectors from the generator's prior, no noise beyond its bounds: float32 [n, latent_dim]."""
+    rng = np.random.default_rng(seed)
+    if hasattr(generator, "draw"):
+        return generator.draw(rng, n)
+    return draw_latent(rng, (n, generator.latent_dim), "uniform")  # of a network that is being trained
 
 
 def by_channel(waveforms):

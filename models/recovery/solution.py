@@ -17,6 +17,9 @@ class Solution:
     began from, if the user gave none and the solver drew them. layer [n, 16, 16 d]: what the first layer ought to
     give, if that was optimised too.
 
+    code, runner_up [n]: the best code and the next best, as models.generator.codes.Codes writes them, "" where there is
+    none; margin_db [n]: how far the objective of the second is above that of the first.
+
     Of least squares on the waveform, else None: a target is gain · (the generator's waveform, `shift` samples later) +
     offset, each [n]. z_std [n, latent_dim]: standard deviations of the coordinates, NaN for a clip that no latent
     vector explains. at_bound [n]: coordinates that ended at a bound. explained [n]: the share of the target's energy
@@ -34,6 +37,9 @@ class Solution:
     z_std: np.ndarray | None = None
     at_bound: np.ndarray | None = None
     explained: np.ndarray | None = None
+    code: np.ndarray | None = None
+    runner_up: np.ndarray | None = None
+    margin_db: np.ndarray | None = None
 
 
 def identity(value):

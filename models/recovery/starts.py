@@ -4,7 +4,8 @@ import zlib
 
 import numpy as np
 
-from models.generator.generator import BATCH, by_channel, draw_latent
+from models.generator.codes import draw_latent
+from models.generator.generator import BATCH, by_channel
 
 STREAM = 20_101  # separates the random starts from every other use of a seed
 

@@ -1,0 +1,133 @@
+"""Which code a recording has: solved with the code free, then with each near code held and the noise solved again."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from models.generator.codes import held, relaxed
+from models.recovery.exact import EXPLAINED, LevenbergMarquardt, moved, residuals
+from models.recovery.solution import Solution
+
+CANDIDATES = 3  # codes that are held, the nearest to the free answer's
+FREE_REACH = 4.0  # how far a code whose scale is free is followed before it is held
+LEAST = 1e-14  # objective that counts as zero
+ALIGNED = "gain", "offset", "shift"  # of a Solution: what a target was aligned by
+
+
+@dataclass(frozen=True)
+class Coded:
+    """The best valid code and the noise that goes with it, for a generator that has `codes`.
+
+    after: the solver that is run with the code free and with codes held, or None, where the noise of the start is the
+    answer and only codes are compared. hold: a code that every clip has, as it is written, or "". scale: of the codes,
+    a number or "free", 0 to 20.
+    """
+
+    after: object = None
+    hold: str = ""
+    scale: float | str = 1.0
+
+    def solve(self, targets, generator, start=None, *, seed=0, report=None):
+        """targets: waveforms [n, num_samples, num_channels]. start: latent vectors [n, latent_dim], or None, only with
+        `after`. seed, report: of `after`. → Solution with code, runner_up and margin_db; its objective is that which
+        chose the code. Raises ValueError for a code that the layout lacks.
+        """
+        codes, n = generator.codes, len(targets)
+        targets = np.asarray(targets, np.float32)
+        reach = FREE_REACH if self.scale == "free" else self.scale
+        free, solution = relaxed(generator, reach), None
+        if self.after is not None:
+            begin = None if start is None else free.inverse(start)
+            solution = self.after.solve(targets, free, begin, seed=seed, report=report)
+            start = free.latent(solution.z).numpy()
+            targets = _aligned(targets, solution)
+        if self.hold:
+            candidates = [[codes.text(codes.code(self.hold))]] * n
+        else:
+            near = [codes.nearest(one, CANDIDATES) for one in start[:, codes.places] / reach]
+            candidates = [[codes.text(code) for code in some] for some in near]
+        exact = _exact(self.after)
+        by_waveform = np.zeros(n, bool)  # the clips that least squares on the waveform explain
+        if exact is not None and self.scale != "free":
+            by_waveform[:] = isinstance(self.after, LevenbergMarquardt) or solution.objective < EXPLAINED
+        answers = [{} for _ in range(n)]  # of each clip, {code: (objective, z, z_std)}
+        pairs = [(i, code) for i in range(n) for code in candidates[i]]
+        together = [(i, code) for i, code in pairs if by_waveform[i]]
+        if together:
+            self._hold_at_bounds(targets, generator, free, start, together, answers, seed)
+        for code in dict.fromkeys(code for i, code in pairs if not by_waveform[i]):
+            index = np.array([i for i, one in pairs if one == code and not by_waveform[i]])
+            self._hold_by_itself(targets, generator, start, code, index, answers, seed)
+        return self._best(targets, generator, answers, solution)
+
+    def _hold_at_bounds(self, targets, generator, free, start, pairs, answers, seed):
+        """Solves the noise of (clip, code) pairs side by side, the codes being bounds that are equal."""
+        codes, exact = generator.codes, _exact(self.after)
+        index, z = np.array([i for i, _ in pairs]), np.stack([start[i] for i, _ in pairs])
+        z[:, codes.places] = [self.scale * codes.code(code) for _, code in pairs]
+        begin = free.inverse(z)
+        lower, upper = (np.full(begin.shape, bound) for bound in (-generator.bounds, generator.bounds))
+        for bound in (lower, upper):
+            bound[:, codes.places] = begin[:, codes.places]
+        solution = exact.solve(targets[index], free, begin, seed=seed, bounds=(lower, upper))
+        solved, z_std = free.latent(solution.z).numpy(), np.zeros(z.shape)
+        solved[:, codes.places] = z[:, codes.places]  # without the rounding of the way there and back
+        if solution.z_std is not None:
+            z_std[:, codes.noise] = solution.z_std[:, codes.noise]
+        for row, (i, code) in enumerate(pairs):
+            answers[i][code] = solution.objective[row], solved[row], z_std[row]
+
+    def _hold_by_itself(self, targets, generator, start, code, index, answers, seed):
+        """Solves the noise of the clips `index` for one code, and its scale where that is free."""
+        function = held(generator, code, self.scale)
+        begin = function.inverse(start[index])
+        if self.after is None:
+            solution = Solution(begin, residuals(targets[index], function, begin), np.zeros(len(index), int))
+        else:
+            solution = _short(self.after).solve(targets[index], function, begin, seed=seed)
+        z, nothing = function.latent(solution.z).numpy(), np.full(generator.latent_dim, np.nan)
+        for row, i in enumerate(index):
+            answers[i][code] = solution.objective[row], z[row], nothing
+
+    def _best(self, targets, generator, answers, free):
+        """The Solution of the best codes of all clips, of their answers {code: (objective, z, z_std)}. free: that of
+        the free codes, or None."""
+        rows, margin = [], np.full(len(answers), np.nan)
+        for i, some in enumerate(answers):
+            order = sorted(some, key=lambda code: some[code][0])
+            rows.append((*some[order[0]], order[0], order[1] if len(order) > 1 else ""))
+            if len(order) > 1:
+                first, second = (some[code] for code in order[:2])
+                values = first[0], second[0]
+                if self.after is not None and first[0] < EXPLAINED <= second[0] and _exact(self.after):
+                    both = np.stack([first[1], second[1]])  # one exact and one by ear: the waveform measures both
+                    values = residuals(np.repeat(targets[i : i + 1], 2, axis=0), generator, both, 0.0)
+                margin[i] = 10 * np.log10(max(values[1], LEAST) / max(values[0], LEAST))
+        objective, z, z_std, code, runner_up = (np.array(column) for column in zip(*rows))
+        best = Solution(z.astype(np.float32), objective, np.zeros(len(z), int)) if free is None else free
+        best = replace(best, z=z.astype(np.float32), objective=objective, start=None)
+        if best.z_std is not None:
+            best = replace(best, z_std=np.where(np.isfinite(best.z_std).all(axis=1, keepdims=True), z_std, np.nan))
+        return replace(best, code=code, runner_up=runner_up, margin_db=margin)
+
+
+def _exact(solver):
+    """The least-squares solver that a solver is or has, or None."""
+    solver = solver if isinstance(solver, LevenbergMarquardt) else getattr(solver, "exact", None)
+    return solver and replace(solver, restarts=0, free=False)
+
+
+def _short(solver):
+    """A solver without further tries, for clips that are aligned and begin near the answer."""
+    if isinstance(solver, LevenbergMarquardt):
+        return _exact(solver)
+    return replace(solver, exact=_exact(solver)) if hasattr(solver, "exact") else solver
+
+
+def _aligned(targets, solution):
+    """Targets at the level, offset and position that a Solution says they have been moved from."""
+    if solution.gain is None:
+        return targets
+    gain, offset, shift = (np.nan_to_num(getattr(solution, name), nan=float(name == "gain")) for name in ALIGNED)
+    back = [moved(wave, -far)[0] if far else wave for wave, far in zip(targets, shift)]
+    return ((np.stack(back) - offset[:, None, None]) / gain[:, None, None]).astype(np.float32)

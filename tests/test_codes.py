@@ -1,0 +1,108 @@
+"""Latent vectors with a code beside their noise: layouts, drawing, and which code a clip has."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import soundfile
+import tf1_wavegan
+from run_script import run_script
+
+from models.generator.codes import Codes
+from models.generator.generator import generate, random_latent
+from models.generator.wavegan import load_wavegan
+from models.metrics.metrics import EXACT, latent_mse
+from models.recovery.codes import Coded
+from models.recovery.exact import LevenbergMarquardt
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A tiny WaveGAN of 12 latent dimensions."""
+    folder = tmp_path_factory.mktemp("coded")
+    tf1_wavegan.write(folder, latent_dim=12, width=4, seed=5)
+    return folder
+
+
+def coded(folder, layout):
+    generator = load_wavegan(folder, differentiated=False)
+    generator.preparation = replace(generator.preparation, code=layout)
+    return generator
+
+
+@pytest.mark.parametrize(
+    "layout, places, text, numbers",
+    [
+        ("onehot:10", slice(0, 10), "2", [0, 0, 1] + [0] * 7),
+        ("bits:3", slice(0, 3), "101", [1, 0, 1]),
+        ("onehot:2,onehot:3@end", slice(95, None), "1,0", [0, 1, 1, 0, 0]),
+    ],
+)
+def test_a_layout_says_where_the_code_is_and_what_is_valid(layout, places, text, numbers):
+    codes = Codes.parsed(layout, 100)
+    assert codes.places == places and codes.text(codes.code(text)) == text
+    assert np.array_equal(codes.code(text), numbers)
+    relaxed = 0.7 * codes.code(text) + 0.1
+    near = codes.nearest(relaxed, 3)
+    assert codes.text(near[0]) == text and len({codes.text(code) for code in near}) == 3
+    distances = ((near - relaxed) ** 2).sum(axis=1)
+    assert (np.diff(distances) >= 0).all()
+    z = codes.drawn(np.full((200, 100), 7.0), np.random.default_rng(0))
+    rest = np.delete(z, np.arange(100)[codes.places], axis=1)
+    assert (rest == 7).all() and {codes.text(code) for code in z[:, codes.places]} >= {text}
+    assert all(np.array_equal(codes.code(codes.text(code)), code) for code in z[:, codes.places])
+
+
+@pytest.mark.parametrize("layout", ["onehot", "onehot:0", "onehot:10@start", "bits:3,", "onehot:101", "words:3"])
+def test_a_layout_that_is_none_is_one_line(layout):
+    with pytest.raises(ValueError) as said:
+        Codes.parsed(layout, 100)
+    assert "\n" not in str(said.value)
+
+
+@pytest.mark.parametrize("text", ["10", "-1", "two", "1,1", ""])
+def test_a_code_that_the_layout_lacks_is_one_line(text):
+    with pytest.raises(ValueError, match="a number from 0 to 9"):
+        Codes.parsed("onehot:10", 100).code(text)
+
+
+def test_samples_have_the_code_that_is_asked_for(folder, tmp_path, capsys):
+    options = f"--checkpoint={folder}", f"--output={tmp_path}", "--code=onehot:4@end", "--num_samples=3"
+    assert run_script("generate.py", *options) == 0
+    for i in range(3):
+        code = np.load(tmp_path / f"{i}.npy")[8:]
+        assert sorted(code) == [0, 0, 0, 1]
+    assert run_script("generate.py", *options, "--code_index=2", "--code_value=10") == 0
+    assert all(np.array_equal(np.load(tmp_path / f"{i}.npy")[8:], [0, 0, 10, 0]) for i in range(3))
+    assert run_script("generate.py", *options, "--code_index=4") == 1
+    assert "a number from 0 to 3" in capsys.readouterr().err
+
+
+def test_one_coordinate_is_swept_and_the_others_stay(folder, tmp_path, capsys):
+    options = f"--checkpoint={folder}", f"--output={tmp_path}", f"--judge_checkpoint={tmp_path}"
+    assert run_script("generate.py", *options, "--vary=7", "--vary_range=-5,5", "--steps=3") == 0
+    z = np.load(tmp_path / "walk.npy")
+    assert np.array_equal(z[:, 7], [-5, 0, 5]) and (np.delete(z, 7, axis=1) == np.delete(z[:1], 7, axis=1)).all()
+    waves = np.concatenate([soundfile.read(tmp_path / f"{i}.wav", dtype="float32")[0] for i in range(3)])
+    assert np.array_equal(soundfile.read(tmp_path / "walk.wav", dtype="float32")[0], waves)
+    page = (tmp_path / "index.html").read_text()
+    assert page.count("<audio") == 4 and "z7 = -5" in page
+    for wrong in ("--vary=12", "--vary_range=1"):
+        assert run_script("generate.py", *options, "--vary=7", wrong) == 1
+    assert capsys.readouterr().err.count("generate.py: vary") == 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("layout", ["onehot:4", "bits:2", "onehot:2,onehot:3@end"])
+def test_a_clip_has_its_code_and_its_noise_back(folder, layout):
+    generator = coded(folder, layout)
+    codes, z = generator.codes, random_latent(generator, 3, 1)
+    clips = generate(generator, z)
+    solution = Coded(LevenbergMarquardt()).solve(clips, generator)
+    assert list(solution.code) == [codes.text(code) for code in z[:, codes.places]]
+    assert np.array_equal(solution.z[:, codes.places], z[:, codes.places])
+    assert (latent_mse(z, solution.z) < EXACT).all()
+    assert (solution.margin_db > 20).all() and (solution.code != solution.runner_up).all()
+    other = codes.text(codes.nearest(z[0, codes.places], 2)[1])
+    held = Coded(LevenbergMarquardt(), hold=other).solve(clips[:1], generator)
+    assert held.code[0] == other and held.objective[0] > 100 * solution.objective[0]
