@@ -44,6 +44,8 @@ class Closeness:
         first, waves = self.second.of(np.stack(clips), recovery.waveforms)  # [n, 16384]
         columns = {"snr_db": recovery.snr_db, "log_spectral_distance": log_spectral_distance(first, waves)}
         columns["at_bound"] = (np.abs(recovery.z) >= self.bounds).sum(axis=1)
+        if recovery.code is not None and recovery.at_bound is not None:  # bounds concern no code
+            columns["at_bound"] = recovery.at_bound
         if self.perceptual_loss:
             columns["perceptual_loss"] = np.asarray(self.perceptual_loss(first, waves))
         if self.judge:
