@@ -1,9 +1,14 @@
-"""Exact recovery: Levenberg–Marquardt for clips that the generator made itself, and the signs by which it is told that
-it made a clip.
+"""Exact recovery: Levenberg–Marquardt for clips that the generator made itself, whatever level, offset and position
+they have now, and the signs by which it is told that it made a clip.
 
 A clip that has an exact answer gives itself away: the objective of a good prediction is far below that of silence, and
-from anywhere Levenberg– Marquardt makes it fall several times over within a few iterations. For a real recording it
+from anywhere Levenberg–Marquardt makes it fall several times over within a few Jacobians. For a real recording it
 neither begins low nor falls.
+
+Position is found by correlation with what the generator's waveforms are to first order, level from their usual one.
+What both leave unknown, with the offset, are three more unknowns of the same least squares, each with a column of the
+Jacobian of its own (as they are linear, variable projection would do the same: Golub and Pereyra 1973). The columns
+are those of the covariance, too, which says how sure each coordinate is.
 """
 
 import functools
@@ -28,14 +33,18 @@ NEARER = 0.15  # noise that Levenberg–Marquardt begins with at a prediction, w
 LANDING = 0.05  # the same where a residual is reweighted
 BLOCKS = 64  # of time, whose weights are drawn
 SPREAD = 1.5  # standard deviation of the logarithm of a weight
-PATIENCE = 3  # of those in a row, without a better answer, after which what remains is noise
+PATIENCE = 5  # of those in a row, without a better answer, after which what remains is noise
 REWEIGHTED, PLAIN = 6, 4  # Jacobians with random weights, and without them after those
 FREE = 0.5, 0.02, 0.5  # deviations of log gain, offset and delay in samples, behind what is known of them
 ALIGNMENTS = 4  # of a target by its delay, at most
+NEAR = 0.05  # samples beyond an end of a waveform, to which it still is known
+PLACED = 1e-3  # samples of delay below which a target needs no other
 ALIGNED = 1e-3  # noise behind an alignment
-FARTHEST = 800  # samples that a clip may have been moved by
+FARTHEST = 800  # samples that a clip may have been moved by, and no more than an eighth of it
+WHOLE = 0.15  # fraction of a sample below which a shift is taken for one of whole samples at first
+BROAD = 0.7  # share of a peak that its neighbours have where a fraction can be told
 RIDGE = 0.03  # of the sketch of a generator, relative to the mean of its power
-RECOGNISED = 0.12  # share of a target's energy that the sketch explains, below which no other descent is made
+RECOGNISED = 0.1  # share of a target's energy that the sketch explains, below which a clip seems not to be its own
 NEIGHBOURS = 64  # bins over which a spectrum is averaged
 SOUNDING = 1e-6  # power, relative to the strongest, above which a frequency is the generator's
 
@@ -48,8 +57,8 @@ class LevenbergMarquardt:
     but not exactly yet is led out of its local minimum: by a descent whose residual is reweighted at random over
     blocks of time, and a plain one after it. The truth has a residual of zero under every weighting, a local minimum
     is one only under its own. stft_share: weight of the STFT magnitudes, 0 to 1, in the residual of clips that no
-    latent vector explains. give_up: those clips end where the waveform alone has led, and a start
-    that is nothing like its clip is not followed.
+    latent vector explains. give_up: those clips end where the waveform alone has led, and are not
+    even begun with where neither the start nor a sketch of the generator is anything like them.
     free: a clip that is not explained as it is, or not exactly, is tried with its level, offset and position as
     unknowns.
     """
@@ -69,21 +78,31 @@ class LevenbergMarquardt:
         """
         options = {"max_iter": self.max_iter, "report": lambda active: report and report(len(active))}
         clips = _Clips(targets, generator, start, bounds, options)
-        every, noise = np.arange(len(targets)), np.inf if start is None else NEARER
+        every = np.arange(len(targets))
         patience = {"least_fall": LEAST_FALL, "above": EXPLAINED}
-        if self.give_up and start is not None:
-            begun = Residual(generator, targets).evaluate(clips.x, every)
-            every = every[begun < PROMISING]
-        if len(every):
-            clips.descend(every, smoothing=noise, **patience)
-        if self.free:
-            clips.set_free(clips.missed(np.inf), **patience)
+        promising = np.zeros(len(every), bool)
+        if start is not None:
+            promising = Residual(generator, targets).evaluate(clips.x, every) < PROMISING
+        begin, noise = clips.x.copy(), np.full((len(every), 1), np.inf if start is None else NEARER)
+        clips.x[~promising], nearness = 0, np.where(promising[:, None], NEARER, np.inf)
+        shifts, shares = place(targets, generator) if self.free else (np.zeros(len(every)), np.ones(len(every)))
+        recognised = shares > RECOGNISED
+        plain = promising | (recognised & (shifts == 0))
+        if not self.give_up:
+            plain |= ~recognised
+        if plain.any():
+            clips.descend(every[plain], smoothing=nearness[plain], **patience)
+        free = clips.missed(np.inf)
+        free = free[recognised[free]]
+        if self.free and len(free):
+            clips.set_free(free, shifts[free], **patience)
         clips.reweigh(self.restarts, seed)
         solution = clips.solution()
         rest = np.flatnonzero(clips.objective >= EXPLAINED)
         if not self.give_up and len(rest):
             clips.hold(rest)
-            clips.descend(rest, Residual(generator, targets[rest], self.stft_share), smoothing=noise, always=True)
+            problem = Residual(generator, targets[rest], self.stft_share)
+            clips.descend(rest, problem, begin[rest], smoothing=noise[rest], always=True)
             solution.z[rest], solution.objective[rest] = clips.z[rest], clips.objective[rest]
             solution.iterations[:] = clips.iterations
         return solution
@@ -118,8 +137,8 @@ class _Clips:
         return self.x[:, : self.k]
 
     def missed(self, most):
-        """Indices of the clips whose exact answer was missed, of objectives below `most`."""
-        return np.flatnonzero((self.objective > 0.5 * 10 ** (-MISSED_DB / 10)) & (self.objective < most))
+        """Indices of the clips whose exact answer was missed, of objectives up to `most`."""
+        return np.flatnonzero((self.objective > 0.5 * 10 ** (-MISSED_DB / 10)) & (self.objective <= most))
 
     def problem(self, index):
         present = self.present[index].reshape(len(index), -1)
@@ -151,14 +170,10 @@ class _Clips:
         for i in index:
             self.aligned[i], self.present[i] = moved((self.targets[i] - self.offset[i]) / self.gain[i], -self.shift[i])
 
-    def set_free(self, index, **options):
-        """Another descent of the clips `index` with gain, offset and position as unknowns, for those that it explains
-        better.
+    def set_free(self, index, shifts, **options):
+        """Another descent of the clips `index` with gain, offset and position as unknowns, the latter near shifts [m],
+        for those that it explains better.
         """
-        shifts, shares = place(self.targets[index], self.generator)
-        index, shifts = index[shares > RECOGNISED], shifts[shares > RECOGNISED]
-        if not len(index):
-            return
         names = "x", "objective", "normal", "gain", "offset", "shift"
         before = {name: getattr(self, name)[index].copy() for name in names}
         self.shift[index], self.offset[index] = shifts, self.targets[index].mean(axis=(1, 2))
@@ -169,13 +184,12 @@ class _Clips:
         self.x[index], self.objective[index] = 0, np.inf
         self.descend(index, smoothing=np.inf, always=True, **options)
         for _ in range(ALIGNMENTS):
+            again = index[(self.objective[index] < EXPLAINED) & (np.abs(self.x[index, -1]) > PLACED)]
             self.fold(index)
-            again = index[(self.objective[index] < EXPLAINED) & (self.objective[index] > CONVERGED)]
+            self.align(index)
             if not len(again):
                 break
-            self.align(again)
             self.descend(again, smoothing=ALIGNED, always=True, **options)
-        self.fold(index)
         worse = 2 * self.objective[index] > before["objective"]
         for name in names:
             getattr(self, name)[index[worse]] = before[name][worse]
@@ -216,6 +230,7 @@ class _Clips:
         """What is known now, as a Solution."""
         n = len(self.x)
         self.fold(np.arange(n))
+        self.align(np.flatnonzero(self.upper[:, -1] > 0))
         explained = self.objective < EXPLAINED
         self.gain[~explained], self.offset[~explained], self.shift[~explained] = 1, 0, 0
         z_std = np.full((n, self.k), np.nan)
@@ -276,7 +291,7 @@ def moved(waveform, shift):
     frequencies = np.fft.rfftfreq(2 * n)[:, None]
     turned = np.fft.rfft(waveform, 2 * n, axis=0) * np.exp(-2j * np.pi * frequencies * shift)
     result, places = np.fft.irfft(turned, 2 * n, axis=0)[:n], np.arange(n)[:, None] - shift
-    known = np.broadcast_to((places >= 0) & (places <= n - 1), waveform.shape)
+    known = np.broadcast_to((places > -NEAR) & (places < n - 1 + NEAR), waveform.shape)
     if whole == shift:  # exactly as they were
         result = np.zeros_like(waveform)
         kept = slice(max(whole, 0), n + min(whole, 0))
@@ -309,15 +324,21 @@ def place(targets, generator):
     every shift a target is projected onto them, all shifts at once by correlation.
     """
     rows, inverse, _ = sketch(generator)
-    size, shifts = 2 * rows.shape[1], np.arange(-FARTHEST, FARTHEST + 1)
+    size = 2 * rows.shape[1]
+    farthest = 1 + min(FARTHEST, rows.shape[1] // 8)  # an end has no neighbour
+    shifts = np.arange(-farthest, farthest + 1)
     spectra = np.conj(np.fft.rfft(rows, size))
-    best, shares = np.zeros(len(targets), int), np.zeros(len(targets))
+    best, shares = np.zeros(len(targets)), np.zeros(len(targets))
     for i, target in enumerate(targets.sum(axis=2)):
         target = target - target.mean()
         target = target / max(np.linalg.norm(target), 1e-12)
         alike = np.fft.irfft(spectra * np.fft.rfft(target, size), size)[:, shifts]
         scores = (alike * (inverse @ alike)).sum(axis=0)
-        best[i], shares[i] = shifts[scores.argmax()], scores.max()
+        peak = int(np.clip(scores.argmax(), 1, len(scores) - 2))
+        before, top, after = scores[peak - 1 : peak + 2]
+        fraction = 0.5 * (before - after) / min(before - 2 * top + after, -1e-12)  # of a parabola's top
+        broad = min(before, after) > BROAD * top and WHOLE < abs(fraction) < 1
+        best[i], shares[i] = shifts[peak] + (fraction if broad else 0), scores.max()
     return best, shares
 
 

@@ -29,6 +29,7 @@ PULL = 0.1  # towards the prior's mean, as a share of what the posterior has; it
 STEPS = 3  # behind each Jacobian, at most, the first among them
 FAST = 0.2  # share of the objective gained with a Jacobian, above which the noise is widened again
 SLOW = 0.1  # and below which it is narrowed
+SETTLED = 0.01  # change of the objective, either way, below which it is narrowed at once
 NARROW = 0.05  # share of its usual energy below which the noise no longer matters
 LEAST = 0.2  # curvature along a step, relative to that expected, below which a correction is damped (Powell 1978)
 WORTHWHILE = 0.1  # share of the objective that a step without a new Jacobian has to gain, or no other follows
@@ -143,12 +144,14 @@ class _Problems:
         if (first := index[self.iterations[index] == 1]).size:
             self.variance[first] = self._posterior(first)[0]
         moved = self.steps(index, DAMPINGS, STEPS)
-        before = self.lowest[index]
+        before, here = self.lowest[index], self.objective[index]
         self.look(index)
         gain = 1 - self.lowest[index] / np.maximum(before, 1e-300)
         idle = ((gain < tolerance) & ~self.noisy[index]) | ((gain <= 0) & ~moved)
         self.idle[index] = np.where(idle, self.idle[index] + 1, 0)
-        factor = np.where(gain > FAST, 2.0, np.where(gain < SLOW, 0.4, 1.0)) * self.factor[index]
+        settled = np.abs(self.objective[index] - here) < SETTLED * here
+        change = np.where(settled, 0.05, np.where(gain < SLOW, 0.4, 1.0))
+        factor = np.where(gain > FAST, 2.0, change) * self.factor[index]
         self.factor[index] = np.minimum(factor, 1.0)
         self.noisy[index] = self.factor[index] >= NARROW**2
         quiet = index[~self.noisy[index]]
@@ -246,7 +249,8 @@ def minimise(
     prior, the same. tolerance: a problem ends when two iterations in a row without noise each gain less than this
     share. target: a problem whose objective falls below this, a number or one for each problem, takes no more Jacobians
     and ends when steps without one gain little. report(active): called after each iteration. smoothing: deviation of
-    the noise at the first iteration, about the error that z begins with; that of the prior if it is smaller.
+    the noise at the first iteration, a number or [n, 1], about the error that z begins with; that of the prior if it
+    is smaller.
     least_fall, above: a problem whose objective is above `above` is given up when it would take its third Jacobian or a
     later one, and is less than the share `least_fall` below where it was two Jacobians before. Returns a Descent.
     """
