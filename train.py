@@ -16,12 +16,15 @@ classifier_checkpoint = "classifier_checkpoint/"  # folder with the classifier, 
 inverse_mapping_checkpoint = "inverse_mapping_checkpoint/"  # folder: inverse_mapping.keras; training/, the run's state
 logs = "logs/inverse_mapping/"  # folder for TensorBoard: losses, sounds, spectrograms
 waves = "waves/training/"  # folder for {epoch}/: pairs of originals and reconstructions of the last epochs
+start = ""  # folder with an inverse mapping of this network, whose weights the run begins with; "": random ones
 fresh = False  # begin anew; the state of the run that was there moves to previous/
 
 # Network
 network = "waveform"  # "waveform": convolutions on the samples; "resnet": the paper's ["waveform", "resnet"]
 width = 16  # filters of the first layer, of each network; the paper's ResNet has 64 [1 to 1024]
-refinements = 2  # waveform: how often a second network corrects the prediction, given its reconstruction [0 to 16]
+spectrogram = False  # waveform: a branch on the log-magnitude spectrogram beside the one on the samples
+refinements = 2  # waveform: times that a second network corrects the prediction, from its reconstruction [0 to 16]
+gradient = False  # waveform: refinement is given the gradient of the waveform's error by the latent vector, too
 depth = 18  # resnet: layers [18, 34, 50, 101, 152]
 resnet_features = "real"  # resnet: what it sees of a clip, models/audio/features.py ["real", "complex", "log"]
 
@@ -71,7 +74,7 @@ import functools
 import math
 from pathlib import Path
 
-from common.networks import clip_of, open_generator, open_perceptual_loss
+from common.networks import clip_of, open_generator, open_inverse_mapping, open_perceptual_loss
 
 import keras
 import numpy as np
@@ -200,13 +203,27 @@ def rate(count):
     return keras.optimizers.schedules.CosineDecay(0.0, count - warm, **cosine)
 
 
+def weights_to_begin_with(mapping, generator):
+    """The weights of the inverse mapping in the folder `start`. Raises ScriptError unless it is of the same network."""
+    before = open_inverse_mapping(start, generator)
+    differ = [
+        f"{name} is {value!r} there" for name, value in before.settings.items() if mapping.settings[name] != value
+    ]
+    if differ:
+        raise ScriptError(f"{start}: another network; {', '.join(differ)}")
+    return before.get_weights()
+
+
 def build_model(generator, perceptual_loss, count):
     """The inverse mapping and its training, compiled for `count` steps."""
     of_network = {"network": network, "width": width, "depth": depth, "features": resnet_features}
     of_network["refinements"] = refinements if network == "waveform" else 0
+    of_network |= {name: settings[name] and network == "waveform" for name in ("spectrogram", "gradient")}
     of_network["bounds"] = generator.bounds if network == "waveform" else math.inf
     of_network |= {"num_samples": generator.num_samples, "num_channels": generator.num_channels}
     mapping = InverseMapping(generator.latent_dim, generator_sha256=generator.sha256, **of_network).attach(generator)
+    if start:
+        mapping.set_weights(weights_to_begin_with(mapping, generator))
     names = ("latent_weight", "perceptual_weight", "spectral_weight", "perceptual_synthesized", "separate_updates")
     how = {name: settings[name] for name in names}
     model = InverseMappingTraining(mapping, generator, perceptual_loss, **how)

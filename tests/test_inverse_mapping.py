@@ -7,6 +7,7 @@ from common.networks import open_inverse_mapping
 import librosa
 import numpy as np
 import pytest
+import tensorflow as tf
 from reference_resnet import evaluate, random_arrays, write_checkpoint
 from tiny_networks import untrained
 
@@ -14,6 +15,7 @@ from common.script import ScriptError
 from common.state import archive_previous_weights
 from models.files.errors import CheckpointError
 from models.files.file_set import replaced_together
+from models.files.saving import save_network
 from models.generator.generator import random_latent
 from models.generator.wavegan import load_wavegan
 from models.networks.classifier import PerceptualLoss, build_classifier, tapped
@@ -25,6 +27,8 @@ from models.networks.inverse_mapping import (
 )
 from models.recovery.starts import predict
 from models.training.inverse_mapping import InverseMappingTraining
+
+OLDER = ("latent_dim", "network", "width", "depth", "features", "refinements", "bounded", "generator_sha256")
 
 
 @pytest.fixture(scope="module")
@@ -103,14 +107,10 @@ def test_training_changes_the_mapping_and_neither_generator_nor_classifier(gener
 
 
 def _batches(recording, z):
-    import tensorflow as tf
-
     return tf.data.Dataset.from_tensors((recording, z)).repeat()
 
 
 def test_a_gradient_of_the_perceptual_loss_reaches_the_network_through_generator_and_classifier(generator, recording):
-    import tensorflow as tf
-
     mapping = untrained(generator, refinements=0)
     training = InverseMappingTraining(mapping, generator, PerceptualLoss(build_classifier(width=2)))
     with tf.GradientTape() as tape:
@@ -137,6 +137,32 @@ def test_saved_and_loaded_it_predicts_the_same_and_knows_its_generator(weights, 
     assert "--gradient --inverse_mapping=False" in str(error.value)
 
 
+def test_with_spectrogram_and_gradient_it_is_saved_whole_and_without_them_as_before(generator, recording, tmp_path):
+    mapping = untrained(generator, spectrogram=True, gradient=True)
+    mapping.set_weights([w.astype(np.float16).astype(np.float32) for w in mapping.get_weights()])  # as on disk
+    save_network(mapping, tmp_path / INVERSE_MAPPING_FILE)
+    loaded = load_inverse_mapping(tmp_path, generator)
+    assert all(np.array_equal(a, b) for a, b in zip(mapping.get_weights(), loaded.get_weights(), strict=True))
+    assert loaded.get_config() == mapping.get_config()
+    older = {name: value for name, value in untrained(generator).get_config().items() if name in OLDER}
+    assert InverseMapping.from_config(older).count_params() < mapping.count_params()
+
+
+def test_refinement_is_given_the_gradient_of_the_relative_error(generator, recording):
+    def relative_error(z):
+        error = np.asarray(generator(z)[..., 0], np.float64) - recording
+        return (error**2).sum(axis=1) / (recording.astype(np.float64) ** 2).sum(axis=1)
+
+    mapping = untrained(generator, gradient=True)
+    z = 0.5 * random_latent(generator, len(recording), 4)
+    _, again, gradient = mapping._compared(recording, tf.constant(z), lambda z: generator(z)[..., 0])
+    assert np.array_equal(again, z)
+    step = 1e-3 * np.asarray(gradient) / np.linalg.norm(gradient, axis=1, keepdims=True)
+    ahead = relative_error(z + step) - relative_error(z - step)
+    # A ReLU's kink on the way, and what float32 rounds away, change a difference of 2e-3 by far less than a tenth.
+    assert np.allclose(ahead, 2e-3 * np.linalg.norm(gradient, axis=1), rtol=0.1)
+
+
 def test_other_files_are_refused_in_one_line(weights, tmp_path):
     for content, words in (
         (None, "no inverse mapping there"),
@@ -151,7 +177,7 @@ def test_other_files_are_refused_in_one_line(weights, tmp_path):
         with pytest.raises(CheckpointError, match=words) as error:
             load_inverse_mapping(tmp_path)
         assert "\n" not in str(error.value)
-    for wrong in ({"network": "mlp"}, {"network": "resnet", "refinements": 1}):
+    for wrong in ({"network": "mlp"}, {"network": "resnet", "refinements": 1}, {"network": "resnet", "gradient": True}):
         with pytest.raises(ValueError):
             InverseMapping(8, **wrong)
 

@@ -109,7 +109,7 @@ class InverseMappingTraining(keras.Model):
                 early.append(self._render(latent[:count]))
                 parts.append(early[-1])
             if z is not None:
-                parts.append(self._render(ops.stop_gradient(latent[count:])))
+                parts.append(self._render(latent[count:]))
             return ops.concatenate(parts) if len(parts) > 1 else parts[0]
 
         stages = self.mapping.stages(clips, training, render)
