@@ -166,10 +166,14 @@ def test_the_published_generator_takes_the_place_of_the_shipped_one(tmp_path, ca
 
 
 def test_ctrl_c_leaves_nothing_and_says_so(tmp_path, capsys):
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job ignores it
     path, names = RECORDINGS["sc09"]
     archive = tar_gz({name: np.random.default_rng(0).bytes(50_000) for name in names})
     with serving(files={path: archive}, cut=40_000, during=lambda: os.kill(os.getpid(), signal.SIGINT)) as server:
-        assert fetch(tmp_path, server, "sc09") == 128 + signal.SIGINT
+        try:
+            assert fetch(tmp_path, server, "sc09") == 128 + signal.SIGINT
+        finally:
+            signal.signal(signal.SIGINT, before)
     error = capsys.readouterr().err
     assert "nothing is kept" in error and error.count("\n") == 1
     assert contents(tmp_path / "datasets/.downloads") == {}

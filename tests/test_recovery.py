@@ -129,7 +129,8 @@ def test_what_cannot_be_done_is_one_line_and_status_1(tmp_path, networks, capsys
     assert error.startswith(f"{SCRIPT}: ") and error.count("\n") == 1
 
 
-def test_a_full_disk_is_one_line_and_leaves_nothing_half_written(tmp_path, networks, capsys):
+def test_a_full_disk_is_one_line_and_leaves_nothing_half_written(tmp_path, weights, capsys):
+    networks = f"--checkpoint={weights / 'checkpoint'}", f"--judge_checkpoint={weights / 'judge'}"
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     try:
         resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, hard))  # a file may hold 10 kB, a clip takes 64

@@ -78,6 +78,7 @@ def write(
     slots, the MetaGraph in infer/.
     """
     rng = np.random.default_rng(seed)
+    folder.mkdir(parents=True, exist_ok=True)
     if sample_rate:
         (folder / "args.txt").write_text(f"data_sample_rate,{sample_rate}\ndata_slice_len,{length}\n")
     with tf.Graph().as_default(), v1.Session() as session:

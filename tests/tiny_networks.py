@@ -27,8 +27,7 @@ def untrained(generator, **settings):
 def write_weights(folder):
     """Two WaveGANs of 8 latent dimensions, an inverse mapping of the first, a classifier and a judge, in `folder`."""
     for name, seed in (("checkpoint", 5), ("other", 6)):
-        (folder / name).mkdir()
-        tf1_wavegan.write(folder / name, latent_dim=8, width=2, seed=seed)
+        tf1_wavegan.write(folder / name, latent_dim=8, width=2, seed=seed, sample_rate=16384)
     save_network(untrained(load_wavegan(folder / "checkpoint")), folder / "mapping/inverse_mapping.keras")
     save_network(build_classifier(width=2), folder / "classifier/classifier.keras")
     save_network(build_judge(2), folder / "judge/judge.keras")
