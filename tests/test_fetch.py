@@ -128,7 +128,9 @@ def test_a_folder_in_the_way_is_left_as_it_is(tmp_path, capsys):
     assert "move it away" in capsys.readouterr().err and contents(tmp_path / "datasets/fsdd") == {"my_notes.txt": b""}
 
 
-@pytest.mark.parametrize("content, words", [(b"text", "gzip"), (tar_gz({"../out.wav": b""}), "outside")])
+@pytest.mark.parametrize(
+    "content, words", [(b"text", "gzip"), (tar_gz({"../out.wav": b""}), "outside")], ids=["no archive", "leads out"]
+)
 def test_a_bad_archive_leaves_nothing(tmp_path, capsys, content, words):
     with serving(files={"/sc09.tar.gz": content}) as server:
         assert fetch(tmp_path, server, "sc09") == 1
