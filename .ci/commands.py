@@ -83,7 +83,13 @@ def in_turns(commands):
 
 def copy_project(folder):
     """A copy of the project with recordings in datasets/fsdd/."""
-    left_out = shutil.ignore_patterns(".git", ".venv", "waves", "logs", "training", "previous", "*cache*")
+    written = shutil.ignore_patterns(".git", ".venv", "waves", "logs", "previous", "*cache*")
+
+    def left_out(place, names):
+        """What runs have written; a folder `training` holds a run's state below weights, and is code elsewhere."""
+        state = {"training"} if Path(place).name.endswith("checkpoint") else set()
+        return written(place, names) | state & set(names)
+
     shutil.copytree(ROOT, folder, ignore=left_out)
     shutil.rmtree(folder / "datasets/fsdd", ignore_errors=True)
     (folder / "datasets/fsdd").mkdir()
