@@ -34,7 +34,7 @@ SMALLER = {  # what is added to a command, by script; {server} is the address of
     "audio_examples.py": "--num_synthesized=1 --max_iter=2 --output=waves/examples/",
     "datasets/fetch.py": "--address={server}",
     "benchmarks/generator_quality.py": "--num_samples=20 --num_jacobians=1 --datasets=datasets/fsdd",
-    "benchmarks/codes.py": "--num_clips=1 --width=2 --rows=ciwGAN",
+    "benchmarks/codes.py": "--num_clips=1 --rows=ciwGAN",
     "benchmarks/generators.py": "--widths=16 --num_clips=1 --num_others=1 --max_iter=2 --restarts=0",
     "benchmarks/shipped_classifier.py": "--triples=10",
     "benchmarks/speed.py": "--widths=2 --network_width=1 --turns=1 --recovered=0",
