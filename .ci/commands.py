@@ -31,7 +31,7 @@ SMALLER = {  # what is added to a command, by script; {server} is the address of
     "train_judge.py": f"{FEW} --datasets=datasets/fsdd",
     "adapt_wavegan.py": "--files=datasets/fsdd --num_recordings=2 --steps=1",
     "calculate_metrics.py": "--datasets=datasets/fsdd --num_clips=2 --max_iter=2 --restarts=0 --splits=1",
-    "audio_examples.py": "--num_synthesized=1 --max_iter=2 --output=waves/examples/",
+    "audio_examples.py": "--files=Audio_Examples/real/3.wav --num_synthesized=1 --max_iter=2 --output=waves/examples/",
     "datasets/fetch.py": "--address={server}",
     "benchmarks/generator_quality.py": "--num_samples=20 --num_jacobians=1 --datasets=datasets/fsdd",
     "benchmarks/codes.py": "--num_clips=1 --rows=ciwGAN",
