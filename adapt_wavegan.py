@@ -40,7 +40,7 @@ from common.files import find_recordings, readable_clip, writable_folder
 from common.lock import hold
 from common.recovering import recovered_batches
 from common.script import ScriptError, one_line_errors
-from datasets.layouts import find_dataset
+from datasets.layouts import find_datasets
 from models.files.file_set import replaced_together
 from models.files.hashing import fingerprint
 from models.files.saving import save_network
@@ -57,7 +57,7 @@ AT_ONCE = 32  # recordings whose latent vectors are looked for side by side
 def chosen_paths():
     """The recordings to tune to: those of a data set that are not its test part, or any in the folder."""
     try:
-        _, folder, recordings = find_dataset(files)
+        folder, recordings = find_datasets(files)
         paths = [r.path for r in recordings if r.split != "test" and speaker in ("", r.speaker)]
     except FileNotFoundError:
         folder, paths = files, find_recordings(files)

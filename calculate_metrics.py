@@ -7,8 +7,8 @@ that are left.
 # What is judged
 recipe = "ours"  # "published": every setting below that is not given as in the paper ["ours", "published"]
 synth = False  # clips from the generator, whose latent vectors are known; False: recordings from the test split
-num_clips = 100  # at most, the same for every method [1 to 100,000]
-datasets = "datasets/"  # folder of SC09, Speech Commands or FSDD recordings (datasets/README.md)
+num_clips = 100  # of each data set at most, the same for every method [1 to 100,000]
+datasets = "datasets/"  # folders of recordings, with commas between them; rows for each (datasets/README.md)
 split = "test"  # of the recordings, for real clips ["test", "valid"]
 seed = 0  # of the latent vectors, the choice of recordings and the random starts [0 to 4,294,967,295]
 splits = 2  # of the inception score, whose standard deviation is over them [1 to 100]
@@ -58,6 +58,7 @@ settings = from_shell(globals(), recipes={"published": PUBLISHED}, renamed=RENAM
 
 import json
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 from common.networks import clip_of, open_generator, open_inverse_mapping, open_resnet
@@ -87,23 +88,39 @@ FLOAT_BYTES = 4
 ARRAYS = 4  # of all clips, at once: originals of both kinds, reconstructions, and a copy that is hashed
 
 
+@dataclass
 class Clips:
-    """The clips that methods are judged on, real or synthesized, and all that is known of them."""
+    """The clips that methods are judged on, of one data set or synthesized, and all that is known of them.
 
-    def __init__(self, synthesized, generator):
-        self.synthesized = synthesized
-        self.digits = None
-        self.true = None
-        self.conditions = None
-        if synthesized:
-            self.true = random_latent(generator, num_clips, seed)
-            self.waveforms = by_channel(generate(generator, self.true))
-            self.conditions = condition_number(generator, self.true)
-        else:
-            self.waveforms, self.digits, words = held_out_clips(
-                datasets, most=num_clips, seed=seed, split=split, **clip_of(generator)
-            )
-            print(words)
+    waveforms: [n, num_samples]. digits: int [n], spoken. dataset: its name, "" for synthesized clips, of which true
+    [n, latent_dim] are the latent vectors and conditions [n] the condition numbers.
+    """
+
+    waveforms: np.ndarray
+    digits: np.ndarray | None = None
+    dataset: str = ""
+    true: np.ndarray | None = None
+    conditions: np.ndarray | None = None
+
+    @property
+    def synthesized(self):
+        return not self.dataset
+
+
+def synthesized_clips(generator):
+    z = random_latent(generator, num_clips, seed)
+    waveforms = by_channel(generate(generator, z))
+    return Clips(waveforms, true=z, conditions=condition_number(generator, z))
+
+
+def recorded_clips(generator):
+    """The clips of each data set's split."""
+    kwargs = {"most": num_clips, "seed": seed, "split": split, **clip_of(generator)}
+    waveforms, recordings, words = held_out_clips(datasets, **kwargs)
+    print(words)
+    names = np.array([r.dataset for r in recordings])
+    digits = np.array([r.digit for r in recordings])
+    return [Clips(waveforms[names == name], digits[names == name], name) for name in dict.fromkeys(names.tolist())]
 
 
 class Measurement:
@@ -128,7 +145,7 @@ class Measurement:
         with_gradient = method.startswith((GRADIENT, HYBRID))
         mapping = None if method.startswith(GRADIENT) else self.mappings["resnet" if method == RESNET else "prediction"]
         chosen = settings | {"gradient": with_gradient, "space": "layer" if method.endswith(BEYOND) else "latent"}
-        name = f"{method} {'synthesized' if clips.synthesized else 'real'}"
+        name = f"{method} {clips.dataset or 'synthesized'}"
         options = {"inverse_mapping": mapping, "seed": seed}
         options["solver"] = solver_of(chosen, self.perceptual_loss, self.generator.codes)
         size = batch_size or (32 if with_gradient else 64)
@@ -153,7 +170,7 @@ class Measurement:
         truth = {}
         if clips.synthesized and method != SILENCE and not beyond:
             truth = {"z": z, "true": clips.true, "conditions": clips.conditions}
-        row = {"method": method, "synth": clips.synthesized}
+        row = {"method": method, "synth": clips.synthesized} | ({"dataset": clips.dataset} if clips.dataset else {})
         if with_gradient or beyond:
             row |= {"solver": solver if with_gradient else "", "iterations": float(np.median(iterations))}
         row |= self.evaluation.row(waveforms, waves, clips.digits, **truth)
@@ -177,25 +194,28 @@ def wanted_rows():
     return [(synth, method) for method in dict.fromkeys([*floors, chosen])]
 
 
-def write(figures, record):
+def write(rows, record):
     """Writes the figures, says where, and prints the table if there is one."""
     folder = Path(output)
-    result = {"rows": figures, **record} if table else {**figures[-1], "floors": figures[:-1], **record}
+    chosen = [row for row in rows if row["method"] == rows[-1]["method"]]  # a row for each data set
+    floors = [row for row in rows if row not in chosen]
+    more = {"others": chosen[:-1]} if len(chosen) > 1 else {}
+    result = {"rows": rows, **record} if table else {**chosen[-1], **more, "floors": floors, **record}
     with written_whole(folder / "metrics.json", "w") as file:
         json.dump(result, file, indent=2)
     written = [str(folder / "metrics.json")]
     if table:
-        markdown = markdown_table(figures)
+        markdown = markdown_table(rows)
         with written_whole(folder / "metrics.md", "w") as file:
             file.write(markdown)
-        draw_table(figures, folder / "metrics.png")
+        draw_table(rows, folder / "metrics.png")
         print(f"\n{markdown}")
         written += [str(folder / "metrics.md"), str(folder / "metrics.png")]
         weights = {"generator": record["generator"], "inverse_mapping": record["prediction"]}
         weights |= {name: record[name] for name in ("resnet", "classifier", "judge") if name in record}
         for path in filter(None, cards.split(",")):
             whole = "<!-- metrics -->" in Path(path).read_text(encoding="utf-8")
-            shown = ("metrics", markdown) if whole else ("results", markdown_table(figures, MAIN))
+            shown = ("metrics", markdown) if whole else ("results", markdown_table(rows, MAIN))
             write_figures(path, *shown, **weights)
     print(f"Written to {', '.join(written)}")
 
@@ -208,11 +228,15 @@ def main():
     check_memory(ARRAYS * num_clips * clip, f"num_clips={num_clips:,}: clips and reconstructions")
     measurement = Measurement(generator, {method for _, method in rows})
     rows = [(kind, method) for kind, method in rows if method != RESNET or "resnet" in measurement.mappings]
-    clips = {kind: Clips(kind, generator) for kind in dict.fromkeys(kind for kind, _ in rows)}
+    clips = {
+        synthesized: [synthesized_clips(generator)] if synthesized else recorded_clips(generator)
+        for synthesized in dict.fromkeys(synthesized for synthesized, _ in rows)
+    }
     figures = []
-    for kind, method in rows:
-        figures.append(measurement.row(method, clips[kind]))
-        print(in_words(figures[-1]))
+    for synthesized, method in rows:
+        for part in clips[synthesized]:
+            figures.append(measurement.row(method, part))
+            print(in_words(figures[-1]))
     write(figures, {"settings": settings, "generator": generator.sha256, **measurement.hashes})
 
 

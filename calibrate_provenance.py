@@ -4,7 +4,7 @@ Both kinds are damaged as sounds are on their way, each clip in one way. Recordi
 """
 
 # What it is calibrated on
-datasets = "datasets/"  # folder with recordings: SC09, Speech Commands or FSDD; datasets/README.md says how to get them
+datasets = "datasets/"  # folders of SC09, Speech Commands or FSDD recordings, with commas between them
 num_clips = 39  # of each kind, three for each damage [13 to 100,000]
 seed = 1  # of the latent vectors, the choice of recordings and the damages [0 to 4,294,967,295]
 batch_size = 32  # clips at once [1 to 1024]
@@ -23,7 +23,7 @@ import numpy as np
 from tqdm import tqdm
 
 from common.script import one_line_errors
-from datasets.layouts import find_dataset
+from datasets.layouts import find_datasets
 from models.audio.clip import AudioError
 from models.audio.damage import DAMAGES, damaged
 from models.audio.windows import beginning_of
@@ -35,7 +35,7 @@ STREAM = 20_117  # separates these latent vectors from every other use of a seed
 
 def recordings(count, rng):
     """Waveforms of up to `count` recordings, none of them kept for tests."""
-    _, _, found = find_dataset(datasets)
+    _, found = find_datasets(datasets)
     found = [r for r in found if r.split != "test"]
     waves = []
     for i in rng.permutation(len(found)):

@@ -6,7 +6,8 @@ on after the last whole epoch.
 
 # What it is trained on, and where the result goes
 recipe = "ours"  # "published": every setting below that is not given as in the paper ["ours", "published"]
-datasets = "datasets/"  # folder of SC09, Speech Commands or FSDD recordings; without any: synthesized clips only
+datasets = "datasets/"  # folders of recordings, with commas between them; without any: synthesized clips only
+balanced = True  # draw the digits evenly, and the data sets evenly within a digit
 checkpoint = "checkpoint/"  # folder with the generator
 sample_rate = 0  # of its clips in Hz; 0: what clip.json or args.txt beside it says, else 16,000 [0 to 48,000]
 bounds = 0.0  # largest absolute coordinate that is predicted; 0: what clip.json says, else by the prior [0 to inf]
@@ -64,6 +65,7 @@ PUBLISHED = {
     "schedule": "constant",
     "separate_updates": True,
     "sample_rate": 16384,
+    "balanced": False,
 }  # paper section 3.2 and the authors' script
 
 from common.settings import from_shell
@@ -87,7 +89,7 @@ from common.script import ScriptError, one_line_errors
 from common.state import STATE, Saved
 from common.view import Pairs
 from datasets.augmentation import ELSEWHERE
-from datasets.layouts import find_dataset
+from datasets.layouts import find_datasets
 from datasets.pipeline import displaced_batches, evaluation_batches
 from datasets.reading import read_clips
 from models.audio.clip import NUM_SAMPLES
@@ -121,19 +123,19 @@ def check_settings(generator):
 def read_recordings(generator):
     """{split: (clips, recordings)} of training and validation recordings; empty where there are none."""
     try:
-        layout, folder, recordings = find_dataset(datasets)
+        words, recordings = find_datasets(datasets)
     except FileNotFoundError as error:
         print(f"Training on synthesized clips only: {error}")
         return {}
-    found = {}
+    parts = {}
     for split in ("train", "valid"):
         part = [r for r in recordings if r.split == split]
         if split == "valid":  # those that come first in the folder are of one or two digits
             part = [part[i] for i in np.random.default_rng(0).permutation(len(part))[:NUM_TEST]]
-        found[split] = read_clips(part, split, wanted_in=folder, **clip_of(generator))
-    count = {split: len(left) for split, (_, left) in found.items()}
-    print(f"{folder}: {layout}, {count['train']} recordings to train on, {count['valid']} to validate")
-    return found
+        parts[split] = read_clips(part, split, wanted_in=datasets, **clip_of(generator))
+    count = {split: len(readable) for split, (_, readable) in parts.items()}
+    print(f"{words}: {count['train']} recordings to train on, {count['valid']} to validate")
+    return parts
 
 
 def with_codes(codes):
@@ -158,9 +160,10 @@ def training_data(recordings, generator):
         )
     if not recordings:
         return latent
-    clips, left = recordings["train"]
-    how = ELSEWHERE if augmented else None
-    real = displaced_batches(clips, len(left), real_batch_size, generator.preparation.shift, seed, how)
+    clips, readable = recordings["train"]
+    augmentation = ELSEWHERE if augmented else None
+    shift = generator.preparation.shift
+    real = displaced_batches(clips, readable, real_batch_size, shift, seed, augmentation, balanced)
     return tf.data.Dataset.zip(real.map(lambda waveform, digit: waveform), latent)
 
 

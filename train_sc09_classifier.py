@@ -7,7 +7,8 @@ Killed at any time and started again, it goes on after the last whole epoch.
 
 # What it is trained on, and where the result goes
 recipe = "ours"  # "published": every setting below that is not given as in the paper ["ours", "published"]
-datasets = "datasets/"  # folder of SC09, Speech Commands or FSDD recordings, or one that holds such a folder
+datasets = "datasets/"  # folders of SC09, Speech Commands or FSDD recordings, with commas between them
+balanced = True  # draw the digits evenly, and the data sets evenly within a digit
 classifier_checkpoint = "classifier_checkpoint/"  # folder: classifier.keras, the best epoch; training/, the run's state
 logs = "logs/classifier/"  # folder for TensorBoard, the confusion matrix and the mistakes to listen to
 fresh = False  # begin anew; the state of the run that was there moves to previous/
@@ -18,22 +19,22 @@ depth = 18  # layers of the ResNet [18, 34, 50, 101, 152]
 width = 16  # filters of its first stage; the paper's has 64 [1 to 1024]
 
 # Augmentation
-shift = True  # put the audible part anywhere in the second
-speed = 0.2  # largest change of speed and pitch, as a fraction [0 to 1]
-gain = 20.0  # largest gain and attenuation, dB [0 to 100]
+augmented = True  # vary the recordings as speakers, rooms and microphones do; for "log" features
+warp = 0.2  # largest change of pitch and formants, as a fraction [0 to 1]
+pace = 0.27  # largest change of the duration, as a fraction [0 to 1]
 equalizer = 4.0  # standard deviation of a random frequency response, dB [0 to 100]
-noise = 8.0  # the least signal-to-noise ratio, dB (the greatest is 50); 0 for no noise [0 to 50]
-pace = 0.0  # largest change of speed at the same pitch, as a fraction: other speakers [0 to 1]
-room = 0.0  # longest reverberation time of half the clips, seconds: other rooms [0 to 10]
-band = False  # cut half the clips off above or below a random frequency: other microphones
-masks = 0.06  # longest silenced stretch, seconds, and widest silenced band, in units of 10 kHz [0 to 0.5]
+noise = 6.0  # the least signal-to-noise ratio, dB (the greatest is 60) [0 to 60]
+room = 0.6  # longest reverberation time of half the clips, seconds [0.06 to 10]
+narrow = 0.3  # share of the clips that lose what is above or below a random frequency [0 to 1]
+mask_seconds = 0.1  # longest silenced stretch, seconds [0 to 1]
+mask_bands = 0.12  # widest silenced band, as a share of all frequencies [0 to 1]
 
 # Training
-warm_start = False  # begin with the weights in classifier_checkpoint/ instead of random ones
-epochs = 60  # at most [1 to 1,000,000]
+epochs = 20  # at most [1 to 1,000,000]
 patience = 0  # stop after so many epochs without a better one; 0: never [0 to 1,000,000]
-batch_size = 64  # clips a step, over all devices together [1 to 65,536]
-learning_rate = 0.001  # Adam's [0 to 10]
+batch_size = 32  # clips a step, over all devices together [1 to 65,536]
+learning_rate = 0.002  # Adam's [0 to 10]
+smoothing = 0.1  # of the labels: share of each digit's certainty that all digits share [0 to 1]
 schedule = "cosine"  # "cosine": falling to a hundredth over all epochs ["cosine", "constant"]
 xla = True  # compile the network with XLA: a minute at the start, faster steps after
 devices = ""  # for example "GPU:0,GPU:1"; by default every GPU there is
@@ -42,21 +43,27 @@ seed = 0  # of the weights, the order of the clips and the augmentation [0 to 2,
 PUBLISHED = {
     "features": "real",
     "width": 64,
-    "shift": False,
-    "speed": 0.0,
-    "gain": 0.0,
-    "equalizer": 0.0,
-    "noise": 0.0,
-    "pace": 0.0,
-    "room": 0.0,
-    "band": False,
-    "masks": 0.0,
+    "balanced": False,
+    "augmented": False,
+    "epochs": 60,
+    "batch_size": 64,
+    "learning_rate": 0.001,
+    "smoothing": 0.0,
     "schedule": "constant",
 }  # paper section 3.3 and the authors' script
 
+RENAMED = {
+    "warm_start": "every run begins with random weights",
+    "speed": "use --warp and --pace",
+    "shift": "clips are always put anywhere in the second; --augmented=False leaves them",
+    "gain": "the features know no level",
+    "band": "use --narrow",
+    "masks": "use --mask_seconds and --mask_bands",
+}
+
 from common.settings import from_shell
 
-settings = from_shell(globals(), recipes={"published": PUBLISHED})
+settings = from_shell(globals(), recipes={"published": PUBLISHED}, renamed=RENAMED)
 
 import sys
 from pathlib import Path
@@ -71,24 +78,26 @@ from common.files import writable_folder
 from common.memory import check_step
 from common.plotting import pyplot
 from common.runs import Logs, StopAtNaN, begin_run, training_strategy
-from common.script import one_line_errors
+from common.script import ScriptError, one_line_errors
 from common.state import Best, Saved
 from common.view import save_figure
-from datasets.augmentation import Augmentation
-from datasets.layouts import SPLITS, counts, find_dataset
+from datasets.layouts import SPLITS, counts, find_datasets
 from datasets.pipeline import evaluation_batches, training_batches
 from datasets.reading import read_clips
+from datasets.spectrogram_augmentation import LINEAR, SpectrogramAugmentation
 from models.audio.clip import SAMPLE_RATE, write_wav
 from models.audio.digits import DIGITS
 from models.files.saving import save_network
 from models.files.writing import written_whole
-from models.networks.classifier import CLASSIFIER_FILE, CLASSIFIER_FILES, build_classifier, load_classifier
+from models.networks.classifier import (
+    CLASSIFIER_FILE,
+    CLASSIFIER_FILES,
+    build_classifier,
+    load_classifier,
+    smoothed_crossentropy,
+)
 
 MOST_MISTAKES = 50  # written to listen to
-
-
-def export(network, place):
-    save_network(network, place / CLASSIFIER_FILE)
 
 
 def rate(count):
@@ -97,34 +106,40 @@ def rate(count):
     return cosine if schedule == "cosine" else learning_rate
 
 
-def read_splits(folder, recordings):
-    """{split: (clips, recordings)} of a data set, which needs training and validation recordings."""
-    found = {}
+def read_splits(recordings):
+    """{split: (clips, recordings)} of data sets that have training and validation recordings."""
+    parts = {}
     for split in SPLITS:
         part = [r for r in recordings if r.split == split]
-        found[split] = read_clips(part, split, wanted_in="" if split == "test" else folder)
-    return found
+        parts[split] = read_clips(part, split, wanted_in="" if split == "test" else datasets)
+    return parts
 
 
 def train(clips, strategy, done):
     """Trains, going on after `done` epochs of an earlier run; the best epoch is in classifier_checkpoint."""
     keras.utils.set_random_seed(seed)
-    augmentation = Augmentation(shift, speed, gain, equalizer, noise, masks, pace, room, band)
     waveforms, recordings = clips["train"]
-    batches = training_batches(waveforms, len(recordings), batch_size, seed, augmentation)
     with strategy.scope():
         network = build_classifier(depth=depth, width=width, features=features)
-        if warm_start:
-            network.set_weights(load_classifier(classifier_checkpoint).get_weights())
+        front = network.get_layer("features")
+        body = keras.Model(front.output, network.output)  # what is behind the features
         optimizer = keras.optimizers.Adam(rate(epochs * max(1, len(recordings) // batch_size)))
-        loss = "sparse_categorical_crossentropy"
-        network.compile(optimizer, loss, metrics=["accuracy"], jit_compile="auto" if xla else False)
-    check_step(batch_size, network)
+        loss = smoothed_crossentropy(smoothing)
+        body.compile(optimizer, loss, metrics=["accuracy"], jit_compile="auto" if xla else False)
+    check_step(batch_size, body)
+    varied = (warp, pace, equalizer, noise, room, narrow, mask_seconds, mask_bands)
+    picture = SpectrogramAugmentation(LINEAR, *varied) if augmented else lambda waveform, seed: front(waveform)
+    batches = training_batches(waveforms, recordings, batch_size, seed, picture, balanced)
+    validation = evaluation_batches(clips["valid"][0], batch_size).map(lambda waveform, digit: (front(waveform), digit))
+
+    def export(_, place):
+        save_network(network, place / CLASSIFIER_FILE)
+
     size = f"ResNet-{depth}, {network.count_params():,} weights, {features} features"
     print(f"{size}, on {strategy.num_replicas_in_sync} device(s)")
-    network.fit(
+    body.fit(
         batches,
-        validation_data=evaluation_batches(clips["valid"][0], batch_size),
+        validation_data=validation,
         initial_epoch=done,
         epochs=epochs,
         verbose=1 if sys.stdout.isatty() else 2,
@@ -179,12 +194,14 @@ def write_mistakes(waveforms, spoken, predicted_digits, names, folder):
 
 def main():
     strategy = training_strategy(devices)
-    layout, folder, recordings = find_dataset(datasets)
-    print(f"{layout} in {folder}:\n{counts(recordings)}")
+    if augmented and features != "log":
+        raise ScriptError(f'features are "{features}"; augmentation is for "log". --augmented=False does without')
+    words, recordings = find_datasets(datasets)
+    print(f"{words}:\n{counts(recordings)}")
     for place in (classifier_checkpoint, logs):
         writable_folder(place)
     done = begin_run(classifier_checkpoint, settings, fresh=fresh)
-    clips = read_splits(folder, recordings)
+    clips = read_splits(recordings)
     train(clips, strategy, done)
     part = "test" if clips["test"][1] else "valid"
     waveforms, recordings = clips[part]
@@ -193,8 +210,11 @@ def main():
     best = load_classifier(classifier_checkpoint)
     predicted_digits = best.predict(waveforms, batch_size, verbose=0).argmax(axis=1)
     write_mistakes(waveforms, spoken, predicted_digits, [r.path.stem for r in recordings], logs)
-    accuracy = np.mean(predicted_digits == spoken)
-    print(f"{part} accuracy of the best epoch: {accuracy:.2%}; confusion matrix and mistakes in {logs}")
+    right = predicted_digits == spoken
+    print(f"{part} accuracy of the best epoch: {np.mean(right):.2%}; confusion matrix and mistakes in {logs}")
+    for dataset in dict.fromkeys(r.dataset for r in recordings):
+        of_it = right[[r.dataset == dataset for r in recordings]]
+        print(f"  {dataset}: {np.sum(of_it)} of {len(of_it)}")
 
 
 if __name__ == "__main__":

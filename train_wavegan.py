@@ -51,7 +51,7 @@ from common.runs import Logs, begin_run
 from common.script import ScriptError, one_line_errors
 from common.state import EXPORTED, STATE, Saved
 from common.view import log_sounds
-from datasets.layouts import Recording, find_dataset
+from datasets.layouts import Recording, find_datasets
 from datasets.pipeline import displaced_batches
 from datasets.reading import read_clips
 from models.audio.preparation import Preparation
@@ -180,19 +180,18 @@ def load_judging_classifier():
 
 
 def read_recordings(preparation):
-    """The clips as a tf.data cache, and how many there are."""
+    """The clips as a tf.data cache, and the recordings that they are of."""
     try:
-        layout, folder, recordings = find_dataset(datasets)
+        words, recordings = find_datasets(datasets)
         recordings = [r for r in recordings if r.split != "test"]
-        print(f"{folder}: {layout}, {len(recordings)} recordings outside its test part")
+        print(f"{words}: {len(recordings)} recordings outside the test parts")
     except FileNotFoundError:
         try:
             recordings = [Recording(path, UNLABELLED, "", "train") for path in find_recordings(datasets, below=True)]
         except FileNotFoundError as error:
             raise ScriptError(f"{datasets}: no recordings there; datasets/README.md says how to get some") from error
         print(f"{datasets}: {len(recordings)} recordings")
-    clips, left = read_clips(recordings, "recordings", preparation=preparation)
-    return clips, len(left)
+    return read_clips(recordings, "recordings", preparation=preparation)
 
 
 def main():
@@ -202,7 +201,7 @@ def main():
     for place in (checkpoint, logs):
         writable_folder(place)
     done = begin_run(checkpoint, settings, fresh=fresh)
-    clips, count = read_recordings(preparation)
+    clips, recordings = read_recordings(preparation)
     model = WaveGANTraining(width, lowpass=lowpass)
     model.compile(generator_rate, discriminator_rate)
     model.build((None, model.latent_dim))
@@ -214,7 +213,7 @@ def main():
     print(f"Training state is kept in {Path(checkpoint) / STATE}/; losses and sounds: tensorboard --logdir {logs}")
     try:
         model.fit(
-            displaced_batches(clips, count, batch_size, shift, seed + first),
+            displaced_batches(clips, recordings, batch_size, shift, seed + first),
             initial_epoch=first,
             steps_per_epoch=steps,
             epochs=epochs,

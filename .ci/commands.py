@@ -36,7 +36,7 @@ SMALLER = {  # what is added to a command, by script; {server} is the address of
     "benchmarks/generator_quality.py": "--num_samples=20 --num_jacobians=1 --datasets=datasets/fsdd",
     "benchmarks/codes.py": "--num_clips=1 --rows=ciwGAN",
     "benchmarks/generators.py": "--widths=16 --num_clips=1 --num_others=1 --max_iter=2 --restarts=0",
-    "benchmarks/shipped_classifier.py": "--triples=10",
+    "benchmarks/shipped_classifier.py": "--datasets=datasets/fsdd --triples=10",
     "benchmarks/speed.py": "--widths=2 --network_width=1 --turns=1 --recovered=0",
     "benchmarks/provenance.py": "--datasets=datasets/fsdd --other=checkpoint/ --num_clips=2 --damages=none",
     "calibrate_provenance.py": "--datasets=datasets/fsdd --num_clips=13",

@@ -33,7 +33,7 @@ import numpy as np
 from common.script import one_line_errors
 from common.view import spectrogram_figure, write_figures
 from datasets.held_out import held_out_clips
-from datasets.layouts import find_dataset
+from datasets.layouts import find_datasets
 from models.audio.clip import read_clip
 from models.audio.digits import DIGITS
 from models.files.errors import CheckpointError
@@ -100,7 +100,7 @@ def predicted_rows(name, probabilities, real_probabilities):
 
 def training_clips(preparation):
     """The clips of the training split [n, 16384]."""
-    paths = [r.path for r in find_dataset(datasets)[2] if r.split == "train"]
+    paths = [r.path for r in find_datasets(datasets)[1] if r.split == "train"]
     return np.stack([read_clip(path, preparation=preparation) for path in paths])
 
 

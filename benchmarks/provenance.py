@@ -39,7 +39,7 @@ from common.files import find_recordings
 from common.provenance import Provenance
 from common.script import one_line_errors
 from common.view import write_figures
-from datasets.layouts import find_dataset
+from datasets.layouts import find_datasets
 from models.audio.damage import DAMAGES, damaged
 from models.audio.windows import beginning_of
 from models.files.errors import CheckpointError
@@ -62,7 +62,7 @@ def sounds(generator):
     rng = np.random.default_rng([STREAM, seed])
     made = generate(generator, random_latent(generator, num_clips, [STREAM, seed, 0]))[..., 0]
     kinds = {MADE: made}
-    held_out = [r.path for r in find_dataset(datasets)[2] if r.split == "test"]
+    held_out = [r.path for r in find_datasets(datasets)[1] if r.split == "test"]
     for kind, paths in (("held-out recordings", held_out), ("another voice", find_recordings(files))):
         kinds[kind] = [beginning_of(path) for path in chosen(paths, rng)]
     if other:

@@ -34,7 +34,7 @@ from common.networks import open_generator, open_inverse_mapping
 import numpy as np
 
 from common.script import one_line_errors
-from datasets.layouts import find_dataset
+from datasets.layouts import find_datasets
 from models.audio.clip import AudioError, read_clip, write_wav
 from models.files.errors import CheckpointError
 from models.files.writing import written_whole
@@ -56,16 +56,16 @@ HEADING = (
 def test_takes(preparation):
     """Waveforms [n, 16384], digits [n] and words for the first table, or None where there are no recordings."""
     try:
-        layout, folder, recordings = find_dataset(datasets)
+        words, recordings = find_datasets(datasets)
     except FileNotFoundError as error:
         print(f"No test takes: {error}")
         return None
     test = [r for r in recordings if r.split == "test" and speaker in ("", r.speaker)]
     if not test:
-        raise ValueError(f"{folder}: no test takes there{speaker and ' of ' + speaker}")
+        raise ValueError(f"{words}: no test takes there{speaker and ' of ' + speaker}")
     chosen = [test[i] for i in np.random.default_rng(seed).permutation(len(test))[:num_clips]]
     clips = np.stack([read_clip(r.path, preparation=preparation) for r in chosen])
-    return clips, np.array([r.digit for r in chosen]), f"{layout}, {len(chosen)} of {len(test)} test takes {speaker}"
+    return clips, np.array([r.digit for r in chosen]), f"{words}, {len(chosen)} of {len(test)} test takes {speaker}"
 
 
 def other_voice(preparation):

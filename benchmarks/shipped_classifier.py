@@ -1,15 +1,15 @@
 """What the classifier, or the judge, predicts for the test takes, as recorded, moved, louder and fainter; and how the
 classifier's perceptual loss orders clips.
 
-FSDD recordings; the test takes are never trained or selected on. Prints Markdown.
+Of the test part of each data set, which is never trained or selected on. Prints Markdown.
 """
 
 network = "classifier"  # the classifier, or the judge, which makes no perceptual loss ["classifier", "judge"]
-datasets = "datasets/"  # folder of FSDD recordings, or one that holds such a folder
+datasets = "datasets/"  # folders of SC09, Speech Commands or FSDD recordings, with commas between them
 elsewhere = "Audio_Examples/real/"  # folder of recordings {digit}.wav of another voice and microphone
 classifier_checkpoint = "classifier_checkpoint/"  # folder of the classifier
 judge_checkpoint = "judge_checkpoint/"  # folder of the judge
-triples = 100  # clips compared with themselves, another take and another digit of the same speaker [1 to 10,000]
+triples = 100  # FSDD clips compared with themselves, another take and another digit of their speaker [1 to 10,000]
 seed = 0  # of the choice of triples [0 to 4,294,967,295]
 card = ""  # model card to write the figures into, between its marks; "" for none
 
@@ -29,7 +29,7 @@ import numpy as np
 from common.files import find_recordings
 from common.script import one_line_errors
 from common.view import write_figures
-from datasets.layouts import find_dataset
+from datasets.layouts import find_datasets
 from models.audio.clip import NUM_SAMPLES, read_clip
 from models.audio.preparation import Preparation
 from models.files.hashing import network_hash
@@ -88,14 +88,26 @@ def triple_losses(perceptual_loss, clips, chosen):
     return np.stack(losses, axis=1)
 
 
-def accuracy_table(classifier, prepared, digits):
-    """The share of right digits of each variant, and of the recordings from elsewhere, as Markdown."""
+def accuracy_table(classifier, prepared, recordings, validation):
+    """The share of right digits of each variant of each data set's test recordings, of the validation recordings, and
+    of the recordings from elsewhere, as Markdown.
+
+    prepared: {variant: clips}, of `recordings`. validation: recordings, which chose the epoch.
+    """
     paths = [path for path in find_recordings(elsewhere) if path.stem.isdigit()]
+    rows = []
+    for dataset in dict.fromkeys(r.dataset for r in recordings):
+        chosen = np.flatnonzero([r.dataset == dataset for r in recordings])
+        spoken = [recordings[i].digit for i in chosen]
+        rows += [(f"{dataset}, test part, {name}", clips[chosen], spoken) for name, clips in prepared.items()]
+        part = [r for r in validation if r.dataset == dataset]
+        if part:
+            clips = np.stack([read_clip(r.path) for r in part])
+            rows.append((f"{dataset}, validation part", clips, [r.digit for r in part]))
     other = np.stack([read_clip(path) for path in paths])
-    sets = [(name, clips, digits) for name, clips in prepared.items()]
-    sets.append(("another voice and microphone", other, np.array([int(path.stem) for path in paths])))
-    lines = ["| test clips | right digit |", "| --- | --- |"]
-    for name, clips, spoken in sets:
+    rows.append(("another voice and microphone", other, [int(path.stem) for path in paths]))
+    lines = ["| clips | right digit |", "| --- | --- |"]
+    for name, clips, spoken in rows:
         right = np.sum(classifier.predict(clips, 60, verbose=0).argmax(axis=1) == spoken)
         lines.append(f"| {name} | {right / len(spoken):.2%} ({right} of {len(spoken)}) |")
     return "\n".join(lines)
@@ -114,17 +126,19 @@ def triples_table(classifier, clips, chosen):
 
 
 def main():
-    _, folder, recordings = find_dataset(datasets)
+    words, recordings = find_datasets(datasets)
+    validation = [r for r in recordings if r.split == "valid"]
     recordings = [r for r in recordings if r.split == "test"]
-    if not recordings or not recordings[0].speaker:
-        raise ValueError(f"{folder}: no FSDD test takes (0 to 4) there")
+    takes = [i for i, r in enumerate(recordings) if r.dataset == "FSDD"]
+    if not takes:
+        raise ValueError(f"{words}: no FSDD test takes (0 to 4) there")
     judging = network == "judge"
     classifier = load_judge(judge_checkpoint) if judging else load_classifier(classifier_checkpoint)
     prepared = variants(recordings)
-    figures = accuracy_table(classifier, prepared, np.array([r.digit for r in recordings]))
+    figures = accuracy_table(classifier, prepared, recordings, validation)
     if not judging:
-        chosen = chosen_triples(recordings, triples, seed)
-        figures += "\n\n" + triples_table(classifier, prepared["as recorded"], chosen)
+        chosen = chosen_triples([recordings[i] for i in takes], triples, seed)
+        figures += "\n\n" + triples_table(classifier, prepared["as recorded"][takes], chosen)
     print(figures)
     if card:
         write_figures(card, "accuracy", figures, **{network: network_hash(classifier)})

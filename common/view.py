@@ -17,6 +17,7 @@ HASH = 16  # digits of a SHA-256 that model cards show
 LEAST_HEARD = 0.1  # probability that a digit reaches somewhere, if its line is drawn
 RANGE_DB = 80  # shown below the loudest magnitude
 COLUMNS = {  # name: (words, format, only where latent vectors are known)
+    "dataset": ("data set", "s", False),
     "num_clips": ("clips", "d", False),
     "inception_score": ("inception score, judge", ".2f", False),
     "classifier_inception_score": ("inception score, classifier", ".2f", False),
@@ -26,6 +27,7 @@ COLUMNS = {  # name: (words, format, only where latent vectors are known)
     "accuracy": ("right digit, judge", ".0%", False),
     "classifier_accuracy": ("right digit, classifier", ".0%", False),
     "log_spectral_distance": ("log-spectral distance, median, dB", ".1f", False),
+    "log_spectral_distance_below_4_khz": ("log-spectral distance below 4 kHz, median, dB", ".1f", False),
     "perceptual_loss": ("perceptual loss", ".3f", False),
     "identical": ("identical", ".0%", True),
     "latent_mse": ("latent MSE", ".2g", True),
@@ -36,9 +38,11 @@ COLUMNS = {  # name: (words, format, only where latent vectors are known)
     "seconds_per_clip": ("seconds a clip", ".3g", False),
 }
 MAIN = (
+    "dataset",
     "num_clips",
     "accuracy",
     "log_spectral_distance",
+    "log_spectral_distance_below_4_khz",
     "snr_db",
     "latent_mse",
     "exact",
@@ -167,14 +171,14 @@ def _cell(row, name):
 
 def in_words(row):
     """A row of figures as lines to read in a shell."""
-    kind = "synthesized" if row["synth"] else "real"
+    kind = "synthesized" if row["synth"] else row.get("dataset", "real")
     more = {
         "identifiable": ("identifiable", ".1%", True),
         "condition_number": ("condition number, median", ".0f", True),
     }
     lines = [f"\n{row['method']} on {row['num_clips']} {kind} clips"]
     for name, (words, form, _) in (COLUMNS | more).items():
-        if name in row and name != "num_clips":
+        if name in row and name not in ("num_clips", "dataset"):
             lines.append(f"  {words:28} {_cell(row, name) if name in COLUMNS else format(row[name], form)}")
     return "\n".join(lines)
 
@@ -220,7 +224,8 @@ def _draw_bars(axis, name, rows):
     errors = [row[name]["std"] if score else row["error"].get(name, 0) for row in shown]
     colours = [f"C{rows.index(row)}" for row in shown]
     axis.bar(range(len(shown)), values, yerr=errors, color=colours, capsize=3)
-    labels = [row["method"].replace(" latent vector", "") for row in shown]
+    several = len({row.get("dataset") for row in shown}) > 1
+    labels = [row["method"].replace(" latent vector", "") + (f", {row['dataset']}" if several else "") for row in shown]
     axis.set_xticks(range(len(shown)), labels, rotation=35, ha="right", fontsize=7)
     axis.set_title(COLUMNS[name][0], fontsize=9)
     axis.tick_params(axis="y", labelsize=7)

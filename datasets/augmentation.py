@@ -42,6 +42,10 @@ class Augmentation:
     room: float = 0.0
     band: bool = False
 
+    def __call__(self, waveform, seed):
+        """See `augment`."""
+        return augment(waveform, seed, self)
+
 
 # Recordings from elsewhere, for networks to which a clip comes at one level and in the middle of the second
 ELSEWHERE = Augmentation(
@@ -59,16 +63,16 @@ def _audible_part(waveform):
     return tf.cast(start, tf.float32)[:, None], tf.cast(stop, tf.float32)[:, None]
 
 
-def _moved(waveform, seeds, how):
+def _moved(waveform, seeds, options):
     """Resampled by a random speed and put at a random place, by linear interpolation; the audible part stays inside."""
     n, samples = tf.shape(waveform)[0], waveform.shape[1]
     start, stop = _audible_part(waveform)
-    bound = float(tf.math.log1p(how.speed))
+    bound = float(tf.math.log1p(options.speed))
     speed = tf.exp(tf.random.stateless_uniform((n, 1), seeds[0], -bound, bound))
     speed = tf.maximum(speed, tf.minimum((stop - start) / samples, 1.0))  # slower would not fit
     room = samples - (stop - start) / speed
     place = tf.clip_by_value(tf.random.stateless_uniform((n, 1), seeds[1], -EDGES, 1 + EDGES), 0.0, 1.0)
-    offset = place * room if how.position else tf.minimum(start, room)
+    offset = place * room if options.position else tf.minimum(start, room)
     time = (
         tf.range(samples, dtype=tf.float32)[None] - offset
     ) * speed + start  # [n, samples], where each sample comes from
@@ -79,12 +83,12 @@ def _moved(waveform, seeds, how):
     return a + (time - floor) * (b - a)
 
 
-def _paced(waveform, seeds, how):
+def _paced(waveform, seeds, options):
     """Faster or slower at the same pitch, by a phase vocoder (Flanagan and Golden, 1966); the audible part begins where
     it began, or fits."""
     n, samples = tf.shape(waveform)[0], waveform.shape[1]
     start, stop = _audible_part(waveform)
-    bound = float(tf.math.log1p(how.pace))
+    bound = float(tf.math.log1p(options.pace))
     pace = tf.exp(tf.random.stateless_uniform((n, 1), seeds[11], -bound, bound))
     pace = tf.maximum(pace, tf.minimum((stop - start) / samples, 1.0))  # slower would not fit
     begin = tf.minimum(start, samples - (stop - start) / pace)
@@ -109,10 +113,10 @@ def _paced(waveform, seeds, how):
     return tf.ensure_shape(paced[:, VOCODER_FRAME - VOCODER_HOP :][:, :samples], (None, samples))
 
 
-def _in_a_room(waveform, seeds, how):
+def _in_a_room(waveform, seeds, options):
     """Half of the clips ring on: convolved with decaying noise of a random reverberation time and level."""
     n, samples = tf.shape(waveform)[0], waveform.shape[1]
-    seconds = tf.random.stateless_uniform((n, 1), seeds[12], 0.05, how.room)
+    seconds = tf.random.stateless_uniform((n, 1), seeds[12], 0.05, options.room)
     level = 10 ** (tf.random.stateless_uniform((n, 1), seeds[13], -30.0, 0.0) / 20)
     level = tf.where(tf.random.stateless_uniform((n, 1), seeds[14]) < 0.5, level, 0.0)
     time = tf.range(1, samples, dtype=tf.float32)[None] / SAMPLE_RATE
@@ -122,19 +126,19 @@ def _in_a_room(waveform, seeds, how):
     return tf.signal.irfft(tf.signal.rfft(waveform, [2 * samples]) * response)[:, :samples]
 
 
-def _filtered(waveform, seeds, how):
+def _filtered(waveform, seeds, options):
     """Through a random smooth frequency response, with a band missing in half the clips and coloured noise added."""
     n, samples = tf.shape(waveform)[0], waveform.shape[1]
     spectrum = tf.signal.rfft(waveform)  # [n, samples / 2 + 1]
     bins = samples // 2 + 1
     position = tf.linspace(0.0, EQ_POINTS - 1.0, bins)
     hats = tf.nn.relu(1 - tf.abs(position[None] - tf.range(EQ_POINTS, dtype=tf.float32)[:, None]))  # [points, bins]
-    response = tf.random.stateless_normal((n, EQ_POINTS), seeds[2], 0.0, how.equalizer_db) @ hats  # [n, bins] in dB
+    response = tf.random.stateless_normal((n, EQ_POINTS), seeds[2], 0.0, options.equalizer_db) @ hats  # [n, bins] in dB
     hertz = tf.range(bins, dtype=tf.float32)[None]  # one second, so a bin is a Hertz
-    width = tf.random.stateless_uniform((n, 1), seeds[3], -1e4 * how.masks, 1e4 * how.masks)  # negative: none
+    width = tf.random.stateless_uniform((n, 1), seeds[3], -1e4 * options.masks, 1e4 * options.masks)  # negative: none
     centre = tf.random.stateless_uniform((n, 1), seeds[4], 200.0, 4000.0)
     response -= 40.0 * tf.cast(tf.abs(hertz - centre) < width / 2, tf.float32)
-    if how.band:
+    if options.band:
         high = tf.exp(
             tf.random.stateless_uniform((n, 1), seeds[16], np.log(2500.0), 2 * np.log(8192.0) - np.log(2500.0))
         )  # above 8,192 Hz: none
@@ -143,40 +147,40 @@ def _filtered(waveform, seeds, how):
         )  # below 80 Hz there is no speech
         response -= 40.0 * (tf.sigmoid((hertz - high) / 100) + tf.sigmoid((low - hertz) / 20))
     spectrum *= tf.cast(10 ** (response / 20), tf.complex64)
-    if not how.noise_db:
+    if not options.noise_db:
         return tf.signal.irfft(spectrum)
     parts = tf.random.stateless_normal((2, n, bins), seeds[5])
     tilt = tf.maximum(hertz, 50.0) ** -tf.random.stateless_uniform((n, 1), seeds[6])  # from white noise to pink
     noise = tf.complex(parts[0], parts[1]) * tf.cast(tilt, tf.complex64)
-    ratio = tf.random.stateless_uniform((n, 1), seeds[7], how.noise_db, 50.0)
+    ratio = tf.random.stateless_uniform((n, 1), seeds[7], options.noise_db, 50.0)
     power = tf.reduce_sum(tf.abs(spectrum) ** 2, axis=1, keepdims=True) / tf.reduce_sum(
         tf.abs(noise) ** 2, axis=1, keepdims=True
     )
     return tf.signal.irfft(spectrum + noise * tf.cast(tf.sqrt(power * 10 ** (-ratio / 10)), tf.complex64))
 
 
-def _interrupted(waveform, seeds, how):
+def _interrupted(waveform, seeds, options):
     """A stretch of up to `masks` seconds silenced in half the clips."""
     n, samples = tf.shape(waveform)[0], waveform.shape[1]
-    length = tf.random.stateless_uniform((n, 1), seeds[8], -how.masks, how.masks) * samples
+    length = tf.random.stateless_uniform((n, 1), seeds[8], -options.masks, options.masks) * samples
     start = tf.random.stateless_uniform((n, 1), seeds[9]) * samples
     time = tf.range(samples, dtype=tf.float32)[None]
     return waveform * tf.cast((time < start) | (time >= start + length), tf.float32)
 
 
-def augment(waveform, seed, how=Augmentation()):
+def augment(waveform, seed, options=Augmentation()):
     """waveform: float32 [n, samples]. seed: int [2], fresh for every batch. Returns as many clips, each changed in its
     own way."""
     seeds = tf.random.split(seed, 18)
-    if how.pace:
-        waveform = _paced(waveform, seeds, how)
-    if how.position or how.speed:
-        waveform = _moved(waveform, seeds, how)
-    if how.room:
-        waveform = _in_a_room(waveform, seeds, how)
-    if how.masks:
-        waveform = _interrupted(waveform, seeds, how)
-    if how.equalizer_db or how.noise_db or how.masks or how.band:
-        waveform = _filtered(waveform, seeds, how)
-    gain = tf.random.stateless_uniform((tf.shape(waveform)[0], 1), seeds[10], -how.gain_db, how.gain_db)
+    if options.pace:
+        waveform = _paced(waveform, seeds, options)
+    if options.position or options.speed:
+        waveform = _moved(waveform, seeds, options)
+    if options.room:
+        waveform = _in_a_room(waveform, seeds, options)
+    if options.masks:
+        waveform = _interrupted(waveform, seeds, options)
+    if options.equalizer_db or options.noise_db or options.masks or options.band:
+        waveform = _filtered(waveform, seeds, options)
+    gain = tf.random.stateless_uniform((tf.shape(waveform)[0], 1), seeds[10], -options.gain_db, options.gain_db)
     return waveform * 10 ** (gain / 20)

@@ -8,7 +8,7 @@ validation part
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from models.audio.digits import DIGITS
@@ -21,14 +21,15 @@ FSDD_VALID_TAKES = range(5, 10_000, 9)
 
 @dataclass(frozen=True)
 class Recording:
-    """One labelled recording: its path, the digit spoken (0 to 9), the speaker ("" where the layout does not say) and
-    the split.
+    """One labelled recording: its path, the digit spoken (0 to 9), the speaker ("" where the layout does not say), the
+    split, and the name of its data set, which is its layout's.
     """
 
     path: Path
     digit: int
     speaker: str
     split: str
+    dataset: str = ""
 
 
 def _fsdd(folder):
@@ -84,11 +85,31 @@ def find_dataset(folder):
     """
     for candidate in _folders(Path(folder)):
         for layout, find in LAYOUTS.items():
-            if recordings := list(find(candidate)):
+            if recordings := [replace(r, dataset=layout) for r in find(candidate)]:
                 return layout, candidate, recordings
     raise FileNotFoundError(
         f"{folder}: no SC09, Speech Commands or FSDD recordings there; datasets/README.md says how to get some"
     )
+
+
+def find_datasets(folders):
+    """The recordings of one or several data sets, each divided by its own layout's rule.
+
+    folders: one folder, or several with commas between them. Returns a line that says which layout is in which folder,
+    and the recordings. A second data set of the same layout is named with its folder. Raises FileNotFoundError, in one
+    line, for a folder without any.
+    """
+    words, recordings = {}, []
+    for name in filter(None, (part.strip() for part in str(folders).split(","))):
+        layout, folder, more = find_dataset(name)
+        if folder in words:
+            continue
+        dataset = f"{layout} ({folder})" if layout in (r.dataset for r in recordings) else layout
+        words[folder] = f"{layout} in {folder}"
+        recordings += [replace(r, dataset=dataset) for r in more]
+    if not words:
+        raise FileNotFoundError("no folder of recordings is named; datasets/README.md says how to get some")
+    return ", ".join(words.values()), recordings
 
 
 def counts(recordings):

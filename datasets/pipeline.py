@@ -2,10 +2,11 @@
 shuffled over everything.
 """
 
+from collections import Counter
+
 import numpy as np
 import tensorflow as tf
 
-from datasets.augmentation import augment
 from models.audio.clip import NUM_SAMPLES, AudioError, read_clip
 from models.audio.preparation import PUBLISHED
 
@@ -24,12 +25,12 @@ def decoded(
     first. Memory: 32 KiB a recording, 640 MiB for 20,000.
     """
     unreadable = {}
-    how = {"num_samples": num_samples, "num_channels": num_channels, "preparation": preparation}
+    kwargs = {"num_samples": num_samples, "num_channels": num_channels, "preparation": preparation}
     shape = (num_samples,) if num_channels == 1 else (num_samples, num_channels)
 
     def read(index):
         try:
-            return read_clip(recordings[index].path, **how).astype(np.float16), True
+            return read_clip(recordings[index].path, **kwargs).astype(np.float16), True
         except (AudioError, OSError) as error:
             unreadable[int(index)] = str(error)
             return np.zeros(shape, np.float16), False
@@ -51,8 +52,8 @@ def decoded(
     if len(unreadable) > MOST_UNREADABLE * len(recordings):
         first = min(unreadable.values())
         raise ValueError(f"{len(unreadable)} of {len(recordings)} recordings cannot be read, the first being {first}")
-    left = [r for i, r in enumerate(recordings) if i not in unreadable]
-    return dataset.apply(tf.data.experimental.assert_cardinality(len(left))), left, sorted(unreadable.values())
+    readable = [r for i, r in enumerate(recordings) if i not in unreadable]
+    return dataset.apply(tf.data.experimental.assert_cardinality(len(readable))), readable, sorted(unreadable.values())
 
 
 def _in_memory(dataset):
@@ -62,32 +63,62 @@ def _in_memory(dataset):
     return dataset.with_options(options)
 
 
-def training_batches(dataset, count, batch_size, seed, how=None):
-    """Batches (waveform float32 [batch, 16384], digit int32 [batch]) in a new order each epoch; whole batches only,
-    where there is one.
+def shares(recordings):
+    """How often each recording is to be drawn, [n], adding up to 1: digits evenly, data sets evenly within a digit."""
+    groups = [(r.digit, r.dataset) for r in recordings]
+    sizes, sets = Counter(groups), Counter(digit for digit, _ in set(groups))
+    return np.array([1 / (len(sets) * sets[digit] * sizes[digit, dataset]) for digit, dataset in groups])
 
-    dataset, count: from `decoded`. how: an Augmentation, or None for the recordings as they are. The same seed gives
-    the same batches.
+
+def _drawn(dataset, recordings, seed, balanced, afresh):
+    """Endless clips in random order. balanced: see `shares`; otherwise each clip once before any comes again. afresh:
+    whether each iteration has another order.
     """
-    batches = dataset.shuffle(count, seed=seed).batch(batch_size, drop_remainder=count >= batch_size)
-    if how is None:
+    if not balanced:
+        return dataset.shuffle(len(recordings), seed=seed).repeat()
+    names = list(dict.fromkeys((r.digit, r.dataset) for r in recordings))
+    group = tf.constant([names.index((r.digit, r.dataset)) for r in recordings], tf.int64)
+    parts, weights, share = [], [], shares(recordings)
+    for i in range(len(names)):  # the caches hold the same clips as that of `dataset`, once in memory
+        members = np.flatnonzero(group == i)
+        part = dataset.enumerate().filter(lambda n, clip, i=i: group[n] == i).map(lambda n, clip: clip).cache()
+        part = part.apply(tf.data.experimental.assert_cardinality(len(members)))
+        parts.append(part.shuffle(len(members), seed=seed + i).repeat())
+        weights.append(share[members].sum())
+    return tf.data.Dataset.sample_from_datasets(parts, weights, seed, rerandomize_each_iteration=afresh)
+
+
+def training_batches(dataset, recordings, batch_size, seed, augmentation=None, balanced=False):
+    """Batches (waveform float32 [batch, 16384], digit int32 [batch]) in a new order each epoch, as many an epoch as
+    there are recordings for; whole batches only, where there is one.
+
+    dataset, recordings: from `decoded`. augmentation: what makes of waveforms [batch, 16384] and a seed [2] what a
+    network is to see, an Augmentation or a SpectrogramAugmentation, or None for the recordings as they are. balanced:
+    draw the digits evenly, and the data sets evenly within a digit. The same seed gives the same batches.
+    """
+    count = len(recordings)
+    clips = _drawn(dataset, recordings, seed, balanced, afresh=True).take(count)
+    batches = clips.batch(batch_size, drop_remainder=count >= batch_size)
+    if augmentation is None:
         return _in_memory(batches.map(_as_float32, tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE))
     seeds = tf.data.Dataset.random(seed, rerandomize_each_iteration=True).batch(2)
 
     def changed(clips, fresh):
         waveform, digit = _as_float32(*clips)
-        return augment(waveform, fresh, how), digit
+        return augmentation(waveform, fresh), digit
 
     return _in_memory(tf.data.Dataset.zip(batches, seeds).map(changed, tf.data.AUTOTUNE).prefetch(2))
 
 
-def displaced_batches(dataset, count, batch_size, shift, seed, how=None):
+def displaced_batches(dataset, recordings, batch_size, shift, seed, augmentation=None, balanced=False):
     """Endless batches (waveform float32 [batch, …], digit int32 [batch]) of clips moved, around the end, by up to
-    `shift` samples either way. how: an Augmentation of the clips [16384] before that, or None; each keeps its peak.
+    `shift` samples either way.
 
-    The same seed gives the same batches, so that skipping those of an earlier run goes on where it ended.
+    dataset, recordings: from `decoded`. augmentation: an Augmentation of the clips [16384] after that, or None; each
+    keeps its peak. balanced: draw the digits evenly, and the data sets evenly within a digit. The same seed gives the
+    same batches, so that skipping those of an earlier run goes on where it ended.
     """
-    clips = dataset.shuffle(count, seed=seed).repeat()
+    clips = _drawn(dataset, recordings, seed, balanced, afresh=False)
     seeds = tf.data.Dataset.random(seed).batch(2)
 
     def displaced(clip, fresh):
@@ -95,14 +126,14 @@ def displaced_batches(dataset, count, batch_size, shift, seed, how=None):
         return tf.roll(waveform, tf.random.stateless_uniform((), fresh, -shift, shift + 1, tf.int32), axis=0), digit
 
     moved = tf.data.Dataset.zip(clips, seeds).map(displaced).batch(batch_size, drop_remainder=True)
-    if how is None:
+    if augmentation is None:
         return _in_memory(moved.prefetch(4))
 
     def changed(clips, fresh):
         waveform, digit = clips
-        other = augment(waveform, fresh, how)
-        peak, found = (tf.reduce_max(tf.abs(a), axis=1, keepdims=True) for a in (waveform, other))
-        return other * peak / tf.maximum(found, 1e-6), digit
+        other = augmentation(waveform, fresh)
+        peak, new_peak = (tf.reduce_max(tf.abs(a), axis=1, keepdims=True) for a in (waveform, other))
+        return other * peak / tf.maximum(new_peak, 1e-6), digit
 
     more = tf.data.Dataset.random(seed + 1).batch(2)
     return _in_memory(tf.data.Dataset.zip(moved, more).map(changed, tf.data.AUTOTUNE).prefetch(4))

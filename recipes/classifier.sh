@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The classifier that comes with the project: recordings in datasets/ → classifier_checkpoint/.
+# A classifier, from random weights: FSDD and Speech Commands → classifier_checkpoint/.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-exec "${PYTHON:-python}" train_sc09_classifier.py --epochs=27 "$@"
+exec "${PYTHON:-python}" train_sc09_classifier.py --datasets=datasets/fsdd,datasets/speech_commands --epochs=16 "$@"

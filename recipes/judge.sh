@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The judge that comes with the project: recordings in datasets/ → judge_checkpoint/.
+# A judge, from random weights: FSDD and Speech Commands → judge_checkpoint/.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-exec "${PYTHON:-python}" train_judge.py "$@"
+exec "${PYTHON:-python}" train_judge.py --datasets=datasets/fsdd,datasets/speech_commands "$@"

@@ -9,13 +9,14 @@ import pytest
 import soundfile
 from run_script import run_script
 
+from common.view import markdown_table
 from models.files.saving import save_network
 from models.networks.inverse_mapping import InverseMapping
 
 SCRIPT = "calculate_metrics.py"
 ROW = set(
     "num_clips inception_score mse snr_db ssim accuracy "
-    "log_spectral_distance perceptual_loss seconds_per_clip method synth".split()
+    "log_spectral_distance log_spectral_distance_below_4_khz perceptual_loss seconds_per_clip method synth".split()
 )
 LATENT = {"latent_mse", "latent_mae", "identical", "identifiable", "exact"}
 
@@ -106,7 +107,7 @@ def test_the_table_and_going_on_where_a_run_was_stopped(inputs, tmp_path, few_st
         warnings.simplefilter("ignore")
         assert run_script(SCRIPT, *arguments(inputs, tmp_path / "m", *flags)) == 0
     printed = capsys.readouterr().out
-    assert "inverse mapping real: 6 of 6 clips are done already" in printed and "gradient real: 2 of 6 clips" in printed
+    assert "inverse mapping FSDD: 6 of 6 clips are done already" in printed and "gradient FSDD: 2 of 6 clips" in printed
     rows = json.loads((tmp_path / "m/metrics.json").read_text())["rows"]
     methods = ["silence", "random latent vector", "inverse mapping, ResNet", "inverse mapping", "gradient", "hybrid"]
     assert [row["method"] for row in rows] == [*methods, "hybrid, first layer free", *methods]
@@ -115,6 +116,25 @@ def test_the_table_and_going_on_where_a_run_was_stopped(inputs, tmp_path, few_st
     table = (tmp_path / "m/metrics.md").read_text()
     assert table in printed and table.count("| hybrid |") == 2 and "**Real clips**" in table
     assert (tmp_path / "m/metrics.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_each_data_set_has_a_row_of_its_own(inputs, tmp_path, capsys):
+    other = tmp_path / "other"
+    for speaker in "ab":
+        (other / "seven").mkdir(parents=True, exist_ok=True)
+        soundfile.write(other / f"seven/{speaker}_nohash_0.wav", 0.3 * np.sin(np.arange(9000) * 0.3), 16000)
+    (other / "testing_list.txt").write_text("seven/b_nohash_0.wav\n")
+    both = f"--datasets={inputs}/recordings,{other}"
+    nothing = ["--inverse_mapping=False", "--gradient=False", "--num_clips=4"]
+    assert run_script(SCRIPT, *arguments(inputs, tmp_path / "m", *nothing, both)) == 0
+    result = json.loads((tmp_path / "m/metrics.json").read_text())
+    rows = [*result["floors"], *result["others"], result]
+    counted = [(row["method"], row["dataset"], row["num_clips"]) for row in rows]
+    sets = [("FSDD", 4), ("Speech Commands", 1)]
+    assert counted == [(method, *of) for method in ("silence", "random latent vector") for of in sets]
+    assert "4 of 12 and 1 of 1 recordings of the test split" in capsys.readouterr().out
+    table = markdown_table(rows)
+    assert "| data set |" in table and table.count("| silence | Speech Commands | 1 |") == 1
 
 
 NOTHING_TO_BEGIN_FROM = "--space=layer --gradient=False --inverse_mapping=False"

@@ -9,8 +9,9 @@ from cards import hashes
 from conftest import ROOT
 
 from datasets.held_out import held_out_clips
-from datasets.spectrogram_augmentation import augmented_log_mel
+from datasets.spectrogram_augmentation import LINEAR, MEL, SpectrogramAugmentation
 from models.audio.clip import NUM_SAMPLES, read_clip
+from models.audio.features import SpectrogramFeatures
 from models.audio.preparation import PUBLISHED
 from models.files.hashing import network_hash
 from models.files.saving import save_network
@@ -25,7 +26,6 @@ from models.networks.judge import (
     features,
     load_judge,
     mel_bands,
-    power_spectrogram,
     probabilities,
 )
 
@@ -56,10 +56,31 @@ def test_mel_bands_cover_the_range_once_and_nothing_above_it():
 
 
 def test_augmentation_is_repeated_by_its_seed_and_differs_from_clip_to_clip():
-    power = power_spectrogram(np.repeat(chirps(1), 2, axis=0))
-    once, again, other = (np.asarray(augmented_log_mel(power, seed)) for seed in ((1, 2), (1, 2), (3, 4)))
-    assert once.shape == (2, FRAMES, BANDS, 1) and np.isfinite(once).all()
-    assert (once == again).all() and (once != other).any() and (once[0] != once[1]).any()
+    waveforms = np.repeat(chirps(1), 2, axis=0)
+    for view, shape in ((MEL, (2, FRAMES, BANDS, 1)), (LINEAR, (2, 128, 129, 1))):
+        augmentation = SpectrogramAugmentation(view)
+        once, again, other = (np.asarray(augmentation(waveforms, seed)) for seed in ((1, 2), (1, 2), (3, 4)))
+        assert once.shape == shape and np.isfinite(once).all()
+        assert (once == again).all() and (once != other).any() and (once[0] != once[1]).any()
+
+
+@pytest.mark.parametrize(
+    "view, network", [(MEL, LogMel()), (LINEAR, SpectrogramFeatures("log"))], ids=["judge", "classifier"]
+)
+def test_augmentation_that_varies_nothing_leaves_what_the_network_sees(view, network):
+    nothing = SpectrogramAugmentation(view, 0.0, 0.0, 0.0, 60.0, 0.06, 0.0, 0.0, 0.0)
+    still = np.tile(np.sin(2 * np.pi * 500 * np.arange(NUM_SAMPLES) / NUM_SAMPLES), (8, 1)).astype(np.float32)
+    # a steady tone fills the second, so that it is not moved, and rings on without a change but in its first frames
+    augmented, plain = (np.asarray(a)[:, 20:-20] for a in (nothing(still, (1, 2)), network(still)))
+    loudest = augmented.argmax(axis=2) == plain.argmax(axis=2)
+    assert loudest.all() and np.abs(augmented.max(axis=2) - plain.max(axis=2)).max() < 0.1
+
+
+def test_a_warped_axis_moves_a_tone():
+    power = LINEAR.power(np.sin(2 * np.pi * 2048 * np.arange(NUM_SAMPLES) / NUM_SAMPLES)[None].astype(np.float32))
+    for warp in (0.75, 1.0, 1.25):
+        moved = np.asarray(power @ LINEAR.bands(np.full((1, 1, 1), warp, np.float32)))
+        assert (moved[0, 20:-20].argmax(axis=1) == round(32 * warp)).all()  # bins of 64 Hz
 
 
 def test_a_saved_judge_hears_the_same_and_another_file_is_refused(tmp_path):
@@ -79,8 +100,8 @@ def test_a_saved_judge_hears_the_same_and_another_file_is_refused(tmp_path):
 
 def test_the_shipped_judge_hears_held_out_takes_and_a_voice_it_never_met(fsdd):
     judge = load_judge(ROOT / "judge_checkpoint")
-    clips, digits, _ = held_out_clips(fsdd, PUBLISHED)
-    assert np.mean(probabilities(judge, clips).argmax(axis=1) == digits) >= 0.98
+    clips, recordings, _ = held_out_clips(fsdd, PUBLISHED)
+    assert np.mean(probabilities(judge, clips).argmax(axis=1) == [r.digit for r in recordings]) >= 0.98
     others = np.stack([read_clip(ROOT / f"Audio_Examples/real/{digit}.wav") for digit in range(10)])
     assert np.sum(probabilities(judge, others).argmax(axis=1) == np.arange(10)) >= 9
 

@@ -114,6 +114,8 @@ def test_log_spectral_distance(clips):
         difference = 20 * np.log10(np.maximum(a, floor) / np.maximum(b, floor))
         frames = np.sqrt(np.mean(difference**2, axis=1))[(a > floor).any(axis=1)]
         assert found == pytest.approx(frames.mean(), rel=1e-3)
+    above = np.sin(2 * np.pi * 6000 * np.arange(x.shape[1]) / 16384)[None]  # 6 kHz, which the lower bins do not hold
+    assert log_spectral_distance(x[:1], x[:1] + above).item() > 10 * log_spectral_distance(x[:1], x[:1] + above, 63)
     assert np.allclose(log_spectral_distance(x, x), 0) and (log_spectral_distance(0 * x, x) == 0).all()
     assert log_spectral_distance(x[:2], 10 * x[:2]) == pytest.approx(20, abs=0.1)
 

@@ -34,7 +34,7 @@ def test_every_file_is_read_once_whatever_the_number_of_epochs(recordings, monke
     read = []
     monkeypatch.setattr(pipeline, "read_clip", lambda path, **how: read.append(path) or read_clip(path, **how))
     dataset, used, unreadable = pipeline.decoded(recordings)
-    batches = pipeline.training_batches(dataset, len(used), 16, 0, Augmentation())
+    batches = pipeline.training_batches(dataset, used, 16, 0, Augmentation())
     for _ in range(3):
         assert sum(1 for _ in batches) == 120 // 16
     assert sorted(read) == sorted(r.path for r in recordings) and used == recordings and not unreadable
@@ -52,7 +52,7 @@ def test_shuffled_over_everything_anew_each_epoch_and_repeatable(recordings):
     dataset, used, _ = pipeline.decoded(recordings)
 
     def two_epochs(seed):
-        batches = pipeline.training_batches(dataset, len(used), 40, seed)
+        batches = pipeline.training_batches(dataset, used, 40, seed)
         return [np.concatenate([waveform for waveform, _ in batches.as_numpy_iterator()]) for _ in range(2)]
 
     first, second = two_epochs(1)
@@ -160,9 +160,42 @@ def test_bands_are_cut_off_above_and_below_but_never_in_the_middle():
 def test_displaced_batches_are_augmented_at_the_level_that_the_generator_knows(recordings):
     clips, used, _ = pipeline.decoded(recordings)
     plain, other, again = (
-        next(pipeline.displaced_batches(clips, len(used), 4, 0, 3, how).as_numpy_iterator())[0]
+        next(pipeline.displaced_batches(clips, used, 4, 0, 3, how).as_numpy_iterator())[0]
         for how in (None, ELSEWHERE, ELSEWHERE)
     )
     np.testing.assert_array_equal(other, again)
     np.testing.assert_allclose(np.abs(other).max(axis=1), np.abs(plain).max(axis=1), rtol=1e-5)
     assert (np.abs(other - plain).max(axis=1) > 0.01 * np.abs(plain).max(axis=1)).all()
+
+
+def test_digits_are_drawn_evenly_and_data_sets_evenly_within_a_digit(recordings):
+    """Of 12 recordings a digit, of digit 0 three are of another data set, and of digit 1 only two remain."""
+    several = [replace(r, dataset="other" if i < 3 else "FSDD") for i, r in enumerate(recordings)]
+    several = [r for i, r in enumerate(several) if r.digit != 1 or i < 14]
+    share = pipeline.shares(several)
+    of = {(r.digit, r.dataset): 0.0 for r in several}
+    for r, value in zip(several, share):
+        of[r.digit, r.dataset] += value
+    assert of[0, "other"] == pytest.approx(0.05) and of[0, "FSDD"] == pytest.approx(0.05)
+    assert all(value == pytest.approx(0.1) for (digit, _), value in of.items() if digit)
+
+    clips, used, _ = pipeline.decoded(several)
+    originals = np.concatenate([w for w, _ in pipeline.evaluation_batches(clips, 40).as_numpy_iterator()])
+
+    def drawn(count, seed):
+        batches = pipeline.displaced_batches(clips, used, 50, 0, seed, balanced=True).take(count).as_numpy_iterator()
+        waveforms, digits = (np.concatenate(parts) for parts in zip(*batches))
+        return [int(np.flatnonzero((originals == clip).all(axis=1))[0]) for clip in waveforms], digits
+
+    indices, digits = drawn(40, 1)
+    assert [several[i].digit for i in indices] == list(digits)
+    counted = np.bincount(digits, minlength=10)
+    deviation = np.sqrt(2000 * 0.1 * 0.9)
+    assert np.abs(counted - 200).max() < 4.5 * deviation  # each is off by more once in 100,000 draws
+    other = sum(several[i].dataset == "other" for i in indices)
+    assert abs(other - 100) < 4.5 * np.sqrt(2000 * 0.05 * 0.95)
+    assert set(indices) == set(range(len(several)))
+    assert drawn(3, 1)[0] == indices[:150] and drawn(3, 2)[0] != indices[:150]
+
+    batches = pipeline.training_batches(clips, used, 10, 0, balanced=True)
+    assert [sum(1 for _ in batches) for _ in range(2)] == [len(several) // 10] * 2

@@ -33,9 +33,8 @@ def test_its_accuracy_is_what_its_card_says(classifier, takes):
     recordings, clips = takes
     spoken = np.array([r.digit for r in recordings])
     for name, waveforms in clips.items():
-        right, count = map(
-            int, re.search(r"\((\d+) of (\d+)\)", claimed(FOLDER, "accuracy", name, "right digit")).groups()
-        )
+        shown = claimed(FOLDER, "accuracy", f"FSDD, test part, {name}", "right digit")
+        right, count = map(int, re.search(r"\((\d+) of (\d+)\)", shown).groups())
         found = np.mean(classifier.predict(waveforms, 60, verbose=0).argmax(axis=1) == spoken)
         assert found >= least_share(right, count), name
 

@@ -3,10 +3,12 @@ configuration, saved with it.
 """
 
 import keras
+import numpy as np
 from keras import layers, ops
 
-from models.audio.clip import spectrogram
+from models.audio.clip import FRAME_LENGTH, spectrogram
 
+BINS = FRAME_LENGTH // 2 + 1
 RANGE_DB = 60.0  # what lies further below a clip's loudest bin is as good as silence
 TINY = 1e-10  # keeps the all-zero clip finite: far below the power of the last bit of 16-bit samples
 
@@ -16,29 +18,45 @@ def _real(real, imaginary):
     return [real, real, real]
 
 
-def _relative(real, imaginary):
+def _relative(power):
     """Power of each bin relative to the clip's loudest, floored smoothly at -60 dB (silence is all floor), and
     that loudest power.
     """
-    power = real**2 + imaginary**2
     loudest = ops.max(power, axis=(1, 2), keepdims=True) + TINY
     return power / loudest + 10 ** (-RANGE_DB / 10), loudest
 
 
-def _log(real, imaginary):
-    """Magnitude above the floor in units of 10 dB: 0 at -60 dB, 6 at the clip's loudest bin. No level, no phase.
+def power_spectrogram(waveform):
+    """Waveforms [n, 16384] → power [n, 128 frames, 129 bins]."""
+    real, imaginary = spectrogram(waveform)
+    return real**2 + imaginary**2
+
+
+def log_power(power):
+    """Power [n, frames, bins] → what a network of "log" features sees: power above the floor in units of 10 dB, 0 at
+    -60 dB, 6 at the clip's loudest bin.
 
     The unit makes activations of the order of 1, where batch normalisation's moving statistics start.
     """
-    relative, _ = _relative(real, imaginary)
-    return [ops.log(relative) / ops.log(10.0) + RANGE_DB / 10]
+    return ops.log(_relative(power)[0]) / ops.log(10.0) + RANGE_DB / 10
+
+
+def warped_bins(warp):
+    """Weights [n, 129 bins, 129 bins] that multiply the frequencies of a power spectrogram by `warp` [n, 1, 1]."""
+    bins = np.arange(BINS, dtype=np.float32)
+    return ops.relu(1.0 - ops.abs(bins[:, None] - bins / warp))
+
+
+def _log(real, imaginary):
+    """See `log_power`: no level, no phase."""
+    return [log_power(real**2 + imaginary**2)]
 
 
 def _complex(real, imaginary):
     """Real and imaginary part, compressed to the square root of the magnitude, and the log-magnitude. No level,
     but phase.
     """
-    relative, loudest = _relative(real, imaginary)
+    relative, loudest = _relative(real**2 + imaginary**2)
     scale = (RANGE_DB / 10) * relative**-0.25 / ops.sqrt(loudest)
     return [real * scale, imaginary * scale, *_log(real, imaginary)]
 

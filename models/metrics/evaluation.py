@@ -4,6 +4,7 @@ import numpy as np
 
 from models.audio.second import Second
 from models.metrics.metrics import (
+    BINS_BELOW_4_KHZ,
     EXACT,
     IDENTICAL_DB,
     IDENTIFIABLE,
@@ -50,6 +51,7 @@ class Evaluation:
             values = {"mse": waveform_mse(*pair), "snr_db": snr_db(*pair)}
             pair = self.second.of(*pair)
             values |= {"ssim": ssim(*pair), "log_spectral_distance": log_spectral_distance(*pair)}
+            values["log_spectral_distance_below_4_khz"] = log_spectral_distance(*pair, BINS_BELOW_4_KHZ)
             values["perceptual_loss"] = np.asarray(self.perceptual_loss(*pair))
             parts.append(values)
         measures = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
@@ -83,7 +85,8 @@ class Evaluation:
             measures |= {"latent_mse": latent_mse(true, z), "latent_mae": latent_mae(true, z)}
             measures["identifiable"] = (conditions < IDENTIFIABLE).astype(float)
         row = {name: float(values.mean()) for name, values in measures.items()}
-        row |= {name: float(np.median(measures[name])) for name in ("snr_db", "log_spectral_distance")}
+        medians = [name for name in measures if name.startswith(("snr_db", "log_spectral_distance"))]
+        row |= {name: float(np.median(measures[name])) for name in medians}
         error = {name: float(values.std() / np.sqrt(len(values))) for name, values in measures.items()}
         if true is not None:
             exact = (measures["latent_mse"] < EXACT)[measures["identifiable"] > 0]

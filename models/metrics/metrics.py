@@ -8,6 +8,7 @@ from models.audio.clip import FRAME_LENGTH, HOP_LENGTH, SAMPLE_RATE, spectrogram
 EXACT = 1e-4  # latent MSE below which a latent vector counts as recovered exactly
 IDENTICAL_DB = 40.0  # SNR above which a reconstruction is identical to the ear
 IDENTIFIABLE = 1e4  # condition number of the Jacobian below which the waveform determines the latent vector
+BINS_BELOW_4_KHZ = 63  # of the STFT, 0 to 62: what recordings of 8 kHz hold too
 DYNAMIC_RANGE_DB = 80.0  # of a spectrogram; what lies further below its maximum is silence
 LARGEST_DB = 200.0  # in place of an infinite SNR
 PITCH_FRAME, PITCH_HOP = 1024, 256  # samples, of the frames in which harmonicity is measured
@@ -80,14 +81,14 @@ def ssim(original, reconstruction):
     return np.where(ranges > 0, tf.image.ssim(x / scale, y / scale, 1.0).numpy(), 1.0)
 
 
-def log_spectral_distance(original, reconstruction):
-    """Log-spectral distance in dB of waveforms [n, num_samples] → [n].
+def log_spectral_distance(original, reconstruction, bins=None):
+    """Log-spectral distance in dB of waveforms [n, num_samples] → [n]; of the lowest `bins` of the STFT, or of all.
 
     Magnitudes are floored 80 dB below the original's largest; the root mean square over the bins of a frame is averaged
     over the frames in which the original is above its floor. A silent original has no such frame and gives 0.
     """
     x, y = (
-        np.hypot(*(np.asarray(part, np.float64) for part in spectrogram(np.asarray(a, np.float32))))
+        np.hypot(*(np.asarray(part, np.float64) for part in spectrogram(np.asarray(a, np.float32))))[..., :bins]
         for a in (original, reconstruction)
     )
     floor = x.max(axis=(1, 2), keepdims=True) * 10 ** (-DYNAMIC_RANGE_DB / 20)  # [n, 1, 1]

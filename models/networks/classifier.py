@@ -23,6 +23,18 @@ def build_classifier(*, depth=18, width=64, features="log"):
     return resnet(len(DIGITS), depth=depth, width=width, features=features, activation="softmax", name="classifier")
 
 
+def smoothed_crossentropy(smoothing):
+    """The loss (digits [n], probabilities [n, 10]) → [n]: cross-entropy with `smoothing` of each digit's certainty
+    shared among all (label smoothing, Szegedy et al., arXiv 1512.00567).
+    """
+
+    def loss(digit, probabilities):
+        wanted = ops.one_hot(ops.cast(ops.reshape(digit, (-1,)), "int32"), len(DIGITS))
+        return keras.losses.categorical_crossentropy(wanted, probabilities, label_smoothing=smoothing)
+
+    return loss
+
+
 def load_classifier(folder):
     """The classifier in `folder`: a Keras model, waveforms [n, 16384] in -1 … 1 → probabilities [n, 10].
 

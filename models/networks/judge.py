@@ -3,7 +3,7 @@ and no recovery.
 
 The classifier of models/networks/classifier.py gives the perceptual loss, so whatever is optimised against that loss is
 optimised to please it. The judge shares nothing with it but the recordings: mel bands in place of STFT bins,
-depthwise separable convolutions (as in DS-CNN, Zhang et al., arXiv 1711.07128) in place of a ResNet, an
+depthwise separable convolutions (as in DS-CNN, Zhang et al., arXiv 1711.07128) in place of a ResNet, ranges of
 augmentation and a seed of its own. It listens below 3.8 kHz, where telephone recordings and wideband ones are
 alike.
 """
@@ -72,7 +72,7 @@ def _separable(x, filters, stride, name):
     return layers.ReLU()(layers.Add()([x, y]) if stride == 1 and x.shape[-1] == filters else y)
 
 
-def build_judge(width=48):
+def build_judge(width=64):
     """An untrained judge: waveforms [n, 16384] → probabilities of the digits 0 to 9, [n, 10]. width: filters of its
     first layer."""
     waveform = keras.Input((NUM_SAMPLES,), name="waveform")
