@@ -86,7 +86,7 @@ def main():
     for _, read, found, _ in recovered_batches(
         paths, load, AT_ONCE, generator=generator, description="latent vectors", **options
     ):
-        clips.extend(read)
+        clips.extend(clip.samples for clip in read)
         latents.extend(found.z)
     if not clips:
         raise ScriptError(f"{files}: none of the recordings there can be read")

@@ -4,9 +4,9 @@
 recipe = "ours"  # "published": every setting below that is not given as in the paper ["ours", "published"]
 files = "Audio_Examples/real/"  # a folder of recordings, or one recording; WAV, FLAC, OGG, … at any rate
 output = "waves/"  # folder for {name}_reconstruction.wav, {name}.npy (float32, [100]), recovery.csv and latents.csv
-prepared = False  # the recordings are a generator's own clips: change neither level nor position
+prepared = "auto"  # "True": recordings are taken as they are; "False": none is; "auto": tried ["auto", "True", "False"]
 hop = 0.0  # seconds between the windows that a recording of any length is cut into; 0: only its first is used [0 to 4]
-provenance = False  # score how likely the generator in checkpoint/ made each recording: 0.3 s more for each
+made_here = False  # with a prediction alone: which share of each recording a latent vector explains, too
 report = False  # write index.html into output as well, a page to listen to and look at
 overwrite = False  # do again what an earlier run with the same settings has done
 
@@ -45,6 +45,7 @@ PUBLISHED = {
 }  # the authors' recovery script
 
 RENAMED = {"spectral_weight": "use --log_spectral_weight", "spectral": "use --stft_share"}
+RENAMED["provenance"] = "with --gradient every line says which share a latent vector explains; else use --made_here"
 RENAMED |= dict.fromkeys(("shard", "merge"), "recover_corpus.py recovers with many processes and machines")
 
 from common.settings import from_shell
@@ -71,14 +72,15 @@ from common.closeness import Closeness
 from common.files import find_recordings, printable, writable_folder, write_array, write_clip, write_latents
 from common.long_recordings import LongRecording, hop_in_samples
 from common.page import Sound, write_page
-from common.provenance import open_provenance
 from common.recovering import RecoveryTable, recovered_batches, solver_of
 from common.script import EXIT_FAILED, ScriptError, complain, one_line_errors
-from models.audio.clip import AudioError, is_prepared, prepare
+from models.audio.clip import AudioError, prepare
 from models.files.latents import known_latent
 from models.metrics.metrics import EXACT, IDENTIFIABLE, condition_number, latent_mse
+from models.recovery.exact import LevenbergMarquardt
 from models.recovery.solution import identity
 
+AS_IT_IS = "as it is"
 METHODS = {(True, True): "hybrid", (True, False): "inverse_mapping", (False, True): "gradient"}
 
 
@@ -95,7 +97,7 @@ def check_settings():
 def read(path, generator):
     """A recording as a Clip prepared for the generator, or None, with a line that says what is wrong with it."""
     try:
-        clip = prepare(path, prepared=prepared or None, **clip_of(generator))
+        clip = prepare(path, prepared={"True": True, "False": False}.get(prepared), **clip_of(generator))
     except (AudioError, OSError, ValueError) as error:
         complain(__file__, error)
         return None
@@ -103,6 +105,18 @@ def read(path, generator):
         more = "; --hop=0.5 recovers all of it" if clip.cut and warning == clip.warnings[0] else ""
         complain(__file__, f"warning: {path}: {warning}{more}")
     return clip
+
+
+def form(clip):
+    """Whether a recording was recovered as it is or prepared, in words."""
+    changed = clip.gain != 1 or clip.offset != 0 or not (prepared == "True" or clip.as_it_is is None)
+    return "prepared" if changed else AS_IT_IS
+
+
+def share_explained(clips, z, generator):
+    """The share of each clip [n] that a latent vector near the prediction z [n, latent_dim] explains."""
+    targets = np.stack(clips).reshape(len(clips), generator.num_samples, generator.num_channels)
+    return LevenbergMarquardt(give_up=True).solve(targets, generator, z).explained
 
 
 def truth(path, z, generator):
@@ -146,26 +160,25 @@ def code_in_words(row):
 def recover_files(paths, names, table, method, closeness):
     """Recovers recordings and writes the results; says which could not be recovered. method: the networks, the solver
     and its seed, as common.recovering.recovered_batches takes them."""
-    originals, generator = {}, method["generator"]
-
-    def load(path):
-        originals[path] = read(path, generator)
-        return originals[path] and originals[path].samples
-
-    for batch, clips, recovery, seconds in recovered_batches(paths, load, unit="recording", **method):
-        for i, (path, row) in enumerate(zip(batch, closeness.of(clips, recovery, batch))):
+    generator = method["generator"]
+    for batch, clips, recovery, seconds in recovered_batches(
+        paths, lambda path: read(path, generator), unit="recording", **method
+    ):
+        samples = [clip.samples for clip in clips]
+        if made_here and recovery.explained is None:
+            recovery.explained = share_explained(samples, recovery.z, generator)
+        for i, (path, row) in enumerate(zip(batch, closeness.of(samples, recovery))):
             if not (np.isfinite(recovery.z[i]).all() and np.isfinite(recovery.waveforms[i]).all()):
                 complain(__file__, f"{path}: no finite latent vector was found")
                 continue
-            write_result(table.folder, names[path], originals[path], generator.sample_rate, recovery, i)
-            row |= {"name": names[path], "seconds": seconds} | described()
+            write_result(table.folder, names[path], clips[i], generator.sample_rate, recovery, i)
+            row |= {"name": names[path], "seconds": seconds, "form": form(clips[i])} | described()
             row |= code_of(recovery, i)
             table.add(path, row | {"iterations": recovery.iterations[i], "objective": recovery.objective[i]})
             known, wrong = truth(path, recovery.z[i], generator)
-            words = code_in_words(row) + closeness.in_words(row, wrong)
+            words = f"{row['form']}: " * (row["form"] == AS_IT_IS) + code_in_words(row) + closeness.in_words(row, wrong)
             words += f", {recovery.iterations[i]} iterations" if gradient else ""
             tqdm.write(printable(f"{path}: {words}{known}, {seconds:.2g} s"))
-        originals.clear()
 
 
 def recover_long(paths, names, table, method, closeness):
@@ -174,7 +187,7 @@ def recover_long(paths, names, table, method, closeness):
     generator = method["generator"]
     samples = hop_in_samples(hop, generator)
     for path in paths:
-        begin, as_it_is = time.perf_counter(), prepared or is_prepared(path)
+        begin, as_it_is = time.perf_counter(), prepared == "True"
         try:
             long = LongRecording(
                 path, names[path], table.folder, generator, samples, as_it_is, table.settings, overwrite
@@ -194,20 +207,25 @@ def recover_long(paths, names, table, method, closeness):
 
 def write_result(folder, name, clip, sample_rate, recovery, i):
     """The files of one recording: its reconstruction at its own level and position, its latent vector, its layer."""
-    write_clip(folder, f"{name}_reconstruction", clip.undo(recovery.waveforms[i]), sample_rate)
+    write_clip(folder, f"{name}_reconstruction", clip.undo(recovery.matched[i]), sample_rate)
     write_array(folder / f"{name}.npy", recovery.z[i])
+    if recovery.z_std is not None and np.isfinite(recovery.z_std[i]).all():
+        write_array(folder / f"{name}_std.npy", recovery.z_std[i].astype(np.float32))
     if recovery.layer is not None:
         write_array(folder / f"{name}.layer.npy", recovery.layer[i])
 
 
 def write_tables(table):
-    """latents.csv, of all recordings that have results: a row a recording, or a window in order."""
-    rows = []
-    for row in table.rows.values():
-        with contextlib.suppress(OSError, ValueError):  # results that are no longer there are done again
-            z = np.atleast_2d(np.load(table.folder / f"{row['name']}.npy"))
-            rows += [({"file": row["file"], "code": row["code"]}, one) for one in z]
-    write_latents(table.folder / "latents.csv", rows)
+    """latents.csv, of all recordings that have results: a row a recording, or a window in order; latents_std.csv, the
+    deviations of the coordinates of those that a latent vector explains."""
+    for ending, target in (("", "latents.csv"), ("_std", "latents_std.csv")):
+        rows = []
+        for row in table.rows.values():
+            with contextlib.suppress(OSError, ValueError):  # results that are no longer there are done again
+                z = np.atleast_2d(np.load(table.folder / f"{row['name']}{ending}.npy"))
+                rows += [({"file": row["file"], "code": row["code"]}, one) for one in z]
+        if rows or not ending:
+            write_latents(table.folder / target, rows)
 
 
 def write_report(paths, names, table, generator, made_with):
@@ -241,8 +259,7 @@ def main():
     mapping = open_inverse_mapping(inverse_mapping_checkpoint, generator) if inverse_mapping else None
     perceptual_loss = open_perceptual_loss(classifier_checkpoint, taps)
     judge = open_judge(judge_checkpoint)
-    made_here = open_provenance(checkpoint, generator, mapping, mapping and mapping.sha256) if provenance else None
-    closeness = Closeness(generator, perceptual_loss, judge, made_here)
+    closeness = Closeness(generator, perceptual_loss, judge)
     method = {"generator": generator, "inverse_mapping": mapping, "seed": seed}
     method["solver"] = solver_of(settings, perceptual_loss, generator.codes)
     depends_on = method | {
@@ -253,7 +270,7 @@ def main():
         "code": generator.preparation.code,
     }
     depends_on["preparation"] = asdict(generator.preparation)
-    depends_on |= {"provenance": made_here.calibration.generator if made_here else "", "layer": space == "layer"}
+    depends_on |= {"made_here": made_here, "layer": space == "layer"}
     table = RecoveryTable(folder, {name: identity(value) for name, value in depends_on.items()}, overwrite)
     names = table.names(paths)
     remaining = [path for path in paths if overwrite or not table.is_done(path)]

@@ -38,8 +38,7 @@ SMALLER = {  # what is added to a command, by script; {server} is the address of
     "benchmarks/generators.py": "--widths=16 --num_clips=1 --num_others=1 --max_iter=2 --restarts=0",
     "benchmarks/shipped_classifier.py": "--datasets=datasets/fsdd --triples=10",
     "benchmarks/speed.py": "--widths=2 --network_width=1 --turns=1 --recovered=0",
-    "benchmarks/provenance.py": "--datasets=datasets/fsdd --other=checkpoint/ --num_clips=2 --damages=none",
-    "calibrate_provenance.py": "--datasets=datasets/fsdd --num_clips=13",
+    "benchmarks/own_clips.py": "--datasets=datasets/fsdd --num_clips=2 --num_others=2 --damages=none --methods=hybrid",
     "benchmarks/real_recordings.py": "--datasets=datasets/fsdd --num_clips=2 --methods=prediction",
     "benchmarks/curves.py": "--runs=logs/inverse_mapping/",
     "benchmarks/side_by_side.py": "--tables=one=waves/metrics/,other=waves/metrics/",
@@ -47,7 +46,7 @@ SMALLER = {  # what is added to a command, by script; {server} is the address of
 ELSEWHERE = ("recover_corpus.py",)  # its tests run it, where Ray can be installed
 REPLACING = ("train.py", "train_sc09_classifier.py", "train_judge.py", "datasets/fetch.py")  # weights that others read
 SHOWING = ("benchmarks/side_by_side.py", "benchmarks/curves.py")  # what others wrote
-AFTER = {"latent_vector_recovery.py": "generate.py", "benchmarks/provenance.py": "calibrate_provenance.py"}
+AFTER = {"latent_vector_recovery.py": "generate.py"}
 AT_ONCE = 2  # commands, each of one thread
 ONE_THREAD = {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1", "OMP_NUM_THREADS": "1"}
 

@@ -13,11 +13,17 @@ FORMATS = {  # of numbers in tables; others as they are
     "log_spectral_distance": ".2f",
     "perceptual_loss": ".4f",
     "probability": ".2f",
-    "provenance": ".3f",
+    "explained": ".4f",
+    "gain": ".4g",
+    "offset": ".3g",
+    "shift": ".2f",
+    "z_std": ".2g",
     "seconds": ".2f",
     "margin_db": ".2f",
     "objective": ".6g",
 }
+
+MADE_HERE = 0.8  # share of a recording that a latent vector explains, from which on the generator made it
 
 
 def as_text(row):
@@ -29,19 +35,17 @@ def as_text(row):
 class Closeness:
     """How close reconstructions come to their clips: in numbers, and as a phrase."""
 
-    def __init__(self, generator, perceptual_loss, judge, provenance=None):
+    def __init__(self, generator, perceptual_loss, judge):
         self.second, self.bounds = Second(generator.num_samples, generator.sample_rate), generator.bounds
         self.perceptual_loss = perceptual_loss
         self.judge = judge
-        self.provenance = provenance
 
-    def of(self, clips, recovery, paths=None):
+    def of(self, clips, recovery):
         """The rows' columns of a batch, {name: number, or the predicted digit's name}.
 
         clips: a list of [num_samples, …]. recovery: their models.recovery.recover.Recovery.
-        paths: of the recordings that the clips are, where they are that; provenance is measured on what they hold.
         """
-        first, waves = self.second.of(np.stack(clips), recovery.waveforms)  # [n, 16384]
+        first, waves = self.second.of(np.stack(clips), recovery.matched)  # [n, 16384]
         columns = {"snr_db": recovery.snr_db, "log_spectral_distance": log_spectral_distance(first, waves)}
         columns["at_bound"] = (np.abs(recovery.z) >= self.bounds).sum(axis=1)
         if recovery.code is not None and recovery.at_bound is not None:  # bounds concern no code
@@ -52,8 +56,11 @@ class Closeness:
             predicted = probabilities(self.judge, waves)
             columns["predicted_digit"] = [DIGITS[digit] for digit in predicted.argmax(axis=1)]
             columns["probability"] = predicted.max(axis=1)
-        if self.provenance:
-            columns["provenance"] = self.provenance.of(paths) if paths else self.provenance.of_segments(first)
+        for name in ("explained", "gain", "offset", "shift"):
+            if getattr(recovery, name) is not None:
+                columns[name] = [value if np.isfinite(value) else "" for value in getattr(recovery, name)]
+        if recovery.z_std is not None:
+            columns["z_std"] = [value if np.isfinite(value) else "" for value in np.median(recovery.z_std, axis=1)]
         return [dict(zip(columns, values)) for values in zip(*columns.values())]
 
     @staticmethod
@@ -66,17 +73,27 @@ class Closeness:
     def in_words(row, wrong=False):
         """A row's columns, numbers or text, as a phrase; the SNR says something of identical reconstructions only.
 
-        wrong: whether the latent vector is known to be another, so that identical is no word for it.
+        wrong: the latent vector is known to be another one than the true one.
         """
-        scored = row.get("provenance") not in (None, "")
-        made = f", made by this generator: {float(row['provenance']):.0%}" if scored else ""
-        if row.get("at_bound") not in (None, "") and int(row["at_bound"]):
-            made = f", {row['at_bound']} coordinates at the bounds (larger --bounds let them go on)" + made
-        if float(row["snr_db"]) > IDENTICAL_DB:
-            return f"{'' if wrong else 'identical, '}SNR {float(row['snr_db']):.1f} dB{made}"
-        words = [f"log-spectral distance {float(row['log_spectral_distance']):.1f} dB"]
-        if row.get("perceptual_loss") not in (None, ""):
-            words.append(f"perceptual loss {float(row['perceptual_loss']):.3f}")
-        if row.get("predicted_digit"):
-            words.append(f"sounds like {row['predicted_digit']} ({float(row['probability']):.0%})")
-        return ", ".join(words) + made
+
+        def number(name):
+            return float(row[name]) if row.get(name) not in (None, "") else None
+
+        words, stuck = [], int(number("at_bound") or 0)
+        if number("snr_db") > IDENTICAL_DB:
+            sure = not wrong and not stuck
+            words.append(f"{'identical, ' if sure else ''}SNR {number('snr_db'):.1f} dB")
+        else:
+            words.append(f"log-spectral distance {number('log_spectral_distance'):.1f} dB")
+            if (loss := number("perceptual_loss")) is not None:
+                words.append(f"perceptual loss {loss:.3f}")
+            if row.get("predicted_digit"):
+                words.append(f"sounds like {row['predicted_digit']} ({number('probability'):.0%})")
+        if (share := number("explained")) is not None:
+            made = f", {MADE_HERE:.0%} or more: made by it" if share >= MADE_HERE else ""
+            words.append(f"{share:.1%} explained by this generator{made}")
+        if (deviation := number("z_std")) is not None:
+            words.append(f"coordinates ±{deviation:.1g}")
+        if stuck:
+            words.append(f"{stuck} coordinate{'s' * (stuck > 1)} at the bounds, --bounds=2 or more allows others")
+        return ", ".join(words)

@@ -16,8 +16,7 @@ from models.audio.clip import AudioError, prepare
 from models.files.hashing import content_hash
 from models.files.writing import written_whole
 from models.recovery.perceptual import Perceptual
-from models.recovery.recover import recover
-from models.recovery.starts import predict
+from models.recovery.recover import recover_clips
 
 SCHEMA = pa.schema(
     [("file", pa.string()), ("size", pa.int64()), ("z", pa.list_(pa.float32()))]
@@ -71,12 +70,11 @@ class Recoverer:
             except (AudioError, OSError, ValueError) as error:
                 rows[path] = {"file": path, "size": -1} | rows.get(path, {}) | {"error": str(error)}
         if clips:
-            targets = np.stack([clip.samples for clip in clips.values()])
-            start = predict(targets, self.mapping) if self.mapping else None
-            recovery = recover(targets, self.generator, solver=self.solver, start=start, seed=self.seed)
-            measured = self.closeness.of(targets, recovery)
+            options = {"inverse_mapping": self.mapping, "solver": self.solver, "seed": self.seed}
+            recovery, forms = recover_clips(list(clips.values()), self.generator, **options)
+            measured = self.closeness.of([clip.samples for clip in forms], recovery)
             seconds = (time.perf_counter() - begin) / len(clips)
-            for i, (path, clip) in enumerate(clips.items()):
+            for i, (path, clip) in enumerate(zip(clips, forms)):
                 rows[path] |= self._row(clip, recovery, i, measured[i]) | {"seconds": seconds}
         return list(rows.values())
 
@@ -84,7 +82,7 @@ class Recoverer:
         if not (np.isfinite(recovery.z[i]).all() and np.isfinite(recovery.waveforms[i]).all()):
             return {"error": "no finite latent vector was found"}
         row = measured | {"z": recovery.z[i], "iterations": recovery.iterations[i], "objective": recovery.objective[i]}
-        return row | ({"reconstruction": clip.undo(recovery.waveforms[i]).ravel()} if self.waves else {})
+        return row | ({"reconstruction": clip.undo(recovery.matched[i]).ravel()} if self.waves else {})
 
 
 class CorpusTable:

@@ -33,7 +33,7 @@ COLUMNS = (
     "predicted_digit",
     "probability",
     "at_bound",
-    "provenance",
+    "explained",
     "snr_db",
 )
 UNFINISHED = "rows"  # ending of the file that holds what is recovered so far
@@ -134,7 +134,7 @@ class LongRecording:
         waveforms = waveforms_of(rows, self.generator)
         snr = snr_db(np.stack([clip.samples.reshape(waveforms[0].shape) for clip in clips]), waveforms)
         unknown = np.full(len(clips), np.nan)
-        return Recovery(rows["z"], unknown, unknown, waveforms=waveforms, snr_db=snr)
+        return Recovery(rows["z"], unknown, unknown, waveforms=waveforms, matched=waveforms, snr_db=snr)
 
     @contextmanager
     def _wave(self, kind):

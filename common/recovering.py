@@ -15,6 +15,7 @@ from tqdm import tqdm
 from common.closeness import as_text
 from common.files import printable, result_names
 from common.lock import locked
+from models.audio.clip import Clip
 from models.files.file_set import check_room
 from models.files.hashing import content_hash
 from models.files.writing import written_whole
@@ -25,13 +26,12 @@ from models.recovery.exact import LevenbergMarquardt
 from models.recovery.layer import Layer, generate_from_layer
 from models.recovery.lbfgsb import LBFGSB
 from models.recovery.perceptual import Perceptual
-from models.recovery.recover import recover
+from models.recovery.recover import recover_clips
 from models.recovery.solution import identity
-from models.recovery.starts import predict
 
 COLUMNS = tuple(
-    "file name method solver iterations objective code runner_up margin_db snr_db log_spectral_distance "
-    "perceptual_loss predicted_digit probability at_bound provenance seconds size sha256".split()
+    "file name method solver form iterations objective code runner_up margin_db snr_db log_spectral_distance "
+    "perceptual_loss predicted_digit probability explained gain offset shift z_std at_bound seconds size sha256".split()
 )
 
 
@@ -78,10 +78,11 @@ def recovered_batches(
 ):  # fmt: skip
     """Recovers the clips of `items` batch by batch, under a progress bar.
 
-    load: item → clip [num_samples] or [num_samples, num_channels], or None for one to leave out. inverse_mapping:
-    predicts where each begins, or None. solver, seed: of `models.recovery.recover.recover`. done: clips that an earlier
+    load: item → models.audio.clip.Clip, or waveform [num_samples] or [num_samples, num_channels], or None for one to
+    leave out. inverse_mapping, solver, seed: of `models.recovery.recover.recover_clips`. done: clips that an earlier
     run has done, for the bar.
-    Yields (items, clips, models.recovery.recover.Recovery, seconds a clip) of each batch that has a clip.
+    Yields (items, Clips in the form recovered, models.recovery.recover.Recovery, seconds a clip) of each batch that has
+    a clip.
     """
     with tqdm(total=len(items) + done, initial=done, desc=description, unit=unit, disable=None) as bar:
         for first in range(0, len(items), batch_size):
@@ -92,9 +93,9 @@ def recovered_batches(
                 continue
             move, begin = _mover(bar, len(good)), time.perf_counter()
             chosen, clips = zip(*good)
-            targets = np.stack(clips)
-            start = None if inverse_mapping is None else predict(targets, inverse_mapping)
-            recovery = recover(targets, generator, solver=solver, start=start, seed=seed, report=move)
+            clips = [clip if isinstance(clip, Clip) else Clip(clip) for clip in clips]
+            options = {"inverse_mapping": inverse_mapping, "solver": solver, "seed": seed, "report": move}
+            recovery, clips = recover_clips(clips, generator, **options)
             move(0)
             yield list(chosen), clips, recovery, (time.perf_counter() - begin) / len(good)
 

@@ -10,7 +10,6 @@ datasets="${1:-datasets/}"
 "$python" benchmarks/generator_quality.py --datasets="$datasets" --card=checkpoint/README.md \
     --picture=Audio_Examples/pictures/generator.png
 "$python" calculate_metrics.py --table --datasets="$datasets" --cards=inverse_mapping_checkpoint/README.md,README.md
-"$python" calibrate_provenance.py --datasets="$datasets"
-"$python" benchmarks/provenance.py --datasets="$datasets" --other="${OTHER:-}" --card=checkpoint/README.md
+"$python" benchmarks/own_clips.py --datasets="$datasets" --other="${OTHER:-}" --card=checkpoint/README.md
 cp waves/metrics/metrics.md waves/metrics/metrics.png Audio_Examples/pictures/
 "$python" audio_examples.py

@@ -11,7 +11,6 @@ from models.audio.clip import (
     NUM_SAMPLES,
     SAMPLE_RATE,
     AudioError,
-    is_prepared,
     prepare,
     read_clip,
     spectrogram,
@@ -101,14 +100,17 @@ def test_written_clips_come_back_to_the_bit(tmp_path):
     write_wav(tmp_path / "a.wav", samples)
     assert (read_clip(tmp_path / "a.wav", preparation=preparation, prepared=True) == samples).all()
     assert np.abs(read_clip(tmp_path / "a.wav", preparation=preparation)).max() == pytest.approx(0.9)
-    for content in (b"", b"no array"):
-        (tmp_path / "a.npy").write_bytes(content)
-        assert not is_prepared(tmp_path / "a.wav")
-    np.save(tmp_path / "a.npy", np.zeros((3, 5), np.float32))
-    assert not is_prepared(tmp_path / "a.wav")
-    np.save(tmp_path / "a.npy", np.zeros(100, np.float32))
-    assert (read_clip(tmp_path / "a.wav", preparation=preparation) == samples).all()
-    assert np.abs(read_clip(tmp_path / "a.wav", preparation=preparation, prepared=False)).max() == pytest.approx(0.9)
+    clip = prepare(tmp_path / "a.wav", preparation=preparation)
+    assert np.abs(clip.samples).max() == pytest.approx(0.9) and (clip.as_it_is == samples).all()
+    assert (clip.unprepared().undo(samples) == samples).all()
+    assert prepare(tmp_path / "a.wav", preparation=preparation, prepared=False).as_it_is is None
+    for other in (samples[:-1], np.append(samples, 0)):
+        write_wav(tmp_path / "b.wav", other)
+        assert prepare(tmp_path / "b.wav", preparation=preparation).as_it_is is None
+    write_wav(tmp_path / "b.wav", samples, 16000)
+    assert prepare(tmp_path / "b.wav", preparation=preparation).as_it_is is None
+    own = Preparation(0.9, "center", sample_rate=16000)
+    assert (prepare(tmp_path / "b.wav", preparation=own).as_it_is == samples).all()
 
 
 def test_a_quiet_recording_is_the_same_clip_in_every_format(tmp_path):

@@ -6,7 +6,7 @@ the same thing.
 
 import io
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import librosa
@@ -16,7 +16,6 @@ from keras import ops
 from scipy.io import wavfile
 
 from models.audio.preparation import OUR_RATE, PUBLISHED
-from models.files.latents import is_latent, latent_beside
 
 SAMPLE_RATE = OUR_RATE  # of what the classifier, the judge and the metrics take
 NUM_SAMPLES = 16384  # one second at that rate
@@ -45,7 +44,8 @@ class Clip:
     gain: what the recording was multiplied by beyond its published treatment; 0 never occurs.
     offset: where sample 0 of the recording lies in the clip, in samples, negative if it was cut at its beginning.
     warnings: what a user should know about it (silence, nearly nothing in it, cut inside its samples), each a phrase.
-    cut: whether the recording goes on beyond the clip.
+    cut: whether the recording goes on beyond the clip. as_it_is: float32 of the same shape, a recording of exactly the
+    generator's length at its rate without any preparation, since the generator may have made it; None for others.
     """
 
     samples: np.ndarray
@@ -53,6 +53,11 @@ class Clip:
     offset: int = 0
     warnings: tuple = ()
     cut: bool = False
+    as_it_is: np.ndarray | None = None
+
+    def unprepared(self):
+        """The recording as it is, as a Clip of its own."""
+        return Clip(self.as_it_is, warnings=self.warnings)
 
     def undo(self, reconstruction):
         """A waveform for the prepared clip [num_samples, ...] → the same at the recording's own level and position."""
@@ -145,21 +150,14 @@ def _is_cut(path):
     return False
 
 
-def is_prepared(path):
-    """True if a recording is a clip already, level and position too: a generator made it, and its latent vector lies
-    beside it under its own name, as {name}.npy in most cases.
-    """
-    beside = latent_beside(path)
-    return beside is not None and is_latent(beside)
-
-
 def prepare(path, *, num_samples=NUM_SAMPLES, num_channels=1, preparation=PUBLISHED, prepared=None):
     """Reads a recording and prepares it as the generator's training clips were.
 
     Any format that soundfile reads, any rate; only the generator's length is ever read of it. As published: 16-bit
     samples times 1/32767, times 1.414, resampled to the generator's rate, cut or zero-padded at the end. With several
     channels the recording is mixed down, or repeated, to `num_channels`. prepared: True takes a clip as it is,
-    resampled, cut and padded only, for what a generator made; by default that is so where `is_prepared`.
+    resampled, cut and padded only, for what a generator made; False prepares every recording; None prepares it and
+    keeps one of exactly the generator's length and rate `as_it_is` as well.
 
     Returns a Clip. Raises AudioError, one line with file and cause, for what cannot be read.
     """
@@ -167,14 +165,18 @@ def prepare(path, *, num_samples=NUM_SAMPLES, num_channels=1, preparation=PUBLIS
     own_rate = preparation.sample_rate
     samples, rate, duration, warnings = _decode(path, num_samples / own_rate)
     samples = mixed(samples, num_channels, path)
-    prepared = is_prepared(path) if prepared is None else prepared
+    as_it_is = None
+    if prepared is None and rate == own_rate and len(samples) == num_samples:
+        as_it_is = fitted(samples, num_samples, preparation, prepared=True).samples
     if not prepared:
         samples = samples * np.float32(PUBLISHED_GAIN)
     if rate != own_rate:
         samples = librosa.resample(samples, orig_sr=rate, target_sr=own_rate, axis=0)
     if len(samples) < 0.02 * own_rate:
         warnings.append(f"only {1000 * len(samples) / own_rate:.0f} ms long")
-    return fitted(samples, num_samples, preparation, prepared, warnings, duration > LONGER * num_samples / own_rate)
+    cut = duration > LONGER * num_samples / own_rate
+    clip = fitted(samples, num_samples, preparation, bool(prepared), warnings, cut)
+    return clip if as_it_is is None else replace(clip, as_it_is=as_it_is)
 
 
 def mixed(samples, num_channels, path):

@@ -215,15 +215,6 @@ def _names_coordinates(path):
     return FIRST in names.replace(";", ",").replace("\t", ",").split(",")
 
 
-def is_latent(path):
-    """True if a file holds one latent vector, of whatever length."""
-    try:
-        fits = lambda shape: 0 < np.prod(shape) == max(shape, default=0) <= MOST  # noqa: E731
-        return READERS[Path(path).suffix.lower()](path, fits).dtype.kind == "f"
-    except Exception:  # NumPy, zipfile and pickle raise whatever the damage leads to
-        return False
-
-
 def known_latent(recording, latent_dim):
     """The true latent vector [1, latent_dim] of a recording if it lies beside it (`latent_beside`), else None.
 

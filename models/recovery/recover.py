@@ -2,30 +2,32 @@
 
 `recover` takes target waveforms and a generator and returns the latent vectors whose sounds are closest. A solver finds
 them; without one the start is the answer, a prediction in most cases. A prediction and a solver are the paper's hybrid.
+`recover_clips` does the same for recordings, of which some may be the generator's own clips as they are.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
 from models.generator.generator import generate
 from models.metrics.metrics import snr_db
-from models.recovery.exact import as_recorded, residuals
+from models.recovery.exact import EXPLAINED, LevenbergMarquardt, as_recorded, residuals
 from models.recovery.layer import generate_from_layer
 from models.recovery.solution import Solution
+from models.recovery.starts import predict
 
 
 @dataclass
 class Recovery(Solution):
-    """A Solution with its waveforms [n, num_samples, num_channels] and their snr_db [n].
-
-    The waveforms are the generator's own; for snr_db they have the gain, the offset and the shift of the target.
+    """A Solution with its waveforms [n, num_samples, num_channels], what they are in the targets, and the SNR of that.
 
     Where there is a `layer` the waveforms were made from it, and are no latent vector's sounds. start: what the solver
-    began from, a prediction or random latent vectors, if it was either.
+    began from, a prediction or random latent vectors, if it was either. matched: the waveforms at the level, over the
+    offset and at the position that were recovered, where they were. snr_db [n]: of `matched`.
     """
 
     waveforms: np.ndarray = None
+    matched: np.ndarray = None
     snr_db: np.ndarray = None
 
 
@@ -54,7 +56,75 @@ def recover(
         solution = Solution(start, residuals(targets, generator, start), np.zeros(len(start), int))
     else:
         raise ValueError("without a solver the start is the answer, and there is none")
+    return _finished(solution, targets, generator, start)
+
+
+def _finished(solution, targets, generator, start):
     z = solution.z.astype(np.float32)
     waveforms = generate(generator, z) if solution.layer is None else generate_from_layer(generator, solution.layer)
+    matched = as_recorded(waveforms, solution)
     values = vars(solution) | {"z": z, "start": start if solution.start is None else solution.start}
-    return Recovery(**values, waveforms=waveforms, snr_db=snr_db(targets, as_recorded(waveforms, solution)))
+    return Recovery(**values, waveforms=waveforms, matched=matched, snr_db=snr_db(targets, matched))
+
+
+def recover_clips(clips, generator, *, inverse_mapping=None, solver=None, seed=0, report=None):
+    """Recovers models.audio.clip.Clips → Recovery, and the Clips in the form that was recovered.
+
+    A clip that may be the generator's own `as_it_is` is tried in that form first; where a latent vector explains it,
+    that form is recovered, elsewhere the prepared one. inverse_mapping: predicts where to begin, or None. The other
+    arguments are those of `recover`.
+    """
+    shape = len(clips), generator.num_samples, generator.num_channels
+    targets = np.stack([clip.samples for clip in clips]).reshape(shape)
+    possible = np.array([i for i, clip in enumerate(clips) if clip.as_it_is is not None], int)
+    clips, parts = list(clips), []
+
+    def begin(waveforms):
+        return None if inverse_mapping is None else predict(waveforms, inverse_mapping)
+
+    taken = possible[:0]
+    if len(possible):
+        own = np.stack([clips[i].as_it_is for i in possible]).reshape(len(possible), *shape[1:])
+        start, exact = begin(own), solver if isinstance(solver, LevenbergMarquardt) else getattr(solver, "exact", None)
+        if exact is not None:
+            solution = replace(exact, give_up=True).solve(own, generator, start, seed=seed, report=report)
+            good = solution.objective < EXPLAINED
+            taken = possible[good]
+            if len(taken):
+                parts.append((taken, _finished(_part(solution, good), own[good], generator, _rows(start, good))))
+        elif start is not None:
+            prepared = residuals(targets[possible], generator, begin(targets[possible]))
+            taken = possible[residuals(own, generator, start) < prepared]
+        for i in taken:
+            clips[i] = clips[i].unprepared()
+            targets[i] = clips[i].samples.reshape(shape[1:])
+    done = parts[0][0] if parts else taken[:0]
+    rest = np.setdiff1d(np.arange(len(clips)), done)
+    if len(rest):
+        options = {"solver": solver, "start": begin(targets[rest]), "seed": seed, "report": report}
+        parts.append((rest, recover(targets[rest], generator, **options)))
+    return _joined(parts, len(clips)), clips
+
+
+def _rows(array, chosen):
+    return None if array is None else array[chosen]
+
+
+def _part(solution, chosen):
+    """Some clips of a Solution."""
+    return replace(solution, **{f.name: _rows(getattr(solution, f.name), chosen) for f in fields(solution)})
+
+
+def _joined(parts, n):
+    """One Recovery of n clips from parts, pairs of their indices and a Recovery; NaN where a part has no such value."""
+    if len(parts) == 1:
+        return parts[0][1]
+    values = {}
+    for name in (field.name for field in fields(Recovery)):
+        known = [(index, value) for index, part in parts if (value := getattr(part, name)) is not None]
+        if known:
+            kind = np.result_type(*(value for _, value in known)) if len(known) == len(parts) else np.float32
+            values[name] = np.full((n, *known[0][1].shape[1:]), np.nan if kind.kind == "f" else 0, kind)
+            for index, value in known:
+                values[name][index] = value
+    return Recovery(**values)
