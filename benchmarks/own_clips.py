@@ -71,7 +71,7 @@ def sounds(generator):
     true = random_latent(generator, num_clips, [STREAM, seed, 0])
     kinds = {OWN: (list(generate(generator, true)[..., 0]), true)}
     if num_others:
-        paths = [r.path for r in find_datasets(datasets) if r.split == "test"]
+        paths = [r.path for r in find_datasets(datasets)[1] if r.split == "test"]
         chosen = np.random.default_rng([STREAM, seed]).permutation(len(paths))[:num_others]
         blocks = (next(samples_of(paths[i], 1, generator.sample_rate)) for i in chosen)
         kinds[RECORDINGS] = [block[: generator.num_samples, 0] for block in blocks], None
