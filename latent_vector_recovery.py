@@ -109,8 +109,7 @@ def read(path, generator):
 
 def form(clip):
     """Whether a recording was recovered as it is or prepared, in words."""
-    changed = clip.gain != 1 or clip.offset != 0 or not (prepared == "True" or clip.as_it_is is None)
-    return "prepared" if changed else AS_IT_IS
+    return AS_IT_IS if prepared == "True" or clip.samples is clip.as_it_is else "prepared"
 
 
 def share_explained(clips, z, generator):

@@ -92,7 +92,7 @@ def test_the_table_and_going_on_where_a_run_was_stopped(inputs, tmp_path, few_st
     import common.recovering
 
     flags = ["--table", "--num_clips=6", "--max_iter=2", "--restarts=0", "--batch_size=2"]
-    own, calls = common.recovering.recover, []
+    own, calls = common.recovering.recover_clips, []
 
     def stopped(*clips, **how):
         calls.append(1)
@@ -100,7 +100,7 @@ def test_the_table_and_going_on_where_a_run_was_stopped(inputs, tmp_path, few_st
             raise KeyboardInterrupt
         return own(*clips, **how)
 
-    monkeypatch.setattr(common.recovering, "recover", stopped)
+    monkeypatch.setattr(common.recovering, "recover_clips", stopped)
     assert run_script(SCRIPT, *arguments(inputs, tmp_path / "m", *flags)) == 130
     assert "run it again to go on" in capsys.readouterr().err and not (tmp_path / "m/metrics.json").exists()
     with warnings.catch_warnings():

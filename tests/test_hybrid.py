@@ -6,7 +6,7 @@ import numpy as np
 import soundfile
 from run_script import run_script
 
-from models.audio.clip import write_wav
+from models.audio.clip import prepare, write_wav
 from models.generator.generator import generate, random_latent
 from models.metrics.metrics import latent_mse
 from models.networks.inverse_mapping import load_inverse_mapping
@@ -60,9 +60,10 @@ def test_the_script_predicts_many_recordings_and_starts_a_hybrid(weights, genera
         and {row["method"] for row in rows} == {"inverse_mapping"}
         and {row["solver"] for row in rows} == {""}
     )
-    mapping = load_inverse_mapping(weights / "mapping", generator)
+    mapping, forms = load_inverse_mapping(weights / "mapping", generator), {row["name"]: row["form"] for row in rows}
     for i in range(2):
-        waveform, _ = soundfile.read(files / f"made_{i}.wav", dtype="float32")
+        clip = prepare(files / f"made_{i}.wav", preparation=generator.preparation)
+        waveform = clip.as_it_is if forms[f"made_{i}"] == "as it is" else clip.samples
         assert np.abs(np.load(output / f"made_{i}.npy") - predict(waveform[None], mapping)).max() < 1e-4
     page = (output / "index.html").read_text()
     assert page.count("<audio") == 16 and (output / "made_0_original.wav").exists() and 'class="true"' in page

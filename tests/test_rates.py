@@ -160,11 +160,12 @@ def test_coordinates_at_the_bounds_are_counted_and_a_wrong_answer_is_never_calle
     generator = load_wavegan(folder)
     z = np.array([[1, -1, 0.5, 0, 0, 0, 0, 0.99]], np.float32)
     waveforms = generate(generator, z)
-    (row,) = Closeness(generator, None, None).of([waveforms[0]], Recovery(z, 0, 0, waveforms=waveforms, snr_db=[99.0]))
+    recovery = Recovery(z, 0, 0, waveforms=waveforms, matched=waveforms, snr_db=[99.0])
+    (row,) = Closeness(generator, None, None).of([waveforms[0]], recovery)
     assert row["at_bound"] == 2 and "2 coordinates at the bounds" in Closeness.in_words(row)
-    assert "identical" in Closeness.in_words(row) and "identical" not in Closeness.in_words(row, wrong=True)
-    inner = Closeness.in_words(row | {"at_bound": 0})
-    assert "bounds" not in inner
+    inner = row | {"at_bound": 0}
+    assert "identical" in Closeness.in_words(inner) and "identical" not in Closeness.in_words(inner, wrong=True)
+    assert "bounds" not in Closeness.in_words(inner) and "identical" not in Closeness.in_words(row)
 
 
 def test_the_shipped_generator_says_its_rate():

@@ -60,7 +60,7 @@ def test_the_script_end_to_end(tmp_path, networks, generator, few_steps, capsys)
     ):
         assert words in printed.err
     assert (
-        "made.wav: identical, SNR" in printed.out
+        "made.wav: as it is: identical, SNR" in printed.out
         and "(exact; identifiable" in printed.out
         and "log-spectral distance" in printed.out
     )

@@ -113,7 +113,7 @@ def test_a_long_recording_becomes_one_sound_and_many_latent_vectors(recover, gen
 
 def test_it_goes_on_where_it_was_stopped(recover, tmp_path, monkeypatch, capsys):
     assert recover("whole", "--hop=0.5") == 0
-    calls, recover_batch = [], common.long_recordings.recover_into.__globals__["recover"]
+    calls, recover_batch = [], common.long_recordings.recover_into.__globals__["recover_clips"]
 
     def killed(clips, generator, **options):
         calls.append(len(clips))
@@ -121,7 +121,7 @@ def test_it_goes_on_where_it_was_stopped(recover, tmp_path, monkeypatch, capsys)
             raise KeyboardInterrupt
         return recover_batch(clips, generator, **options)
 
-    monkeypatch.setitem(common.long_recordings.recover_into.__globals__, "recover", killed)
+    monkeypatch.setitem(common.long_recordings.recover_into.__globals__, "recover_clips", killed)
     assert recover("out", "--hop=0.5") == 130
     (unfinished,) = (tmp_path / "out").glob("long.*.rows")
     with open(unfinished, "ab") as file:

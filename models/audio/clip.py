@@ -57,7 +57,7 @@ class Clip:
 
     def unprepared(self):
         """The recording as it is, as a Clip of its own."""
-        return Clip(self.as_it_is, warnings=self.warnings)
+        return Clip(self.as_it_is, warnings=self.warnings, as_it_is=self.as_it_is)
 
     def undo(self, reconstruction):
         """A waveform for the prepared clip [num_samples, ...] → the same at the recording's own level and position."""

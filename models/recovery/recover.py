@@ -76,7 +76,8 @@ def recover_clips(clips, generator, *, inverse_mapping=None, solver=None, seed=0
     """
     shape = len(clips), generator.num_samples, generator.num_channels
     targets = np.stack([clip.samples for clip in clips]).reshape(shape)
-    possible = np.array([i for i, clip in enumerate(clips) if clip.as_it_is is not None], int)
+    possible = [i for i, clip in enumerate(clips) if clip.as_it_is is not None and clip.samples is not clip.as_it_is]
+    possible = np.array(possible, int)
     clips, parts = list(clips), []
 
     def begin(waveforms):
