@@ -44,7 +44,8 @@ from datasets.layouts import find_datasets
 from models.files.file_set import replaced_together
 from models.files.hashing import fingerprint
 from models.files.saving import save_network
-from models.generator.readers.tf1 import checkpoint_prefix, freeze
+from models.generator.readers.tf1 import checkpoint_prefix
+from models.generator.readers.training_checkpoint import read_wavegan
 from models.generator.tf1_export import export_wavegan
 from models.generator.wavegan import load_wavegan
 from models.networks.inverse_mapping import INVERSE_MAPPING_FILE, InverseMapping
@@ -71,7 +72,7 @@ def main():
     folder = writable_folder(output)
     hold(folder)
     generator = open_generator(checkpoint, sample_rate, bounds, prior)
-    _, variables = freeze(Path(checkpoint) / "infer.meta", checkpoint_prefix(checkpoint))
+    variables, _ = read_wavegan(checkpoint_prefix(checkpoint), Path(checkpoint))
     if not adaptable(variables):
         raise ScriptError(f"{checkpoint}: only a WaveGAN of one second, kernel 25 and no batch normalisation is tuned")
     mapping = open_inverse_mapping(inverse_mapping_checkpoint, generator)

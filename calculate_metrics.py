@@ -33,6 +33,10 @@ sample_rate = 0  # of its clips in Hz; 0: what clip.json or args.txt beside it s
 bounds = 0.0  # largest absolute coordinate of a latent vector; 0: what clip.json says, else by the prior [0 to inf]
 prior = ""  # of its latent vectors; "": what clip.json says, else "uniform" on [-1, 1] ["", "uniform", "normal"]
 code = ""  # layout of its latent vectors, such as onehot:10, bits:3 or onehot:2,bits:3@end; "": what clip.json says
+num_samples = 0  # of its clips, where a WaveGAN's checkpoint leaves that open and no args.txt says it [0 to 65,536]
+input_name = ""  # of its latent vector, where a .pb, .onnx, .keras or SavedModel has another than z, or several inputs
+output_name = ""  # of its waveform, likewise
+label = -1  # of a generator that takes a label besides its latent vector; -1: none [-1 to 4095]
 classifier_checkpoint = "classifier_checkpoint/"  # folder with the classifier, for the perceptual loss
 judge_checkpoint = "judge_checkpoint/"  # folder with the judge, which takes part in no training and no recovery
 inverse_mapping_checkpoint = "inverse_mapping_checkpoint/"  # folder with the network that predicts
@@ -222,7 +226,8 @@ def write(rows, record):
 
 def main():
     writable_folder(output)
-    generator = open_generator(checkpoint, sample_rate, bounds, prior, code)
+    file = {"num_samples": num_samples, "input_name": input_name, "output_name": output_name}
+    generator = open_generator(checkpoint, sample_rate, bounds, prior, code, file=file, label=label)
     rows = wanted_rows()
     clip = FLOAT_BYTES * generator.num_samples * generator.num_channels
     check_memory(ARRAYS * num_clips * clip, f"num_clips={num_clips:,}: clips and reconstructions")

@@ -43,7 +43,7 @@ def weights_hash(folder):
 class Recoverer:
     """One process's part: holds the networks, turns batches of paths into rows of SCHEMA.
 
-    stated: sample_rate, bounds and prior of the generator, where the user sets them. waves: also the reconstructions,
+    stated: what the user sets of the generator, options of open_generator. waves: also the reconstructions,
     each at its recording's own level and position, channels interleaved.
     """
 

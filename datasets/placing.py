@@ -11,6 +11,9 @@ GENERATOR_FILES = (
     "infer.meta",
     "*.pb",
     "*.keras",
+    "*.onnx",
+    "*.onnx.data",
+    "variables/variables.*",
     "model.ckpt*",
     "checkpoint",
     "clip.json",
@@ -41,11 +44,11 @@ def place(files, folder):
     here = {file.name for file in files if (folder / file.name).exists()}
     same = {file.name for file in files if file.name in here and content_hash(folder / file.name) == content_hash(file)}
     matching = {path for pattern in GENERATOR_FILES for path in folder.glob(pattern)}
-    old = sorted(path for path in matching if path.is_file() and path.name not in same)
-    previous = _free_folder(folder / PREVIOUS, [path.name for path in old]) if old else None
-    with replaced_together(folder, [path.name for path in old]) as new:
-        for path in old:
-            share(path, new / previous.relative_to(folder) / path.name)
+    old = sorted(str(path.relative_to(folder)) for path in matching if path.is_file() and path.name not in same)
+    previous = _free_folder(folder / PREVIOUS, old) if old else None
+    with replaced_together(folder, old) as new:
+        for name in old:
+            share(folder / name, new / previous.relative_to(folder) / name)
         for file in files:
             if file.name not in same:
                 share(file, new / file.name)

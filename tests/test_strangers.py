@@ -127,8 +127,6 @@ def test_a_constant_is_as_large_as_it_says(tmp_path):
 
 
 def test_what_is_no_function_of_the_latent_vector_alone(tmp_path):
-    fed = write_pb(tmp_path / "fed", lambda z: dense(z) * v1.placeholder(tf.float32, [], "volume"))
-    refused(fed, "the placeholder volume has to be fed besides z")
     ones = np.ones(SAMPLES, np.float32)
 
     def normalised(z):
@@ -212,6 +210,6 @@ def test_a_zip_bomb_code_and_keras_2(keras_file):
         metadata__json='{"keras_version": "2.15.0"}',
         config__json='{"class_name": "Functional", "config": {}}',
     )
-    refused(keras_file.parent, "written by Keras 2.15.0, .* saved again by Keras 3")
+    refused(keras_file.parent, "written by Keras 2.15.0, .* call tf.saved_model.save")
     keras_file.write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(100))
     refused(keras_file.parent, "an HDF5 file, as Keras 2 writes it")

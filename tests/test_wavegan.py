@@ -8,9 +8,10 @@ import tf1_wavegan
 
 from models.files.errors import CheckpointError
 from models.generator.jacobian.graph_walk import GraphWalk
+from models.generator.layers import SubpixelWaveGAN
 from models.generator.readers.tf1 import as_function, checkpoint_prefix, freeze
 from models.generator.tf1_export import export_wavegan
-from models.generator.wavegan import SubpixelWaveGAN, load_wavegan
+from models.generator.wavegan import load_wavegan
 from models.training.wavegan.schedule import RAMP_STEPS
 from models.training.wavegan.training import WaveGANTraining
 
@@ -185,8 +186,6 @@ def test_half_a_checkpoint_is_one_line_that_says_which_half(tmp_path):
     meta = (tmp_path / "infer.meta").read_bytes()
     (tmp_path / "infer.meta").write_bytes(meta[: len(meta) // 2])
     refused("infer.meta: not a MetaGraph")
-    (tmp_path / "infer.meta").unlink()
-    refused("infer.meta: not there")
     (tmp_path / "infer.meta").write_bytes(meta)
     (tmp_path / "other.keras").write_bytes(b"")
     refused("several generators")

@@ -27,6 +27,8 @@ class Generator:
     warnings: what a user should know about how it was loaded, each a phrase. rate_is_known: False where its sample
     rate was assumed.
     smooths: whether its Jacobian can be averaged over latent noise; if not, `jacobian` returns the plain one.
+    takes_label: False here; True for a models.generator.labelled.LabelledGenerator, whose `with_label` gives one of
+    these.
 
     function: z [n, latent_dim] → waveforms [n, samples], [n, samples, channels] or [n, channels, samples], or axes of
     length 1 more; a tf.ConcreteFunction, which may be for n = 1 only, or anything that tf.function takes. Called on z
@@ -34,6 +36,8 @@ class Generator:
     derivative unchecked, which takes a second, where only sounds are wanted. Raises CheckpointError, in one line, if
     the function's output is no waveform or not finite, or has no derivative that can be relied on.
     """
+
+    takes_label = False
 
     def __init__(self, function, latent_dim, description, sha256, preparation=PUBLISHED, differentiated=True):
         self.function, self.latent_dim, self.preparation = function, latent_dim, preparation

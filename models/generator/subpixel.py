@@ -12,13 +12,14 @@ import numpy as np
 from keras import ops
 
 
-def phase_taps(kernel_size, stride):
-    """Which tap of a 'same' kernel joins low-rate neighbour d with phase p: t = stride d + p + left.
+def phase_taps(kernel_size, stride, left=None):
+    """Which tap of a kernel joins low-rate neighbour d with phase p: t = stride d + p + left.
 
+    left: high-rate samples that are cut off in front; None: as TensorFlow's 'same' padding of a strided convolution.
     Returns indices [taps, stride] with `kernel_size` where there is no such tap, and the number of neighbours before
     and after.
     """
-    left = max(kernel_size - stride, 0) // 2  # TensorFlow's 'same' padding of a strided convolution
+    left = max(kernel_size - stride, 0) // 2 if left is None else left
     before = left // stride + (left % stride > 0)
     after = max(kernel_size - 1 - left, 0) // stride
     neighbours = np.arange(-before, after + 1)
@@ -26,12 +27,14 @@ def phase_taps(kernel_size, stride):
     return np.where((taps >= 0) & (taps < kernel_size), taps, kernel_size), before, after
 
 
-def transposed_kernel(kernel, stride):
+def transposed_kernel(kernel, stride, left=None):
     """[kernel, out, in] of a transposed convolution → [taps, in, stride * out] and the padding (before, after) of its
     sub-pixel form.
+
+    left: samples of its whole output that are cut off in front; None: TensorFlow's 'same'.
     """
     size, filters, channels = kernel.shape
-    taps, before, after = phase_taps(size, stride)
+    taps, before, after = phase_taps(size, stride, left)
     padded = ops.pad(kernel, [[0, 1], [0, 0], [0, 0]])  # the last one is the tap that is not there
     phases = ops.take(padded, np.ascontiguousarray(taps[::-1]), axis=0)  # [taps, stride, out, in]
     return ops.reshape(ops.transpose(phases, (0, 3, 1, 2)), (len(taps), channels, stride * filters)), (after, before)

@@ -14,33 +14,31 @@ import tensorflow as tf
 
 from models.audio.clip import NUM_SAMPLES
 from models.files.file_set import check_room
+from models.generator.layers import DENSE, DENSE_BIAS, FILTER, upconvolutions
 
 v1 = tf.compat.v1
-STRIDE = 4
-DENSE = "G/z_project/dense/kernel"  # [latent_dim, 256 d]
-FILTER = "G/pp_filt/conv1d/kernel"  # WaveGAN's post-processing filter, [taps, 1, 1]
 WAVEGAN_FILES = ("model.ckpt.data-00000-of-00001", "model.ckpt.index", "infer.meta")
 
 
 def wavegan_variables(generator):
     """The weights of a `build_generator` model as {WaveGAN's variable name: array}."""
     kernel, bias = generator.get_layer("z_project").get_weights()
-    variables = {DENSE: kernel, "G/z_project/dense/bias": bias}
+    variables = {DENSE: kernel, DENSE_BIAS: bias}
     for i in range(5):
         kernel, bias = generator.get_layer(f"upconv_{i}").get_weights()
         variables |= {f"G/upconv_{i}/conv1d/kernel": kernel, f"G/upconv_{i}/conv1d/bias": bias}
     return variables
 
 
-def _upconvolution(x, v, scope):
-    """One layer, four times as long: a convolution behind nearest-neighbour upsampling, or a transposed convolution."""
-    longer = int(x.shape[1]) * STRIDE
-    if f"{scope}/conv1d/kernel" in v:
+def _upconvolution(x, v, layer):
+    """One layer: a convolution behind nearest-neighbour upsampling, or a transposed convolution."""
+    longer = int(x.shape[1]) * layer.stride
+    kernel, bias = v[layer.kernel], v[layer.bias]
+    if layer.nearest:
         x = v1.image.resize_nearest_neighbor(x[:, None], (1, longer))[:, 0]
-        return tf.nn.conv1d(x, v[f"{scope}/conv1d/kernel"], 1, "SAME") + v[f"{scope}/conv1d/bias"]
-    kernel, bias = v[f"{scope}/conv2d_transpose/kernel"], v[f"{scope}/conv2d_transpose/bias"]
+        return tf.nn.conv1d(x, kernel, 1, "SAME") + bias
     shape = [tf.shape(x)[0], 1, longer, int(kernel.shape[2])]
-    return tf.nn.conv2d_transpose(x[:, None], kernel, shape, [1, 1, STRIDE, 1], "SAME")[:, 0] + bias
+    return tf.nn.conv2d_transpose(x[:, None], kernel, shape, [1, 1, layer.stride, 1], "SAME")[:, 0] + bias
 
 
 def _generator_graph(z, variables):
@@ -49,11 +47,10 @@ def _generator_graph(z, variables):
         name: v1.get_variable(name, value.shape, initializer=v1.zeros_initializer(), use_resource=False)
         for name, value in variables.items()
     }
-    x = tf.matmul(z, v[DENSE]) + v["G/z_project/dense/bias"]
+    x = tf.matmul(z, v[DENSE]) + v[DENSE_BIAS]
     x = tf.nn.relu(tf.reshape(x, [-1, 16, int(x.shape[1]) // 16]))
-    for i in range(5):
-        x = _upconvolution(x, v, f"G/upconv_{i}")
-        x = tf.nn.relu(x) if i < 4 else tf.nn.tanh(x)
+    for layer in upconvolutions(v):
+        x = getattr(tf.nn, layer.activation)(_upconvolution(x, v, layer))
     if FILTER in v:
         taps = int(v[FILTER].shape[0])
         left = (taps - 1) // 2

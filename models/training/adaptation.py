@@ -4,12 +4,13 @@ The latent vector of each recording stays as recovery returned it, and the gener
 there is the recording's. A second term keeps what the generator makes of other latent vectors as it was.
 """
 
+import keras
 import numpy as np
 import tensorflow as tf
 
 from models.generator.generator import draw_latent
+from models.generator.layers import DENSE, DENSE_BIAS, FILTER, upconvolutions
 from models.generator.subpixel import nearest_kernel, subpixel_conv, transposed_kernel
-from models.generator.tf1_export import DENSE, FILTER, STRIDE
 from models.recovery.descent import Objective
 
 SPECTRAL_WEIGHT = 1.0  # of the log-spectral distance in units of 10 dB, against the perceptual loss
@@ -32,13 +33,12 @@ class _Tuned:
 
     def __call__(self, z):
         v = self.trained
-        x = z @ v[DENSE] + v["G/z_project/dense/bias"]
+        x = z @ v[DENSE] + v[DENSE_BIAS]
         x = tf.nn.relu(tf.reshape(x, (-1, 16, x.shape[1] // 16)))
-        for i in range(LAYERS):
-            kernel, bias, nearest = _layer(v, i)
-            kernel, padding = nearest_kernel(kernel, STRIDE) if nearest else transposed_kernel(kernel[0], STRIDE)
-            x = subpixel_conv(x, kernel, padding, STRIDE) + bias
-            x = tf.tanh(x) if i == LAYERS - 1 else tf.nn.relu(x)
+        for layer in upconvolutions(v):
+            kernel = v[layer.kernel] if layer.nearest else v[layer.kernel][0]
+            kernel, padding = (nearest_kernel if layer.nearest else transposed_kernel)(kernel, layer.stride)
+            x = getattr(tf.nn, layer.activation)(subpixel_conv(x, kernel, padding, layer.stride) + v[layer.bias])
         if not self.fixed:
             return x
         taps = self.fixed[FILTER].shape[0]
@@ -49,20 +49,12 @@ class _Tuned:
         return {name: value.numpy() for name, value in (self.trained | self.fixed).items()}
 
 
-def _layer(variables, i):
-    """Kernel and bias of layer i, and whether it upsamples by nearest neighbours; None where it is of another kind."""
-    for kind in ("conv1d", "conv2d_transpose"):
-        scope = f"G/upconv_{i}/{kind}"
-        if f"{scope}/kernel" in variables:
-            return variables[f"{scope}/kernel"], variables[f"{scope}/bias"], kind == "conv1d"
-    return None
-
-
 def adaptable(variables):
     """True for the variables of a generator that can be tuned: 16,384 samples, one channel, no batch normalisation."""
-    found = [_layer(variables, i) for i in range(LAYERS)]
-    others = any("batch_norm" in name or f"upconv_{LAYERS}" in name for name in variables)
-    return not others and DENSE in variables and None not in found and found[-1][1].shape == (1,)
+    layers = upconvolutions(variables)
+    whole = {DENSE, DENSE_BIAS, *(name for layer in layers for name in (layer.kernel, layer.bias))} <= variables.keys()
+    normalised = any("batch_norm" in name for name in variables)
+    return whole and not normalised and len(layers) == LAYERS and variables[layers[-1].bias].shape == (1,)
 
 
 def adapt(
@@ -88,10 +80,12 @@ def adapt(
     tuned, before = _Tuned(variables), _Tuned(variables)
     closeness, kept = Objective(perceptual_loss, spectral_weight), Objective(None, 1.0)
     weights = list(tuned.trained.values())
-    first, second = ([tf.Variable(tf.zeros_like(v)) for v in weights] for _ in range(2))
+    rate = keras.optimizers.schedules.CosineDecay(RATE, steps)
+    adam = keras.optimizers.Adam(rate, epsilon=1e-8)
+    adam.build(weights)
 
     @tf.function(autograph=False)
-    def step(z, clips, others, count, rate):
+    def step(z, clips, others):
         originals, was = closeness.originals(clips), before(others)
         reference = kept.originals(was)
         with tf.GradientTape() as tape:
@@ -99,11 +93,7 @@ def adapt(
             now = tuned(others)
             drift = tf.reduce_sum((now - was) ** 2, axis=(1, 2)) / tf.reduce_sum(was**2, axis=(1, 2))
             total = tf.reduce_mean(losses) + keeping_weight * tf.reduce_mean(kept(reference, now) + drift)
-        gradients = tape.gradient(total, weights)
-        for variable, gradient, m, v in zip(weights, gradients, first, second):
-            m.assign(0.9 * m + 0.1 * gradient)
-            v.assign(0.999 * v + 0.001 * gradient**2)
-            variable.assign_sub(rate * m / (1 - 0.9**count) / (tf.sqrt(v / (1 - 0.999**count)) + 1e-8))
+        adam.apply(tape.gradient(total, weights), weights)
         return tf.reduce_mean(losses)
 
     rng = np.random.default_rng([STREAM, seed])
@@ -113,9 +103,7 @@ def adapt(
             order = np.concatenate([order, rng.permutation(len(targets))])
         chosen, order = order[:BATCH], order[BATCH:]
         others = draw_latent(rng, (OTHERS, z.shape[1]), prior)
-        rate = RATE * 0.5 * (1 + np.cos(np.pi * done / steps))
-        arguments = tf.constant(z[chosen], tf.float32), tf.constant(targets[chosen]), tf.constant(others)
-        loss = step(*arguments, tf.constant(done + 1.0), tf.constant(rate, tf.float32))
+        loss = step(tf.constant(z[chosen], tf.float32), tf.constant(targets[chosen]), tf.constant(others))
         if report:
             report(done + 1, float(loss))
     return tuned.variables()

@@ -9,6 +9,7 @@ import inspect
 
 import tensorflow as tf
 
+from models.generator.inlining import inlined
 from models.generator.subpixel import subpixel_conv, transposed_kernel
 
 BATCH_NORMALISATION = ("FusedBatchNorm", "FusedBatchNormV2", "FusedBatchNormV3")
@@ -173,11 +174,10 @@ def _waveform_stride(op):
 
 
 def as_concrete(function, latent_dim):
-    """A function of latent vectors [n, latent_dim] as a tf.ConcreteFunction for any n; one that is one already is
-    returned as it is.
+    """A function of latent vectors [n, latent_dim] as a tf.ConcreteFunction for any n, without calls of functions; one
+    that is one already is returned as it is, but for its calls.
     """
-    if hasattr(function, "graph") and hasattr(function, "captured_inputs"):
-        return function
-    return tf.function(
-        function, input_signature=[tf.TensorSpec([None, latent_dim], tf.float32)]
-    ).get_concrete_function()
+    if not (hasattr(function, "graph") and hasattr(function, "captured_inputs")):
+        signature = [tf.TensorSpec([None, latent_dim], tf.float32)]
+        function = tf.function(function, input_signature=signature).get_concrete_function()
+    return inlined(function)

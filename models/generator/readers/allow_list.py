@@ -4,6 +4,16 @@ allocated.
 A TensorFlow graph is a program. It can read and write files, call Python, or ask for more memory than there is; a
 generator needs none of that, so only operations that turn tensors into tensors are let through, and only with tensors
 of a size that a generator of waveforms has.
+
+DIFFERENTIATED have a rule of their own in models/generator/jacobian/rules.py: an exact derivative, which is also
+averaged over latent noise, as recovery wants it. Layers of Keras that are made of them: Dense (of vectors),
+Conv1D/2D/3D, Conv1DTranspose, Conv2DTranspose, DepthwiseConv, UpSampling (nearest, bilinear, bicubic), Reshape,
+Flatten, Permute, ZeroPadding, Cropping, Concatenate, Add, Multiply, average pooling, BatchNormalization,
+LayerNormalization, ReLU, LeakyReLU, PReLU, ELU, SELU, ReLU6, tanh, sigmoid, softplus, softsign, Dropout (idle),
+Rescaling, nested models.
+BY_TENSORFLOW are differentiated by TensorFlow, exactly and without an average; Dense along the last of several axes is
+such a layer. WITHOUT_DERIVATIVE are shapes, comparisons and roundings, which pass on what does not depend on the latent
+vector or is held fixed. Every other operation is refused: files, Python, random numbers, loops, calls.
 """
 
 import numpy as np
@@ -136,11 +146,6 @@ def _cleaned(graph, order, source, variables):
             raise CheckpointError(
                 f"{source}: {node.name} normalises by the batch's own statistics, so a clip depends on those beside it"
             )
-    extra = [node.name for node in result.node if node.op == "Placeholder" and node.name != "z"]
-    if extra:
-        raise CheckpointError(
-            f"{source}: the placeholder {extra[0]} has to be fed besides z; a generator takes its latent vector alone"
-        )
     return result
 
 
@@ -157,7 +162,7 @@ def check_declared(name, shape, dtype, source):
     return _size(shape, dtype)
 
 
-def check_sizes(graph, source, latent_dim):
+def check_sizes(graph, source, latent_dim, z="z"):
     """Follows the shapes through a frozen GraphDef for one latent vector, node by node, without computing anything of
     that size.
 
@@ -175,11 +180,12 @@ def check_sizes(graph, source, latent_dim):
                 if np.prod(shape, dtype=object) > SMALL:
                     outputs = [tf.compat.v1.placeholder(node.attr["dtype"].type, shape)]
             elif node.op == "Placeholder":
-                outputs = [tf.compat.v1.placeholder(node.attr["dtype"].type, [1, latent_dim])]
+                sizes = [latent_dim] if node.name == z else [d.size for d in node.attr["shape"].shape.dim][1:]
+                outputs = [tf.compat.v1.placeholder(node.attr["dtype"].type, [1, *sizes])]
             else:
                 outputs = None
             outputs = outputs if outputs is not None else _imported(node, graph.versions, tensors, source)
-            from_z = node.name == "z" or any(_tensor_name(name)[0] in varying for name in node.input)
+            from_z = node.op == "Placeholder" or any(_tensor_name(name)[0] in varying for name in node.input)
             varying |= {node.name} if from_z else set()
             for index, tensor in enumerate(
                 outputs[:1] if node.op in BATCH_NORMALISATION else outputs

@@ -17,10 +17,12 @@ import tensorflow as tf
 from models.files.errors import CheckpointError, first_line
 from models.files.hashing import fingerprint
 from models.generator.generator import Generator
+from models.generator.labelled import LabelInput, LabelledGenerator
 from models.generator.readers.allow_list import MOST_BYTES, MOST_BYTES_A_CLIP, MOST_LATENT
 
 PARTS = ("metadata.json", "config.json", "model.weights.h5")
 FLOAT_BYTES = 4
+KERAS_2 = "where it was made, call tf.saved_model.save(model, 'generator') and put that folder in its place"
 
 
 def _contents(path):
@@ -29,9 +31,7 @@ def _contents(path):
     """
     with open(path, "rb") as file:
         if file.read(4) == b"\x89HDF":
-            raise CheckpointError(
-                f"{path}: an HDF5 file, as Keras 2 writes it; saved by Keras 3, or frozen as a .pb, it can be used"
-            )
+            raise CheckpointError(f"{path}: an HDF5 file, as Keras 2 writes it; {KERAS_2}")
     try:
         with zipfile.ZipFile(path) as archive:
             sizes = {info.filename: info.file_size for info in archive.infolist()}
@@ -111,35 +111,62 @@ def _loaded(path):
         version = str(json.loads(contents["metadata.json"]).get("keras_version"))
         _check_sizes(contents["config.json"].decode(), path)
         model = keras.models.load_model(path, compile=False)
-        return model, model.input_shape
+        return model
     except CheckpointError:
         raise
     except Exception as error:  # whatever a stranger's configuration makes Keras raise
         if version.startswith("2."):
             why = f"written by Keras {version}, which Keras {keras.__version__} cannot load"
-            raise CheckpointError(
-                f"{path}: {why}; saved again by Keras 3, or frozen as a .pb, it can be used"
-            ) from error
+            raise CheckpointError(f"{path}: {why}; {KERAS_2}") from error
         raise CheckpointError(f"{path}: not a Keras model that loads ({first_line(error)})") from error
 
 
-def load_keras(path, preparation):
-    """The Generator of a `.keras` file. Raises CheckpointError, in one line, for a file that is damaged, of Keras 2,
-    too large, or no generator.
+def load_keras(path, preparation, input_name=None):
+    """The Generator of a `.keras` file, or the LabelledGenerator of one with two inputs. Raises CheckpointError, in one
+    line, for a file that is damaged, of Keras 2, too large, or no generator.
+
+    input_name: of two inputs, the latent vector; by default the one of floating-point numbers that is longer.
     """
-    model, shape = _loaded(path)
-    if not (isinstance(shape, tuple) and len(shape) == 2 and shape[1] and shape[1] <= MOST_LATENT):
-        raise CheckpointError(f"{path}: its input has shape {shape}; a generator takes latent vectors [n, latent_dim]")
+    model = _loaded(path)
+    latent, label = _inputs(model, path, input_name)
     arrays = {f"{i} {v.path}": v.numpy() for i, v in enumerate(model.variables)}
     if wrong := [name for name, array in arrays.items() if array.dtype.kind == "f" and not np.isfinite(array).all()]:
         raise CheckpointError(f"{path}: its weights {wrong[0].partition(' ')[2]} are not finite")
+    latent_dim, known = latent.shape[1], (f"Keras model {path.name}", fingerprint(arrays), preparation)
     try:
-        return Generator(
-            lambda z: model(z, training=False), shape[1], f"Keras model {path.name}", fingerprint(arrays), preparation
-        )
+        if label is None:
+            return Generator(lambda z: model(z, training=False), latent_dim, *known)
+        second = LabelInput(label.name, tuple(label.shape[1:]), tf.as_dtype(label.dtype))
+        order = [model.inputs.index(tensor) for tensor in (latent, label)]
+
+        def function(*inputs):
+            return model([inputs[i] for i in order], training=False)  # a pair's order is its own inverse
+
+        return LabelledGenerator(function, latent_dim, second, *known)
     except CheckpointError:
         raise
     except Exception as error:
         raise CheckpointError(
-            f"{path}: its model does not run on latent vectors [n, {shape[1]}] ({first_line(error)})"
+            f"{path}: its model does not run on latent vectors [n, {latent_dim}] ({first_line(error)})"
         ) from error
+
+
+def _inputs(model, path, input_name):
+    """The latent vector and the label, or None, among a model's inputs."""
+    inputs = sorted(model.inputs, key=lambda tensor: (tensor.dtype.startswith("float"), tensor.shape[1:]))[::-1]
+    if len(inputs) == 2 and input_name:
+        inputs = sorted(inputs, key=lambda tensor: tensor.name != input_name)
+    shown = ", ".join(f"{tensor.name} {tuple(tensor.shape)}" for tensor in model.inputs)
+    latent = inputs[0]
+    if len(inputs) > 2 or len(latent.shape) != 2 or not latent.shape[1] or latent.shape[1] > MOST_LATENT:
+        raise CheckpointError(
+            f"{path}: its input is {shown}; a generator takes latent vectors [n, latent_dim], and a label at most"
+        )
+    if (
+        len(inputs) == 2
+        and not input_name
+        and inputs[0].shape == inputs[1].shape
+        and inputs[0].dtype == inputs[1].dtype
+    ):
+        raise CheckpointError(f"{path}: its inputs are {shown}: set input_name to that of the latent vector")
+    return latent, inputs[1] if len(inputs) == 2 else None

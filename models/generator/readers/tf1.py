@@ -14,6 +14,7 @@ import tensorflow as tf
 from google.protobuf.message import DecodeError
 
 from models.files.errors import CheckpointError, first_line
+from models.generator.labelled import LabelInput
 from models.generator.readers.allow_list import MOST_BYTES, MOST_LATENT, check_declared, check_sizes, subgraph
 
 VARIABLE_OPS = ("Variable", "VariableV2", "VarHandleOp")
@@ -50,7 +51,7 @@ def checkpoint_prefix(folder):
     return str(prefix)
 
 
-def _parsed(path, message, kind):
+def parsed(path, message, kind):
     """A protobuf file as `message`. Raises CheckpointError if it is none, or larger than any generator."""
     if Path(path).stat().st_size > MOST_BYTES:
         raise CheckpointError(f"{path}: larger than {MOST_BYTES >> 20} MiB; no generator is")
@@ -70,24 +71,22 @@ def _constant(node, value):
     node.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(value))
 
 
-def _read(reader, held, node, prefix, meta_path):
-    """The value of a variable's node, from the checkpoint that `reader` has open and that holds arrays of the shapes
-    `held`.
+def _read(reader, held, node, key, prefix, meta_path):
+    """The value of a variable's node, under `key` in the checkpoint that `reader` has open and that holds arrays of the
+    shapes `held`.
     """
     shape = [d.size for d in node.attr["shape"].shape.dim]
     check_declared(node.name, shape, tf.as_dtype(node.attr["dtype"].type), meta_path)
-    if node.name not in held:
-        raise CheckpointError(f"{prefix}: variable {node.name} is not in it; {meta_path} belongs to another checkpoint")
-    if list(held[node.name]) != shape:
-        raise CheckpointError(f"{prefix}: variable {node.name} has shape {held[node.name]}, {meta_path} wants {shape}")
+    if key not in held:
+        raise CheckpointError(f"{prefix}: variable {key} is not in it; {meta_path} belongs to another checkpoint")
+    if list(held[key]) != shape:
+        raise CheckpointError(f"{prefix}: variable {key} has shape {held[key]}, {meta_path} wants {shape}")
     try:
-        value = reader.get_tensor(node.name)
+        value = reader.get_tensor(key)
     except DAMAGE as error:
-        raise CheckpointError(
-            f"{prefix}: variable {node.name} cannot be read, the data file is cut or damaged"
-        ) from error
-    if not np.isfinite(value).all():
-        raise CheckpointError(f"{prefix}: variable {node.name} is not finite")
+        raise CheckpointError(f"{prefix}: variable {key} cannot be read, the data file is cut or damaged") from error
+    if value.dtype.kind == "f" and not np.isfinite(value).all():
+        raise CheckpointError(f"{prefix}: variable {key} is not finite")
     return value
 
 
@@ -99,8 +98,18 @@ def freeze(meta_path, prefix, output="G_z"):
     a generator may not (models/generator/readers/allow_list.py), and for variables that are not finite, or that the
     checkpoint does not hold in their shape.
     """
-    meta = _parsed(meta_path, tf.compat.v1.MetaGraphDef(), "MetaGraph")
-    graph = subgraph(meta.graph_def, meta_path, output, RESOURCE_OPS)
+    meta = parsed(meta_path, tf.compat.v1.MetaGraphDef(), "MetaGraph")
+    return with_variables(subgraph(meta.graph_def, meta_path, output, RESOURCE_OPS), prefix, meta_path)
+
+
+def with_variables(graph, prefix, meta_path, keys=None):
+    """A GraphDef with constants in place of its variables, from the checkpoint `prefix` → (GraphDef, {key: array}).
+
+    keys: {name of a variable's node: its key in the checkpoint}; None: the name is the key. Raises CheckpointError, as
+    `freeze` does.
+    """
+    if not any(node.op in VARIABLE_OPS for node in graph.node):
+        return graph, {}
     try:
         reader = tf.train.load_checkpoint(prefix)
         held = reader.get_variable_to_shape_map()
@@ -109,27 +118,36 @@ def freeze(meta_path, prefix, output="G_z"):
     variables, total = {}, 0
     for node in graph.node:
         if node.op in VARIABLE_OPS:
-            variables[node.name] = _read(reader, held, node, prefix, meta_path)
-            _constant(node, variables[node.name])
-            total += variables[node.name].nbytes
+            key = node.name if keys is None else keys.get(node.name, node.name)
+            variables[key] = _read(reader, held, node, key, prefix, meta_path)
+            _constant(node, variables[key])
+            total += variables[key].nbytes
             if total > MOST_BYTES:
                 raise CheckpointError(f"{prefix}: more than {MOST_BYTES >> 20} MiB of variables; no generator has")
         elif node.op == "ReadVariableOp":
-            source, dtype = node.input[0], node.attr["dtype"].type
-            node.attr.clear()
-            node.op = "Identity"
-            node.input[:] = [source]
-            node.attr["T"].type = dtype
+            _become(node, "Identity", T=node.attr["dtype"].type)
+        elif node.op == "ResourceGather":
+            if node.attr["batch_dims"].i:
+                raise CheckpointError(f"{meta_path}: {node.name} looks up in batches, which is not supported")
+            _become(node, "Gather", Tparams=node.attr["dtype"].type, Tindices=node.attr["Tindices"].type)
     return graph, variables
 
 
-def read_graph_def(path):
-    """A plain frozen `.pb` GraphDef, reduced to what G_z needs → (GraphDef, {name of a constant: array}, those of one
-    axis or more).
+def _become(node, op, **types):
+    """Turns `node` into another operation of the same inputs, in place."""
+    node.op = op
+    node.attr.clear()
+    for name, dtype in types.items():
+        node.attr[name].type = dtype
+
+
+def read_graph_def(path, output="G_z"):
+    """A plain frozen `.pb` GraphDef, reduced to what `output` needs → (GraphDef, {name of a constant: array}, those of
+    one axis or more).
 
     Raises CheckpointError if it is none, is not frozen, or does what a generator may not.
     """
-    graph = subgraph(_parsed(path, tf.compat.v1.GraphDef(), "GraphDef"), path, variables=RESOURCE_OPS)
+    graph = subgraph(parsed(path, tf.compat.v1.GraphDef(), "GraphDef"), path, output, RESOURCE_OPS)
     if unfrozen := [node.name for node in graph.node if node.op in RESOURCE_OPS]:
         raise CheckpointError(f"{path}: not frozen, {unfrozen[0]} is still a variable")
     constants = {}
@@ -150,39 +168,77 @@ def read_graph_def(path):
     return graph, constants
 
 
-def as_function(graph, source):
-    """A frozen GraphDef → a tf.ConcreteFunction z [n, latent_dim] → G_z. Raises CheckpointError without a usable
-    placeholder z.
+def as_function(graph, source, z="z", output="G_z"):
+    """A frozen GraphDef → a tf.ConcreteFunction of z [n, latent_dim], and of a label [n, …] where the graph has a
+    second placeholder → G_z.
+
+    z, output: names of nodes. Raises CheckpointError without a usable placeholder for the latent vector, or with more
+    than one beside it.
     """
-    inputs = [node for node in graph.node if node.name == "z" and node.op == "Placeholder"]
-    if not inputs:
+    placeholders = {node.name: node for node in graph.node if node.op == "Placeholder"}
+    if z not in placeholders:
+        others = f"; it takes {', '.join(sorted(placeholders))}, which input_name can choose" if placeholders else ""
         raise CheckpointError(
-            f"{source}: no placeholder z:0 leads to G_z:0; a generator is a function of its latent vector"
+            f"{source}: no placeholder {z}:0 leads to {output}:0{others}; "
+            "a generator is a function of its latent vector"
         )
-    shape = inputs[0].attr["shape"].shape
-    sizes = [] if shape.unknown_rank else [d.size for d in shape.dim]
-    if tf.as_dtype(inputs[0].attr["dtype"].type) != tf.float32 or (sizes and len(sizes) != 2):
-        raise CheckpointError(f"{source}: z:0 has shape {sizes}; a latent vector is float32 [n, latent_dim]")
-    if len(sizes) != 2 or sizes[1] < 1:
-        dense = [node for node in graph.node if node.name == "G/z_project/dense/kernel"]
-        if not dense:
-            raise CheckpointError(f"{source}: z:0 does not say how many dimensions the latent vector has")
-        sizes = [-1, dense[0].attr["value"].tensor.tensor_shape.dim[0].size]
-    if sizes[1] > MOST_LATENT or sizes[0] not in (-1, 1):
-        raise CheckpointError(f"{source}: z:0 has shape {sizes}; a latent vector is [n, latent_dim]")
-    del inputs[0].attr["shape"].shape.dim[:]
-    inputs[0].attr["shape"].shape.unknown_rank = False
-    for size in sizes:
-        inputs[0].attr["shape"].shape.dim.add().size = size
+    _declare(placeholders[z], _latent_sizes(placeholders[z], graph, source))
+    names = [z, *sorted(placeholders.keys() - {z})]
+    if len(names) > 2:
+        raise CheckpointError(
+            f"{source}: {', '.join(names[1:])} have to be fed besides {z}; "
+            "a generator takes its latent vector and one label"
+        )
     try:
-        check_sizes(graph, source, sizes[1])
-        return tf.compat.v1.wrap_function(lambda: tf.compat.v1.import_graph_def(graph, name=""), []).prune(
-            "z:0", "G_z:0"
-        )
+        for name in names[1:]:
+            _declare(placeholders[name], _label_sizes(placeholders[name]))
+        check_sizes(graph, source, placeholders[z].attr["shape"].shape.dim[1].size, z)
+        whole = tf.compat.v1.wrap_function(lambda: tf.compat.v1.import_graph_def(graph, name=""), [])
+        return whole.prune([f"{name}:0" for name in names], f"{output}:0")
     except CheckpointError:
         raise
     except DAMAGE as error:
         raise CheckpointError(f"{source}: damaged, its graph cannot be built ({first_line(error)})") from error
+
+
+def _sizes(node):
+    """The declared sizes of a placeholder, -1 where one is not known; None where nothing is."""
+    shape = node.attr["shape"].shape
+    return None if "shape" not in node.attr or shape.unknown_rank else [d.size for d in shape.dim]
+
+
+def _declare(node, sizes):
+    del node.attr["shape"].shape.dim[:]
+    node.attr["shape"].shape.unknown_rank = False
+    for size in sizes:
+        node.attr["shape"].shape.dim.add().size = size
+
+
+def _latent_sizes(node, graph, source):
+    """[-1 or 1, latent_dim] of the placeholder of the latent vector."""
+    sizes = _sizes(node) or []
+    if tf.as_dtype(node.attr["dtype"].type) != tf.float32 or (sizes and len(sizes) != 2):
+        raise CheckpointError(f"{source}: {node.name}:0 has shape {sizes}; a latent vector is float32 [n, latent_dim]")
+    if len(sizes) != 2 or sizes[1] < 1:
+        dense = [node for node in graph.node if node.name == "G/z_project/dense/kernel"]
+        if not dense:
+            raise CheckpointError(f"{source}: {node.name}:0 does not say how many dimensions the latent vector has")
+        sizes = [-1, dense[0].attr["value"].tensor.tensor_shape.dim[0].size]
+    if sizes[1] > MOST_LATENT or sizes[0] not in (-1, 1):
+        raise CheckpointError(f"{source}: {node.name}:0 has shape {sizes}; a latent vector is [n, latent_dim]")
+    return sizes
+
+
+def _label_sizes(node):
+    """[-1 or 1, …] of the placeholder of a label."""
+    sizes, dtype = _sizes(node), tf.as_dtype(node.attr["dtype"].type)
+    if not sizes or sizes[0] not in (-1, 1):
+        raise CheckpointError(
+            f"the placeholder {node.name} has to be fed besides the latent vector, and its shape is {sizes}; "
+            "a label is [n], [n, 1] or [n, k]"
+        )
+    LabelInput(node.name, tuple(sizes[1:]), dtype)  # raises CheckpointError for what is no label
+    return sizes
 
 
 @tf.RegisterGradient("ResizeNearestNeighborGrad")

@@ -28,8 +28,9 @@ from keras import ops
 
 from models.audio.clip import NUM_SAMPLES, SAMPLE_RATE
 from models.audio.features import multiscale_spectral_loss
+from models.generator.layers import DENSE, FILTER
 from models.generator.subpixel import blocked_conv, blocked_kernel, decimating_kernel
-from models.generator.tf1_export import DENSE, FILTER, wavegan_variables
+from models.generator.tf1_export import wavegan_variables
 from models.training.wavegan import augmentation as diff_augmentation
 from models.training.wavegan.discriminators import Discriminators, log_spectrogram, picture_network
 from models.training.wavegan.fused_adam import FusedAdam

@@ -1,0 +1,52 @@
+"""What lies in a folder that holds no generator which can be read, and what to do with it; nothing of it is opened but
+the table of contents of a zip file.
+"""
+
+import zipfile
+
+from models.generator.readers.keras import KERAS_2
+
+PYTORCH = (
+    "where it was made, torch.onnx.export(G, z, 'generator.onnx') writes what can be read; pickles are never opened"
+)
+KINDS = {
+    **dict.fromkeys((".pt", ".pth", ".tar", ".pkl", ".pickle", ".ckpt"), ("a PyTorch file or another pickle", PYTORCH)),
+    ".safetensors": ("weights without their network", PYTORCH),
+    **dict.fromkeys((".h5", ".hdf5"), ("a model or weights of Keras 2", KERAS_2)),
+    ".tflite": ("a TensorFlow Lite model", "put the SavedModel that it was converted from in its place"),
+}
+MOST_NAMES = 5  # of files that a message lists
+
+
+def what_lies_in(folder):
+    """One line on a folder without a generator: what it holds instead."""
+    paths = sorted(path for path in folder.glob("*") if path.name[0] != ".") if folder.is_dir() else []
+    for path in paths:
+        if path.suffix.lower() in KINDS and path.is_file():
+            kind, instead = KINDS[path.suffix.lower()]
+            return f"{path}: {'a TorchScript file' if _is_torchscript(path) else kind}; {instead}"
+    if inside := [path for path in paths if (path / "saved_model.pb").exists()]:
+        return f"{folder}: no generator; {inside[0]} is a SavedModel, a folder with a generator of its own"
+    parts = [path.name for path in paths if path.name.startswith("model.ckpt")]
+    if parts:
+        return (
+            f"{folder}: half of a checkpoint ({_listed(parts)}); model.ckpt-N.index and "
+            "model.ckpt-N.data-00000-of-00001 belong together"
+        )
+    holds = f"it holds {_listed([path.name for path in paths])}" if paths else "it is empty"
+    holds = holds if folder.is_dir() else "there is no such folder"
+    return f"{folder}: no generator; {holds} (a generator is model.ckpt-N.*, or a .pb, .onnx, .keras or SavedModel)"
+
+
+def _listed(names):
+    more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
+    return ", ".join(names[:MOST_NAMES]) + more
+
+
+def _is_torchscript(path):
+    """True for a zip file with code in it."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return any("/code/" in name for name in archive.namelist())
+    except (OSError, zipfile.BadZipFile, NotImplementedError, ValueError):
+        return False

@@ -1,0 +1,190 @@
+"""Generators from ONNX files, against onnxruntime, and ONNX files that are none."""
+
+import numpy as np
+import onnx
+import onnx_generators
+import pytest
+import tensorflow as tf
+from onnx import TensorProto, helper
+
+from models.files.errors import CheckpointError
+from models.generator.generator import random_latent
+from models.generator.inlining import inlined
+from models.generator.jacobian.graph_walk import GraphWalk
+from models.generator.readers.onnx import read_onnx
+from models.generator.readers.tf1 import as_function
+from models.generator.wavegan import load_wavegan
+from models.metrics.metrics import EXACT, latent_mse
+from models.recovery.exact import LevenbergMarquardt
+from models.recovery.recover import recover
+
+FILE = "generator.onnx"
+VARIANTS = {
+    "transposed convolutions, opset 11": {"opset": 11},
+    "transposed convolutions and batch normalisation, opset 13": {"norm": True, "opset": 13, "batch": "n"},
+    "nearest-neighbour and a filter, opset 17": {"upsample": "nearest", "taps": 64},
+    "nearest-neighbour to computed sizes, opset 12": {"upsample": "shaped", "opset": 12},
+    "linear and batch normalisation, opset 18": {"upsample": "linear", "norm": True, "opset": 18, "layers": 3},
+    "a label that is looked up, opset 21": {"label": "number", "opset": 21, "layers": 4},
+    "a one-hot label, opset 15": {"label": "one-hot", "opset": 15, "norm": True, "layers": 4},
+}
+
+
+@pytest.mark.parametrize("variant", VARIANTS.values(), ids=VARIANTS)
+def test_sounds_as_onnxruntime_makes_them(tmp_path, variant):
+    """As far from float64 as 16 times what rounding to float32 does to this graph, whatever the order of its sums."""
+    onnx_generators.write(tmp_path / FILE, **variant)
+    generator = load_wavegan(tmp_path)
+    assert generator.takes_label == ("label" in variant)
+    generator = generator.with_label(2) if generator.takes_label else generator
+    assert generator.smooths
+    z = random_latent(generator, 3, 0)
+    expected = onnx_generators.run(tmp_path / FILE, z, 2).reshape(3, -1, 1)
+    exact = GraphWalk(inlined(generator.function)).compiled(tf.float64)(z).numpy().reshape(3, -1, 1)
+    sound = generator(z).numpy()
+    rounding = np.abs(sound - exact).max()
+    assert rounding < 1e-4 and np.abs(expected - exact).max() < 16 * rounding
+
+
+@pytest.mark.parametrize(
+    "variant",
+    [{}, {"upsample": "nearest"}, {"norm": True}, {"label": "one-hot"}],
+    ids=["transposed", "nearest", "normalised", "label"],
+)
+def test_latent_vectors_of_16_bit_clips_are_recovered(tmp_path, variant):
+    onnx_generators.write(tmp_path / FILE, width=3, layers=4, **variant)
+    generator = load_wavegan(tmp_path)
+    generator = generator.with_label(1) if generator.takes_label else generator
+    true = random_latent(generator, 4, 1)
+    clips = np.round(onnx_generators.run(tmp_path / FILE, true, 1).reshape(4, -1, 1) * 32767) / 32767
+    result = recover(clips.astype(np.float32), generator, solver=LevenbergMarquardt(60, 3))
+    assert (latent_mse(true, result.z) < EXACT).all()
+
+
+LAYERS = {
+    "stride 2, odd crops": ("ConvTranspose", [4, 3, 7], {"strides": [2], "pads": [2, 4]}),
+    "longer than its inputs reach": ("ConvTranspose", [4, 3, 3], {"strides": [4], "output_padding": [3]}),
+    "groups and dilations, transposed": ("ConvTranspose", [4, 2, 5], {"strides": [3], "dilations": [2], "group": 2}),
+    "same, transposed": ("ConvTranspose", [4, 3, 5], {"strides": [4], "auto_pad": "SAME_LOWER"}),
+    "groups and dilations": ("Conv", [6, 2, 3], {"dilations": [3], "group": 2, "pads": [1, 4]}),
+    "same, stride": ("Conv", [3, 4, 5], {"strides": [3], "auto_pad": "SAME_UPPER"}),
+    "picture": ("ConvTranspose", [4, 3, 3, 4], {"strides": [2, 3], "pads": [1, 1, 0, 2], "output_padding": [1, 0]}),
+    "flat picture": ("ConvTranspose", [4, 3, 1, 9], {"strides": [1, 4], "pads": [0, 3, 0, 2]}),
+}
+
+
+@pytest.mark.parametrize("operation, shape, attributes", LAYERS.values(), ids=LAYERS)
+def test_convolutions_are_onnx_s(tmp_path, operation, shape, attributes):
+    net = onnx_generators.Network(17, 1)
+    x = net.add("Reshape", "z", net.numbers(-1, 4, 1, 2) if len(shape) == 4 else net.numbers(-1, 4, 2))
+    if operation == "Conv":
+        x = net.add("Pad", x, net.numbers(0, 0, 6, 0, 0, 6), mode="edge")
+    x = net.add(operation, x, net.random(*shape, scale=0.3), net.random(3 if operation != "Conv" else shape[0], scale=1)
+                if attributes.get("group", 1) == 1 else "", **attributes)  # fmt: skip
+    x = net.add("Flatten", x)
+    net.write(tmp_path / FILE, x, [("z", TensorProto.FLOAT, [onnx_generators.LATENT])], 1, rank=2)
+    graph, _ = read_onnx(tmp_path / FILE)
+    z = np.random.default_rng(0).uniform(-1, 1, (1, onnx_generators.LATENT)).astype("f")
+    expected = onnx_generators.run(tmp_path / FILE, z)
+    few = 64 * np.finfo(np.float32).eps  # sums of at most 50 products below 1
+    assert np.abs(as_function(graph, FILE)(tf.constant(z)) - expected).max() < few
+
+
+def refused(folder, words, **options):
+    with pytest.raises(CheckpointError, match=words) as error:
+        load_wavegan(folder, **options)
+    assert "\n" not in str(error.value) and str(folder) in str(error.value)
+
+
+@pytest.fixture
+def model(tmp_path):
+    """A sound generator, to be spoiled and written again."""
+    onnx_generators.write(tmp_path / FILE, layers=2)
+    return onnx.load(tmp_path / FILE)
+
+
+def rewritten(folder, model):
+    (folder / FILE).write_bytes(model.SerializeToString())
+    return folder
+
+
+def test_arrays_in_another_file(tmp_path, model):
+    expected = load_wavegan(tmp_path)
+    tensor, content = model.graph.initializer[0], model.graph.initializer[0].raw_data
+    tensor.ClearField("raw_data")
+    tensor.data_location = TensorProto.EXTERNAL
+
+    def lying_in(location, offset=0, length=None):
+        length = len(content) if length is None else length
+        del tensor.external_data[:]
+        for key, value in (("location", location), ("offset", offset), ("length", length)):
+            tensor.external_data.add(key=key, value=str(value))
+        return rewritten(tmp_path, model)
+
+    refused(lying_in("weights.data"), "its arrays lie in weights.data, which has to be beside it")
+    (tmp_path / "weights.data").write_bytes(bytes(16) + content)
+    assert load_wavegan(lying_in("weights.data", 16)).sha256 == expected.sha256
+    refused(lying_in("weights.data", 17), "cut short")
+    refused(lying_in("weights.data", 0, 2**31), "claims 2147483648 bytes")
+    outside = tmp_path.parent / f"{tmp_path.name}.data"
+    outside.write_bytes(content)
+    refused(lying_in(f"../{outside.name}"), "lies outside its folder")
+    refused(lying_in(str(outside)), "lies outside its folder")
+    (tmp_path / "link.data").symlink_to(outside)
+    refused(lying_in("link.data"), "lies outside its folder")
+
+
+def test_what_is_claimed_is_not_allocated(tmp_path, model):
+    tensor = model.graph.initializer[0]
+    kept = list(tensor.dims)
+    tensor.dims[:] = [2**29, 1]
+    refused(rewritten(tmp_path, model), "more than the 512 MiB that weights may have")
+    tensor.dims[:] = [2**20, 1]
+    refused(rewritten(tmp_path, model), "does not hold the 4194304 bytes it claims")
+    tensor.dims[:] = kept
+    zeros = onnx.numpy_helper.from_array(np.array([2**29], np.int64), "claimed")
+    model.graph.initializer.append(zeros)
+    model.graph.node.insert(0, helper.make_node("ConstantOfShape", ["claimed"], ["zeros"]))
+    model.graph.initializer.append(onnx.numpy_helper.from_array(np.array([3], np.int64), "third"))
+    model.graph.node.insert(1, helper.make_node("Gather", ["zeros", "third"], ["again"]))
+    last = model.graph.node[-1]
+    model.graph.node.insert(len(model.graph.node) - 1, helper.make_node("Add", [last.input[0], "again"], ["sum"]))
+    last.input[0] = "sum"
+    refused(rewritten(tmp_path, model), "more than a generator may take")
+
+
+def test_what_is_no_generator(tmp_path, model):
+    def with_node(*arguments, **attributes):
+        changed = onnx.ModelProto()
+        changed.CopyFrom(model)
+        changed.graph.node.insert(0, helper.make_node(*arguments, **attributes))
+        changed.graph.node[-1].input[0] = arguments[2][0]
+        return rewritten(tmp_path, changed)
+
+    refused(with_node("Loop", ["", "", "z"], ["x"]), r"the operation Loop \(x\) is not one that a generator may use")
+    refused(with_node("Relu", ["z"], ["x"], domain="strange"), r"the operation strange.Relu")
+    refused(with_node("Relu", ["nothing"], ["x"]), "nothing is missing")
+    refused(with_node("RandomNormalLike", ["z"], ["x"]), "RandomNormalLike")
+    model.opset_import[0].version = 9
+    refused(rewritten(tmp_path, model), "ONNX of opset 9; 11 to 21 are read")
+    (tmp_path / FILE).write_bytes(b"\x80\x02}q\x00.")
+    refused(tmp_path, "not an ONNX file, or cut short")
+    (tmp_path / FILE).write_bytes(b"")
+    refused(tmp_path, "not an ONNX file, or cut short")
+
+
+def test_a_classifier_is_no_generator(tmp_path):
+    net = onnx_generators.Network(17, 0)
+    x = net.add("Conv", "audio", net.random(4, 1, 9, scale=0.3))
+    net.write(tmp_path / FILE, x, [("audio", TensorProto.FLOAT, [1, 16384])], 1)
+    refused(tmp_path, r"its inputs are audio \[n, 1, 16384\]; a generator takes latent vectors")
+
+
+def test_inputs_and_outputs_by_name(tmp_path):
+    net = onnx_generators.Network(17, 0)
+    x = net.add("Gemm", net.add("Concat", "a", "b", axis=1), net.random(16, 256, scale=0.2))
+    inputs = [("a", TensorProto.FLOAT, [8]), ("b", TensorProto.FLOAT, [8])]
+    net.write(tmp_path / FILE, x, inputs, 1, rank=2)
+    refused(tmp_path, r"its inputs are a \[n, 8\], b \[n, 8\]: set input_name")
+    assert load_wavegan(tmp_path, input_name="b").label.name == "label"
+    refused(tmp_path, "output_name is sound, the file has waveform", output_name="sound", input_name="b")

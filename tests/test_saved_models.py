@@ -1,0 +1,141 @@
+"""Generators in SavedModels, which are read as data, and files of which the loader only says what they are."""
+
+import zipfile
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from tf1_graphs import LATENT, dense, write_pb
+
+from models.files.errors import CheckpointError
+from models.generator.generator import random_latent
+from models.generator.wavegan import load_wavegan
+from models.metrics.metrics import EXACT, latent_mse
+from models.recovery.exact import LevenbergMarquardt
+from models.recovery.recover import recover
+
+layers = keras.layers
+LABELS = 4
+
+
+def network(label=False):
+    """A Keras generator of 128 samples: two layers of the same name inside, batch normalisation, a transposed
+    convolution."""
+    inputs = [keras.Input((LATENT,), name="noise")]
+    x = inputs[0]
+    if label:
+        inputs.append(keras.Input((1,), name="word", dtype="int32"))
+        x = layers.Concatenate()([x, layers.Flatten()(layers.Embedding(LABELS, 3)(inputs[1]))])
+    x = layers.Reshape((32, 8))(layers.Dense(256, kernel_initializer="he_normal")(x))
+    statistics = {"moving_mean_initializer": "normal", "moving_variance_initializer": "ones"}
+    x = layers.LeakyReLU(0.2)(layers.BatchNormalization(**statistics)(x))
+    x = layers.Conv1DTranspose(4, 9, 2, "same", kernel_initializer="he_normal")(x)
+    x = layers.Conv1DTranspose(1, 9, 2, "same", activation="tanh", kernel_initializer="he_normal")(x)
+    return keras.Model(inputs, x)
+
+
+@pytest.fixture(autouse=True)
+def never_loaded(monkeypatch):
+    """tf.saved_model.load would run what lies in the folder."""
+
+    def fail(*_, **__):
+        raise AssertionError("tf.saved_model.load was called")
+
+    monkeypatch.setattr(tf.saved_model, "load", fail)
+
+
+@pytest.mark.parametrize("label", [False, True], ids=["one input", "two inputs"])
+@pytest.mark.parametrize("save", ["saved_model.save", "export"])
+def test_a_keras_generator(tmp_path, label, save):
+    keras.utils.set_random_seed(3)
+    model = network(label)
+    if save == "export":
+        model.export(tmp_path / "generator", verbose=False)
+    else:
+        tf.saved_model.save(model, tmp_path / "generator")
+    refused(tmp_path, "generator is a SavedModel, a folder with a generator of its own")
+    generator = load_wavegan(tmp_path / "generator")
+    if label:
+        assert generator.num_labels == LABELS
+        generator = generator.with_label(2)
+    assert (generator.latent_dim, generator.num_samples, generator.smooths) == (LATENT, 128, True)
+    z = random_latent(generator, 4, 0)
+    expected = model([z, np.full((4, 1), 2)] if label else z)
+    assert np.abs(generator(z) - expected).max() < 64 * np.finfo(np.float32).eps  # sums of at most 72 terms
+    result = recover(np.round(np.asarray(expected) * 32767) / 32767, generator, solver=LevenbergMarquardt(60, 3))
+    assert (latent_mse(z, result.z) < EXACT).all()
+
+
+class Module(tf.Module):
+    """Two outputs, variables of the same name, and what a generator may not do beside it."""
+
+    def __init__(self):
+        super().__init__()
+        rng = np.random.default_rng(1)
+        self.first, self.second = (tf.Variable(rng.normal(0, 0.5, shape), name="kernel", dtype=tf.float32)
+                                   for shape in ((LATENT, 16), (16, 64)))  # fmt: skip
+
+    @tf.function(input_signature=[tf.TensorSpec([None, LATENT], name="z")], autograph=False)
+    def run(self, z):
+        x = tf.nn.tanh(z @ self.first)
+        number = tf.strings.to_number(tf.io.read_file("/etc/hostname"))
+        return {"sound": self.part(x), "other": x + number}
+
+    @tf.function(autograph=False)
+    def part(self, x):
+        return tf.tanh(x @ self.second)
+
+
+def test_outputs_by_name_and_only_what_they_need(tmp_path):
+    module = Module()
+    tf.saved_model.save(module, tmp_path, signatures=module.run)
+    refused(tmp_path, "its signature has other, sound: set output_name")
+    refused(tmp_path, "the operation (ReadFile|StringToNumber)", output_name="other")
+    generator = load_wavegan(tmp_path, output_name="sound")
+    z = random_latent(generator, 3, 0)
+    expected = np.tanh(np.tanh(z @ module.first.numpy()) @ module.second.numpy())
+    assert np.abs(generator(z)[..., 0] - expected).max() < 64 * np.finfo(np.float32).eps
+    (tmp_path / "variables" / "variables.data-00000-of-00001").unlink()
+    refused(tmp_path, "cannot be read|not the variables", output_name="sound")
+
+
+def test_a_frozen_graph_by_name(tmp_path):
+    with tf.Graph().as_default() as graph:
+        tf.identity(dense(tf.compat.v1.placeholder(tf.float32, [None, LATENT], "noise")), "sound")
+    write_pb(tmp_path, graph.as_graph_def())
+    refused(tmp_path, "no tensor G_z:0 in it")
+    refused(tmp_path, "no placeholder z:0 leads to sound:0; it takes noise", output_name="sound")
+    assert load_wavegan(tmp_path, input_name="noise", output_name="sound").latent_dim == LATENT
+
+
+def refused(folder, words, **options):
+    with pytest.raises(CheckpointError, match=words) as error:
+        load_wavegan(folder, **options)
+    assert "\n" not in str(error.value) and str(folder) in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "name, words",
+    [
+        ("G.pt", r"G.pt: a PyTorch file or another pickle; .*torch.onnx.export\(G, z, 'generator.onnx'\)"),
+        ("G.pth", "torch.onnx.export.*pickles are never opened"),
+        ("epoch.tar", "pickles are never opened"),
+        ("G.pkl", "pickles are never opened"),
+        ("G.h5", "G.h5: a model or weights of Keras 2; where it was made, call tf.saved_model.save"),
+        ("G.tflite", "G.tflite: a TensorFlow Lite model; put the SavedModel"),
+        ("notes.txt", r"no generator; it holds notes.txt \(a generator is"),
+        ("model.ckpt-3.data-00000-of-00001", "half of a checkpoint"),
+    ],
+)
+def test_what_cannot_be_read_is_called_by_its_name(tmp_path, name, words):
+    (tmp_path / name).write_bytes(b"\x80\x04cos\nsystem\n")
+    refused(tmp_path, words)
+
+
+def test_torchscript_empty_and_missing_folders(tmp_path):
+    refused(tmp_path, "no generator; it is empty")
+    refused(tmp_path / "nowhere", "there is no such folder")
+    with zipfile.ZipFile(tmp_path / "G.pt", "w") as archive:
+        archive.writestr("G/code/__torch__.py", "raise SystemExit")
+    refused(tmp_path, "a TorchScript file; where it was made")
