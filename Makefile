@@ -4,7 +4,7 @@ BIN := .venv/bin
 DATASETS ?= datasets/
 ONE_THREAD := TF_NUM_INTRAOP_THREADS=1 TF_NUM_INTEROP_THREADS=1 OMP_NUM_THREADS=1
 
-.PHONY: demo test test-all lint install refresh fetch published bench bench-full
+.PHONY: demo test test-all lint install refresh tables fetch published bench bench-full
 
 demo: install  ## recover the latent vectors of ten recordings, and of four synthesized clips whose latent vectors are known; walk from one to another
 	$(BIN)/python generate.py --num_samples=4 --seed=2026 --output=waves/demo/generated/
@@ -20,6 +20,9 @@ published: install  ## the paper from end to end: classifier, inverse mapping, r
 refresh: install  ## after a change of the generator: train what depends on it, write every table and example anew (hours)
 	PYTHON=$(BIN)/python recipes/inverse_mapping.sh --datasets=$(DATASETS)
 	PYTHON=$(BIN)/python recipes/inverse_mapping_resnet.sh --datasets=$(DATASETS)
+	PYTHON=$(BIN)/python recipes/tables.sh $(DATASETS)
+
+tables: install  ## every table, picture and example anew, from the weights that are in place (an hour on two cores)
 	PYTHON=$(BIN)/python recipes/tables.sh $(DATASETS)
 
 fetch: install  ## download WHAT: sc09, speech_commands or fsdd into datasets/, or the published generator, wavegan, into checkpoint/

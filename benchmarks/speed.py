@@ -12,6 +12,7 @@ turns = 5  # of the two ways; the medians are compared [1 to 1000]
 recovered = 4  # clips of a whole recovery; 0: none [0 to 10,000]
 corpora = ""  # numbers of clips whose prediction and metrics are timed too, comma-separated; make bench-full gives some
 seed = 0  # of the weights and the latent vectors [0 to 2,147,483,646]
+card = ""  # Markdown file to write the table into as well, between its marks; "" for none
 
 import sys
 from pathlib import Path
@@ -21,6 +22,7 @@ from common.settings import from_shell
 
 from_shell(globals())
 
+import os
 import platform
 import resource
 import subprocess
@@ -33,6 +35,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from common.view import write_figures
 from models.audio.clip import spectrogram
 from models.generator.generator import generate, random_latent
 from models.generator.tf1_export import export_wavegan, wavegan_variables
@@ -49,6 +52,8 @@ from models.training.wavegan.networks import build_generator
 LARGE = 2048  # rows of the matrix product that is the yardstick
 FEW = 4  # clips that the plain way of predicting and judging is timed with
 START_DB = 17.0  # SNR that a hybrid recovery starts at
+
+lines = []  # of the table, as they were printed
 
 
 def seconds(function, *arguments):
@@ -151,9 +156,15 @@ def near(generator, true, clips):
     return np.clip(true + low[:, None] * noise, -1, 1).astype(np.float32)
 
 
+def say(line):
+    """Prints a line of the table, and keeps it for the card."""
+    print(line, flush=True)
+    lines.append(line)
+
+
 def row(name, plain, ours, ratio, note=""):
     shown = [f"{1000 * one:.3g} ms" if one else "" for one in (plain, ours)]
-    print(f"| {name} | {shown[0]} | {shown[1]} | {ratio and f'{ratio:.2f}'} | {note} |", flush=True)
+    say(f"| {name} | {shown[0]} | {shown[1]} | {ratio and f'{ratio:.2f}'} | {note} |")
 
 
 def of_generator(width, frozen, ours, rate):
@@ -224,8 +235,9 @@ def of_start():
 
 def main():
     rate = matrix_rate()
-    print(f"{processor()}, TensorFlow {tf.__version__}; a float32 matrix product: {rate / 1e9:.0f} GFLOP/s\n")
-    print("| what | plain | here | ratio | |\n| --- | --- | --- | --- | --- |")
+    cores = f"{os.cpu_count()} cores"
+    say(f"{processor()}, {cores}, TensorFlow {tf.__version__}; a float32 matrix product: {rate / 1e9:.0f} GFLOP/s\n")
+    say("| what | plain | here | ratio | |\n| --- | --- | --- | --- | --- |")
     loss = PerceptualLoss(build_classifier(width=network_width))
     mapping = InverseMapping(network="resnet", width=network_width, features="real")
     for width in (int(one) for one in widths.split(",")):
@@ -235,6 +247,8 @@ def main():
         of_recovery(width, ours)
         of_metrics(width, frozen, ours, mapping, loss)
     of_start()
+    if card:
+        write_figures(card, "speed", "\n".join(lines))
 
 
 if __name__ == "__main__":

@@ -1,15 +1,31 @@
 #!/usr/bin/env bash
-# Every table, picture, example and model card, from the weights that are in place.  usage: recipes/tables.sh [datasets]
+# Every table, picture, example and model card, from the weights that are in place: an hour on two cores.
+# usage: recipes/tables.sh [datasets]
+# Stopped and started again, it goes on: long tables keep their finished rows in waves/ and logs/.
 # OTHER is the folder of another generator, whose samples have to be told from ours; without it that column is left out.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 python="${PYTHON:-python}"
 datasets="${1:-datasets/}"
-"$python" benchmarks/shipped_classifier.py --datasets="$datasets" --card=classifier_checkpoint/README.md
-"$python" benchmarks/shipped_classifier.py --network=judge --datasets="$datasets" --card=judge_checkpoint/README.md
-"$python" benchmarks/generator_quality.py --datasets="$datasets" --card=checkpoint/README.md \
+
+part() {  # runs a command and says how long it took
+    local begin=$SECONDS name=$1
+    shift
+    "$@"
+    echo "== $name: $((SECONDS - begin)) s"
+}
+
+part "classifier" "$python" benchmarks/shipped_classifier.py --datasets="$datasets" --card=classifier_checkpoint/README.md
+part "judge" "$python" benchmarks/shipped_classifier.py --network=judge --datasets="$datasets" \
+    --card=judge_checkpoint/README.md
+part "generator" "$python" benchmarks/generator_quality.py --datasets="$datasets" --card=checkpoint/README.md \
     --picture=Audio_Examples/pictures/generator.png
-"$python" calculate_metrics.py --table --datasets="$datasets" --cards=inverse_mapping_checkpoint/README.md,README.md
-"$python" benchmarks/own_clips.py --datasets="$datasets" --other="${OTHER:-}" --card=checkpoint/README.md
+part "methods" "$python" calculate_metrics.py --table --num_clips=50 --datasets="$datasets" \
+    --cards=inverse_mapping_checkpoint/README.md,README.md
 cp waves/metrics/metrics.md waves/metrics/metrics.png Audio_Examples/pictures/
-"$python" audio_examples.py
+part "own clips" "$python" benchmarks/own_clips.py --datasets="$datasets" --other="${OTHER:-}" --card=checkpoint/README.md
+part "generators of other builds" "$python" benchmarks/generators.py --card=checkpoint/README.md
+part "codes" "$python" benchmarks/codes.py
+part "examples" "$python" audio_examples.py
+part "speed" "$python" benchmarks/speed.py --card=benchmarks/README.md
+echo "== all: $SECONDS s"
