@@ -22,7 +22,7 @@ checkpoint = "checkpoint/"  # folder with the generator
 sample_rate = 0  # of its clips in Hz; 0: what clip.json or args.txt beside it says, else 16,000 [0 to 48,000]
 prior = ""  # of its latent vectors; "": what clip.json says, else "uniform" on [-1, 1] ["", "uniform", "normal"]
 code = ""  # layout of its latent vectors, such as onehot:10, bits:3 or onehot:2,bits:3@end; "": what clip.json says
-num_samples = 0  # of its clips, where a WaveGAN's checkpoint leaves that open and no args.txt says it [0 to 65,536]
+clip_samples = 0  # in a clip, where a WaveGAN's checkpoint leaves that open and no args.txt says it [0 to 65,536]
 input_name = ""  # of its latent vector, where a .pb, .onnx, .keras or SavedModel has another than z, or several inputs
 output_name = ""  # of its waveform, likewise
 label = -1  # of a generator that takes a label besides its latent vector; -1: none [-1 to 4095]
@@ -155,7 +155,7 @@ def write_walk(generator, folder, z, places, title):
 
 def main():
     folder = writable_folder(output)
-    file = {"num_samples": num_samples, "input_name": input_name, "output_name": output_name}
+    file = {"num_samples": clip_samples, "input_name": input_name, "output_name": output_name}
     generator = open_generator(
         checkpoint, sample_rate, prior=prior, code=code, differentiated=False, file=file, label=label
     )

@@ -19,6 +19,13 @@ def read(path):
     return samples
 
 
+def test_without_a_setting_it_writes_ten_samples_and_their_latent_vectors(generate, generator, tmp_path):
+    assert generate() == 0
+    waves = np.stack([read(tmp_path / f"out/{i}.wav") for i in range(10)])
+    z = np.stack([np.load(tmp_path / f"out/{i}.npy") for i in range(10)])
+    np.testing.assert_allclose(waves, generator(z).numpy()[..., 0], atol=1e-5 * np.abs(waves).max())
+
+
 def test_the_way_between_two_latent_vectors_is_straight_and_ends_at_both(generate, generator, tmp_path, capsys):
     ends = np.random.default_rng(1).uniform(-1, 1, (2, 8)).astype(np.float32)
     for name, end in zip("ab", ends):

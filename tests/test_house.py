@@ -95,13 +95,13 @@ def test_the_front_page_is_short():
     assert len((ROOT / "README.md").read_bytes()) <= 8192
 
 
-def test_every_name_that_a_script_gives_a_literal_before_it_reads_the_shell_is_a_setting():
+def test_every_name_that_a_script_gives_a_literal_before_it_reads_the_shell_is_a_setting_of_its_own():
     for path in [*ROOT.glob("*.py"), *(ROOT / "benchmarks").glob("*.py"), ROOT / "datasets/fetch.py"]:
         source = path.read_text(encoding="utf-8")
         known = declared(source)
-        for line in source.split("from common.settings import")[0].splitlines():
-            if found := re.match(r"([a-z_]+) = ", line):
-                assert found[1] in known, f"{path.name}: {found[1]} has no comment behind it on its own line"
+        names = re.findall(r"^([a-z_]+) = ", source.split("from common.settings import")[0], re.MULTILINE)
+        assert set(names) <= set(known), f"{path.name}: {set(names) - set(known)} have no comment behind them"
+        assert len(names) == len(set(names)), f"{path.name}: two settings have the same name"
 
 
 def test_the_librarys_own_example_runs(tmp_path, monkeypatch):

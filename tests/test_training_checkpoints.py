@@ -2,8 +2,10 @@
 
 import numpy as np
 import pytest
+import soundfile
 import tensorflow as tf
 import tf1_wavegan
+from run_script import run_script
 from test_wavegan import rounding
 
 from models.files.errors import CheckpointError
@@ -68,6 +70,15 @@ def test_a_length_is_declared_or_asked_for(tmp_path):
     refused(tmp_path, "num_samples is 16,384; the 6 layers", num_samples=16384)
     (tmp_path / "args.txt").write_text("data_slice_len,many\n")
     refused(tmp_path, "args.txt: data_slice_len is 'many'")
+
+
+def test_the_script_writes_as_many_samples_as_are_wanted_of_the_length_that_is_given(tmp_path):
+    write(tmp_path, length=32768, width=1)
+    (tmp_path / "args.txt").unlink()
+    folders = f"--checkpoint={tmp_path}", f"--output={tmp_path / 'out'}"
+    assert run_script("generate.py", *folders, "--num_samples=2", "--clip_samples=32768") == 0
+    assert {path.name for path in (tmp_path / "out").glob("*.wav")} == {"0.wav", "1.wav"}
+    assert soundfile.info(tmp_path / "out/1.wav").frames == 32768
     (tmp_path / "args.txt").write_text("data_slice_len,16384\n")
     refused(tmp_path, "args.txt: data_slice_len is 16,384; the 6 layers")
 
