@@ -35,7 +35,7 @@ code = ""  # layout of its latent vectors, such as onehot:10, bits:3 or onehot:2
 num_samples = 0  # of its clips, where a WaveGAN's checkpoint leaves that open and no args.txt says it [0 to 65,536]
 input_name = ""  # of its latent vector, where a .pb, .onnx, .keras or SavedModel has another than z, or several inputs
 output_name = ""  # of its waveform, likewise
-label = -1  # of a generator that takes a label besides its latent vector; -1: none [-1 to 4095]
+label = -1  # of a generator that takes a label besides its latent vector; -1: found, with the gradient [-1 to 4095]
 inverse_mapping_checkpoint = "inverse_mapping_checkpoint/"  # folder with the network that predicts
 classifier_checkpoint = "classifier_checkpoint/"  # folder with the classifier, for the perceptual loss
 judge_checkpoint = "judge_checkpoint/"  # folder with the judge, which says which digit a reconstruction is
@@ -122,9 +122,9 @@ def share_explained(clips, z, generator):
     return LevenbergMarquardt(give_up=True).solve(targets, generator, z).explained
 
 
-def truth(path, z, generator):
+def truth(path, z, generator, label=0):
     """How far the latent vector z [latent_dim] is from the true one, in words, "" where that is not known; and whether
-    it is known to be another.
+    it is known to be another. label: that was recovered, for a generator whose label is not set.
     """
     try:
         true = known_latent(path, generator.latent_dim)
@@ -133,6 +133,7 @@ def truth(path, z, generator):
     if true is None:
         return "", False
     error = latent_mse(true, z[None])[0]
+    generator = generator.with_label(label) if generator.takes_label else generator
     condition = condition_number(generator, true)[0]
     exact = "exact" if error < EXACT else "not exact"
     identifiable = "identifiable" if condition < IDENTIFIABLE else "not identifiable"
@@ -146,18 +147,18 @@ def described():
 
 
 def code_of(recovery, i):
-    """The columns of a recording's code, where latent vectors hold one."""
-    if recovery.code is None:
-        return {}
-    return {name: getattr(recovery, name)[i] for name in ("code", "runner_up", "margin_db")}
+    """The columns of a recording's code and label, where it has them."""
+    names = [name for name in ("label", "code") if getattr(recovery, name) is not None]
+    return {name: getattr(recovery, name)[i] for name in (*names, "runner_up", "margin_db") if names}
 
 
 def code_in_words(row):
-    """The code of a row, as a phrase to begin with, or ""."""
-    if "code" not in row:
+    """The label and the code of a row, as a phrase to begin with, or ""."""
+    names = [f"{name} {row[name]}" for name in ("label", "code") if name in row]
+    if not names:
         return ""
     next_best = f", {row['margin_db']:.1f} dB before {row['runner_up']}" if row["runner_up"] else ""
-    return f"code {row['code']}{next_best}; "
+    return f"{', '.join(names)}{next_best}; "
 
 
 def recover_files(paths, names, table, method, closeness):
@@ -178,7 +179,7 @@ def recover_files(paths, names, table, method, closeness):
             row |= {"name": names[path], "seconds": seconds, "form": form(clips[i])} | described()
             row |= code_of(recovery, i)
             table.add(path, row | {"iterations": recovery.iterations[i], "objective": recovery.objective[i]})
-            known, wrong = truth(path, recovery.z[i], generator)
+            known, wrong = truth(path, recovery.z[i], generator, int(row.get("label", 0)))
             words = f"{row['form']}: " * (row["form"] == AS_IT_IS) + code_in_words(row) + closeness.in_words(row, wrong)
             words += f", {recovery.iterations[i]} iterations" if gradient else ""
             tqdm.write(printable(f"{path}: {words}{known}, {seconds:.2g} s"))
@@ -260,8 +261,9 @@ def main():
     folder = writable_folder(output)
     file = {"num_samples": num_samples, "input_name": input_name, "output_name": output_name}
     generator = open_generator(
-        checkpoint, sample_rate, bounds, prior, code, differentiated=gradient, file=file, label=label
-    )
+        checkpoint, sample_rate, bounds, prior, code, differentiated=gradient, file=file, label=label,
+        any_label=gradient and not hop,
+    )  # fmt: skip
     mapping = open_inverse_mapping(inverse_mapping_checkpoint, generator) if inverse_mapping else None
     perceptual_loss = open_perceptual_loss(classifier_checkpoint, taps)
     judge = open_judge(judge_checkpoint)

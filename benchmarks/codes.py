@@ -4,7 +4,7 @@ code, as 16-bit samples and with noise. Prints a Markdown table.
 Beside the recovered answer stands what rounding the free answer to the nearest code would leave, the noise unsolved.
 """
 
-num_clips = 20  # a row [1 to 10,000]
+num_clips = 20  # a row; half as many where a scale or a label is looked for [1 to 10,000]
 width = 4  # of the generators, which have WaveGAN's architecture and random weights [1 to 64]
 rows = ""  # names of rows, separated by semicolons; by default all
 seed = 0  # of the weights, the latent vectors and the noise [0 to 2,147,483,646]
@@ -22,17 +22,21 @@ from_shell(globals())
 import common.networks  # noqa: F401
 
 import numpy as np
+import tensorflow as tf
 
 from common.script import one_line_errors
+from models.audio.clip import Clip
 from models.generator.codes import relaxed
 from models.generator.generator import generate, random_latent
+from models.generator.labelled import LabelInput, LabelledGenerator
 from models.generator.wavegan import load_wavegan
 from models.metrics.metrics import EXACT, latent_mse
 from models.recovery.codes import Coded
 from models.recovery.exact import LevenbergMarquardt, residuals
+from models.recovery.labels import recover_clips_and_labels
 from tests import tf1_wavegan
 
-CIW, FIW, NOISE_FIRST = "onehot:10", "bits:3", "onehot:2,onehot:3@end"
+CIW, FIW, NOISE_FIRST, LABEL = "onehot:10", "bits:3", "onehot:2,onehot:3@end", "label"
 ROWS = {  # {name: (layout, SNR in dB or None, what the codes are multiplied by)}
     "ciwGAN": (CIW, None, 1),
     "fiwGAN": (FIW, None, 1),
@@ -41,23 +45,58 @@ ROWS = {  # {name: (layout, SNR in dB or None, what the codes are multiplied by)
     "ciwGAN, 10 dB": (CIW, 10, 1),
     "ciwGAN, code times 2": (CIW, None, 2),
     "ciwGAN, code times 10": (CIW, None, 10),
+    "fiwGAN, code times 10": (FIW, None, 10),
+    "five labels": (LABEL, None, 1),
+    "five labels, 20 dB": (LABEL, 20, 1),
 }
+LABELS = 5
 INTEGERS = 32767  # of 16-bit samples
+
+
+def as_kept(clips, snr):
+    """Clips [n, samples, channels] with noise at an SNR in dB, or None for none, as 16-bit samples."""
+    if snr is not None:
+        level = np.sqrt((clips**2).mean(axis=(1, 2), keepdims=True)) * 10 ** (-snr / 20)
+        clips = clips + level * np.random.default_rng(seed).normal(size=clips.shape)
+    return (np.round(INTEGERS * np.clip(clips, -1, 1)) / INTEGERS).astype(np.float32)
+
+
+def labelled(generator):
+    """A generator of half a latent vector and a label, whose row in a table is the other half that `generator` gets."""
+    size = generator.latent_dim // 2
+    table = np.random.default_rng([seed, 1]).uniform(-1, 1, (LABELS, size)).astype(np.float32)
+
+    def function(z, label):
+        return generator(tf.concat([z, tf.gather(table, label)], axis=1))
+
+    return LabelledGenerator(function, generator.latent_dim - size, LabelInput("label", (), tf.int32), "", "")
+
+
+def of_labels(generator, snr):
+    """The cells of a row of clips whose label is not known."""
+    generator, count = labelled(generator), max(1, num_clips // 2)
+    labels = np.random.default_rng([seed, 2]).integers(LABELS, size=count)
+    true = random_latent(generator.with_label(0), count, seed)
+    waves = np.concatenate([generate(generator.with_label(k), z[None]) for k, z in zip(labels, true)])
+    clips = [Clip(clip) for clip in as_kept(waves, snr)]
+    solution, _ = recover_clips_and_labels(clips, generator, solver=LevenbergMarquardt(), seed=seed)
+    cells = [f"{(solution.label == labels.astype(str)).sum()} of {count}"]
+    cells += [f"{(latent_mse(true, solution.z) < EXACT).sum()} of {count}", f"{np.median(solution.margin_db):.1f} dB"]
+    return [*cells, f"{-np.median(solution.snr_db):.1f} dB", ""]
 
 
 def measured(generator, layout, snr, scale):
     """The cells of a row."""
+    if layout == LABEL:
+        return of_labels(generator, snr)
     generator.preparation = replace(generator.preparation, code=layout)
-    codes, true = generator.codes, random_latent(generator, num_clips, seed)
+    count = num_clips if scale == 1 else max(1, num_clips // 2)
+    codes, true = generator.codes, random_latent(generator, count, seed)
     true[:, codes.places] *= np.float32(scale)
-    clips = generate(generator, true)
-    if snr is not None:
-        level = np.sqrt((clips**2).mean(axis=(1, 2), keepdims=True)) * 10 ** (-snr / 20)
-        clips = clips + level * np.random.default_rng(seed).normal(size=clips.shape)
-    clips = (np.round(INTEGERS * np.clip(clips, -1, 1)) / INTEGERS).astype(np.float32)
+    clips = as_kept(generate(generator, true), snr)
     solution = Coded(LevenbergMarquardt(), scale=1.0 if scale == 1 else "free").solve(clips, generator, seed=seed)
     right = sum(codes.text(code) == one for code, one in zip(true[:, codes.places], solution.code))
-    cells = [f"{right} of {num_clips}", f"{(latent_mse(true, solution.z) < EXACT).sum()} of {num_clips}"]
+    cells = [f"{right} of {count}", f"{(latent_mse(true, solution.z) < EXACT).sum()} of {count}"]
     cells += [f"{np.median(solution.margin_db):.1f} dB", f"{decibels(clips, generator, solution.z):.1f} dB"]
     if scale == 1:
         free = LevenbergMarquardt().solve(clips, relaxed(generator, 1.0), seed=seed)
@@ -74,12 +113,12 @@ def decibels(clips, generator, z):
 
 def main():
     chosen = [name.strip() for name in rows.split(";") if name.strip()] or list(ROWS)
-    print("| clips | code right | latent vector exact | margin | residual | residual, code only rounded |")
+    print("| clips | code or label right | latent vector exact | margin | residual | residual, code only rounded |")
     print("| --- | --- | --- | --- | --- | --- |")
     with tempfile.TemporaryDirectory() as folder:
         tf1_wavegan.write(Path(folder), width=width, seed=seed)
         for name in chosen:
-            generator = load_wavegan(folder, differentiated=False)
+            generator = load_wavegan(folder)
             print(f"| {name} | " + " | ".join(measured(generator, *ROWS[name])) + " |", flush=True)
 
 

@@ -68,14 +68,18 @@ from models.networks.inverse_mapping import INVERSE_MAPPING_FILE, load_inverse_m
 from models.networks.judge import load_judge
 
 
-def open_generator(folder, sample_rate=0, bounds=0.0, prior="", code="", differentiated=True, label=None, file=None):
+def open_generator(
+    folder, sample_rate=0, bounds=0.0, prior="", code="", differentiated=True, label=None, file=None, any_label=False
+):
     """The generator in `folder`, with a line that describes it. Raises models.files.errors.CheckpointError, in one
     line.
 
     sample_rate in Hz, bounds, prior, code: in place of what lies beside the weights (models/audio/preparation.py),
     where they are not 0 or "". differentiated: False where only its sounds are wanted; file: num_samples, input_name
     and output_name by name; all as in models.generator.wavegan.load_wavegan. label: of a generator that takes one, -1
-    for none; None where the caller has no use for labels. Raises ScriptError for a label that is missing or idle.
+    for none; None where the caller has no use for labels. any_label: the caller finds out which label it is, where none
+    is set, so it gets a models.generator.labelled.LabelledGenerator. Raises ScriptError for a label that is missing or
+    idle.
     """
     generator = load_wavegan(folder, differentiated=differentiated, **(file or {}))
     if generator.takes_label:
@@ -84,9 +88,10 @@ def open_generator(folder, sample_rate=0, bounds=0.0, prior="", code="", differe
             raise ScriptError(
                 f"{folder}: the generator takes a label besides its latent vector, which is not used here"
             )
-        if label < 0:
+        if label < 0 and not (any_label and generator.num_labels):
             raise ScriptError(f"{folder}: the generator takes a label besides its latent vector: give --label, {which}")
-        generator = generator.with_label(label)
+        if label >= 0:
+            generator = generator.with_label(label)
     elif label is not None and label >= 0:
         raise ScriptError(f"{folder}: --label={label}: the generator takes no label, its latent vector is all")
     chosen = {"sample_rate": sample_rate, "bounds": bounds, "prior": prior, "code": code}

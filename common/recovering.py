@@ -23,6 +23,7 @@ from models.generator.codes import LARGEST_SCALE
 from models.generator.generator import generate
 from models.recovery.codes import Coded
 from models.recovery.exact import LevenbergMarquardt
+from models.recovery.labels import recover_clips_and_labels
 from models.recovery.layer import Layer, generate_from_layer
 from models.recovery.lbfgsb import LBFGSB
 from models.recovery.perceptual import Perceptual
@@ -30,7 +31,7 @@ from models.recovery.recover import recover_clips
 from models.recovery.solution import identity
 
 COLUMNS = tuple(
-    "file name method solver form iterations objective code runner_up margin_db snr_db log_spectral_distance "
+    "file name method solver form iterations objective label code runner_up margin_db snr_db log_spectral_distance "
     "perceptual_loss predicted_digit probability explained gain offset shift z_std at_bound seconds size sha256".split()
 )
 
@@ -95,7 +96,11 @@ def recovered_batches(
             chosen, clips = zip(*good)
             clips = [clip if isinstance(clip, Clip) else Clip(clip) for clip in clips]
             options = {"inverse_mapping": inverse_mapping, "solver": solver, "seed": seed, "report": move}
-            recovery, clips = recover_clips(clips, generator, **options)
+            if generator.takes_label:
+                del options["inverse_mapping"]  # a network that predicts belongs to one label
+                recovery, clips = recover_clips_and_labels(clips, generator, **options)
+            else:
+                recovery, clips = recover_clips(clips, generator, **options)
             move(0)
             yield list(chosen), clips, recovery, (time.perf_counter() - begin) / len(good)
 

@@ -1,16 +1,22 @@
 """Generators with a second input, a label or a condition, and functions that call functions."""
 
+import csv
+
 import keras
 import numpy as np
 import pytest
+import soundfile
 import tensorflow as tf
+from run_script import run_script
 from tf1_graphs import LATENT, SAMPLES, dense, picture, sound, v1, write_pb
 
+from models.audio.clip import Clip
 from models.files.errors import CheckpointError
 from models.generator.generator import Generator, random_latent
 from models.generator.wavegan import load_wavegan
 from models.metrics.metrics import EXACT, latent_mse
 from models.recovery.exact import LevenbergMarquardt
+from models.recovery.labels import recover_clips_and_labels
 from models.recovery.recover import recover
 
 LABELS = 5
@@ -77,6 +83,49 @@ def test_labels_that_are_not_there(tmp_path):
         with pytest.raises(ValueError, match=words) as error:
             labelled.with_label(label)
         assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("build", [looked_up, one_hot])
+def test_a_label_that_is_not_known_is_recovered(tmp_path, build):
+    labelled = load_wavegan(write_pb(tmp_path, build))
+    true, labels = random_latent(labelled.with_label(0), 6, 1), np.array([0, 1, 2, 3, 4, 2])
+    clips = [Clip(labelled.with_label(label)(z[None])[0].numpy()) for z, label in zip(true, labels)]
+    recovery, _ = recover_clips_and_labels(clips, labelled, solver=LevenbergMarquardt(40, 2))
+    assert recovery.label.tolist() == labels.astype(str).tolist()
+    assert (recovery.margin_db > 20).all() and (recovery.runner_up != recovery.label).all()
+    assert (latent_mse(true, recovery.z) < EXACT).all()
+    with pytest.raises(ValueError, match="the gradient alone"):
+        recover_clips_and_labels(clips, labelled, solver=None)
+
+
+def test_a_generator_without_a_number_of_labels_has_to_be_told(tmp_path):
+    labelled = load_wavegan(write_pb(tmp_path, number))
+    with pytest.raises(ValueError, match="how many labels"):
+        recover_clips_and_labels([], labelled, solver=LevenbergMarquardt())
+
+
+def test_the_script_finds_the_label(tmp_path, weights, capsys):
+    labelled = load_wavegan(write_pb(tmp_path / "generator", looked_up))
+    true = random_latent(labelled.with_label(0), 2, 3)
+    (tmp_path / "clips").mkdir()
+    for i, label in enumerate((4, 1)):
+        wave = labelled.with_label(label)(true[i : i + 1])[0, :, 0].numpy()
+        soundfile.write(tmp_path / f"clips/{i}.wav", wave, 16000, subtype="FLOAT")
+    folders = [
+        f"--checkpoint={tmp_path / 'generator'}",
+        f"--files={tmp_path / 'clips'}",
+        f"--output={tmp_path / 'out'}",
+    ]
+    none = [f"--{name}_checkpoint={tmp_path / 'none'}" for name in ("classifier", "judge")]
+    more = ["--gradient", "--inverse_mapping=False", "--solver=levenberg_marquardt", "--max_iter=40"]
+    assert run_script("latent_vector_recovery.py", *folders, *none, *more) == 0
+    with open(tmp_path / "out/recovery.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["label"] for row in rows] == ["4", "1"] and all(float(row["margin_db"]) > 20 for row in rows)
+    assert "label 4, " in capsys.readouterr().out
+    assert latent_mse(true, np.stack([np.load(tmp_path / f"out/{i}.npy") for i in range(2)])).max() < EXACT
+    assert run_script("latent_vector_recovery.py", *folders, *none, "--hop=0.1", *more) == 1
+    assert "give --label, 0 to 4" in capsys.readouterr().err
 
 
 def test_inputs_that_are_no_label_are_refused(tmp_path):

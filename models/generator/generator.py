@@ -18,7 +18,32 @@ ALLOWANCE = float(
 TRIALS, DIRECTIONS = 2, 3  # latent vectors, and directions at each, in which a derivative is checked
 
 
-class Generator:
+class Prepared:
+    """What a generator's `preparation`, its clip.json, says of its waveforms and its latent vectors."""
+
+    @property
+    def sample_rate(self):
+        """Of its waveforms, in Hz."""
+        return self.preparation.sample_rate
+
+    @property
+    def bounds(self):
+        """The largest absolute coordinate that a recovered latent vector may have, or infinite."""
+        return self.preparation.bounds
+
+    @property
+    def prior(self):
+        """What its latent vectors are drawn from: "uniform" on [-1, 1], or "normal"."""
+        return self.preparation.prior
+
+    @property
+    def codes(self):
+        """Where its latent vectors hold a code, a models.generator.codes.Codes, or None. Raises ValueError, in one
+        line, for a layout that does not fit."""
+        return Codes.parsed(self.preparation.code, self.latent_dim)
+
+
+class Generator(Prepared):
     """A frozen, differentiable generator.
 
     latent_dim, num_samples, num_channels: the shapes of its input and output.
@@ -68,27 +93,6 @@ class Generator:
 
     def __call__(self, z):
         return self._as_waveform(self._function(tf.convert_to_tensor(z, tf.float32)))
-
-    @property
-    def sample_rate(self):
-        """Of its waveforms, in Hz."""
-        return self.preparation.sample_rate
-
-    @property
-    def bounds(self):
-        """The largest absolute coordinate that a recovered latent vector may have, or infinite."""
-        return self.preparation.bounds
-
-    @property
-    def prior(self):
-        """What its latent vectors are drawn from: "uniform" on [-1, 1], or "normal"."""
-        return self.preparation.prior
-
-    @property
-    def codes(self):
-        """Where its latent vectors hold a code, a models.generator.codes.Codes, or None. Raises ValueError, in one
-        line, for a layout that does not fit."""
-        return Codes.parsed(self.preparation.code, self.latent_dim)
 
     def draw(self, rng, n):
         """n latent vectors of its prior, no noise beyond its bounds, with valid codes: float32 [n, latent_dim].

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from models.audio.preparation import PUBLISHED
 from models.files.errors import CheckpointError
-from models.generator.generator import Generator
+from models.generator.generator import Generator, Prepared
 from models.generator.inlining import inlined
 
 # Operations behind which a label is still the label, and those that look it up: where the number of labels stands.
@@ -40,7 +40,7 @@ class LabelInput:
         return self.shape not in ((), (1,))
 
 
-class LabelledGenerator:
+class LabelledGenerator(Prepared):
     """A generator of a latent vector and a label; `with_label` makes it a Generator of the latent vector alone.
 
     num_labels: labels are 0 … num_labels - 1; None where the file does not say (a number that enters a layer).

@@ -4,12 +4,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from models.generator.codes import held, relaxed
+from models.generator.codes import LARGEST_SCALE, held, relaxed
 from models.recovery.exact import EXPLAINED, LevenbergMarquardt, moved, residuals
-from models.recovery.solution import Solution
+from models.recovery.solution import Solution, joined, part
 
 CANDIDATES = 3  # codes that are held, the nearest to the free answer's
-FREE_REACH = 4.0  # how far a code whose scale is free is followed before it is held
+REACHES = 4.0, LARGEST_SCALE  # how far a code whose scale is free is followed, and then where that leads nowhere
+NOWHERE = 1e-3  # objective of such a code, -27 dB
+LEAST_SCALE = 0.5  # of a code, in which the free answer is read
 LEAST = 1e-14  # objective that counts as zero
 ALIGNED = "gain", "offset", "shift"  # of a Solution: what a target was aligned by
 
@@ -34,17 +36,21 @@ class Coded:
         """
         codes, n = generator.codes, len(targets)
         targets = np.asarray(targets, np.float32)
-        reach = FREE_REACH if self.scale == "free" else self.scale
-        free, solution = relaxed(generator, reach), None
+        free, solution = relaxed(generator, REACHES[0] if self.scale == "free" else self.scale), None
         if self.after is not None:
             begin = None if start is None else free.inverse(start)
             solution = self.after.solve(targets, free, begin, seed=seed, report=report)
             start = free.latent(solution.z).numpy()
+            if self.scale == "free":
+                solution = self._further(targets, generator, solution, start, seed)
             targets = _aligned(targets, solution)
         if self.hold:
             candidates = [[codes.text(codes.code(self.hold))]] * n
         else:
-            near = [codes.nearest(one, CANDIDATES) for one in start[:, codes.places] / reach]
+            scale = self.scale
+            if scale == "free":
+                scale = np.maximum(start[:, codes.places].max(axis=1, keepdims=True), LEAST_SCALE)
+            near = [codes.nearest(one, CANDIDATES) for one in start[:, codes.places] / scale]
             candidates = [[codes.text(code) for code in some] for some in near]
         exact = _exact(self.after)
         by_waveform = np.zeros(n, bool)  # the clips that least squares on the waveform explain
@@ -59,6 +65,20 @@ class Coded:
             index = np.array([i for i, one in pairs if one == code and not by_waveform[i]])
             self._hold_by_itself(targets, generator, start, code, index, answers, seed)
         return self._best(targets, generator, answers, solution)
+
+    def _further(self, targets, generator, solution, start, seed):
+        """Follows codes as far as the largest scale, of clips that a code of a usual scale does not explain → the
+        Solution; latent vectors that are better are written into start [n, latent_dim]."""
+        again = np.flatnonzero(solution.objective > NOWHERE)
+        if not len(again):
+            return solution
+        free = relaxed(generator, REACHES[1])
+        other = self.after.solve(targets[again], free, None, seed=seed)
+        better = other.objective < solution.objective[again]
+        far, near = again[better], np.setdiff1d(np.arange(len(targets)), again[better])
+        start[far] = free.latent(other.z[better]).numpy()
+        parts = [(near, part(solution, near)), (far, part(other, better))]
+        return joined([one for one in parts if len(one[0])], len(targets))
 
     def _hold_at_bounds(self, targets, generator, free, start, pairs, answers, seed):
         """Solves the noise of (clip, code) pairs side by side, the codes being bounds that are equal."""

@@ -299,7 +299,7 @@ def moved(waveform, shift):
     return np.where(known, result, 0).astype(np.float32), known.astype(np.float32)
 
 
-@functools.lru_cache(maxsize=4)
+@functools.lru_cache(maxsize=8)
 def sketch(generator):
     """What the generator's waveforms are to first order → their mean and its derivatives by each coordinate [1 + k, s],
     channels summed; the inverse of the products among them, with a ridge; and a waveform's usual deviation about its

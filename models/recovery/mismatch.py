@@ -27,7 +27,7 @@ def relative(flat, weights):
     return (weights / np.sqrt(np.maximum(energy, SILENCE))).astype(np.float32)
 
 
-@functools.lru_cache(maxsize=4)
+@functools.lru_cache(maxsize=8)
 def mismatch(generator):
     """The Mismatch of a generator; kept, since compiling it takes seconds."""
     return Mismatch(generator)

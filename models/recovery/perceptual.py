@@ -35,7 +35,7 @@ BESIDE = "gain", "offset", "shift", "z_std", "at_bound", "explained"  # what the
 FINE = 16  # rows of a picture above which it is averaged before sounds are compared
 
 
-@functools.lru_cache(maxsize=2)
+@functools.lru_cache(maxsize=8)
 def _compiled(generator, perceptual_loss, log_spectral_weight):
     """The descent for a generator and an objective; kept, since compiling it takes seconds."""
     second = Second(generator.num_samples, generator.sample_rate)
@@ -43,7 +43,7 @@ def _compiled(generator, perceptual_loss, log_spectral_weight):
     return objective, latent_descent(generator, objective)
 
 
-@functools.lru_cache(maxsize=2)
+@functools.lru_cache(maxsize=8)
 def _pool(generator, perceptual_loss, seed):
     """Random latent vectors [POOL, latent_dim] and what is heard of them: a list of arrays [POOL, …], for
     `_nearest`."""
@@ -94,13 +94,15 @@ class Perceptual:
 
     perceptual_loss: models.networks.classifier.PerceptualLoss; without one it goes by spectra alone.
     log_spectral_weight: of the log-spectral distance in units of 10 dB. steps: of Adam, in the last stage. exact: the
-    solver of clips that have an exact answer, or None to take every clip as a recording.
+    solver of clips that have an exact answer, or None to take every clip as a recording. stages: (starts, steps
+    of each) of the stages before the last; None: as many as tables are made with.
     """
 
     perceptual_loss: object = None
     log_spectral_weight: float = LOG_SPECTRAL_WEIGHT
     steps: int = STEPS
     exact: LevenbergMarquardt | None = LevenbergMarquardt()
+    stages: tuple | None = None
 
     def solve(self, targets, generator, start=None, *, seed=0, report=None):
         """targets: waveforms [n, num_samples, num_channels]. start: latent vectors [n, latent_dim], a prediction, or
@@ -159,7 +161,7 @@ class Perceptual:
         """
         objective, descent = _compiled(generator, self.perceptual_loss, self.log_spectral_weight)
         pool, pool_features = _pool(generator, self.perceptual_loss, tuple(int(s) for s in np.atleast_1d(seed)))
-        stages = FROM_POOL if start is None else FROM_PREDICTION
+        stages = self.stages or (FROM_POOL if start is None else FROM_PREDICTION)
         answers = []
         for i in range(0, len(targets), AT_ONCE):
             part = targets[i : i + AT_ONCE]

@@ -5,7 +5,7 @@ them; without one the start is the answer, a prediction in most cases. A predict
 `recover_clips` does the same for recordings, of which some may be the generator's own clips as they are.
 """
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from models.generator.generator import generate
 from models.metrics.metrics import snr_db
 from models.recovery.exact import EXPLAINED, LevenbergMarquardt, as_recorded, residuals
 from models.recovery.layer import generate_from_layer
-from models.recovery.solution import Solution
+from models.recovery.solution import Solution, joined, part
 from models.recovery.starts import predict
 
 
@@ -92,7 +92,8 @@ def recover_clips(clips, generator, *, inverse_mapping=None, solver=None, seed=0
             good = solution.objective < EXPLAINED
             taken = possible[good]
             if len(taken):
-                parts.append((taken, _finished(_part(solution, good), own[good], generator, _rows(start, good))))
+                begun = None if start is None else start[good]
+                parts.append((taken, _finished(part(solution, good), own[good], generator, begun)))
         elif start is not None:
             prepared = residuals(targets[possible], generator, begin(targets[possible]))
             taken = possible[residuals(own, generator, start) < prepared]
@@ -104,28 +105,4 @@ def recover_clips(clips, generator, *, inverse_mapping=None, solver=None, seed=0
     if len(rest):
         options = {"solver": solver, "start": begin(targets[rest]), "seed": seed, "report": report}
         parts.append((rest, recover(targets[rest], generator, **options)))
-    return _joined(parts, len(clips)), clips
-
-
-def _rows(array, chosen):
-    return None if array is None else array[chosen]
-
-
-def _part(solution, chosen):
-    """Some clips of a Solution."""
-    return replace(solution, **{f.name: _rows(getattr(solution, f.name), chosen) for f in fields(solution)})
-
-
-def _joined(parts, n):
-    """One Recovery of n clips from parts, pairs of their indices and a Recovery; NaN where a part has no such value."""
-    if len(parts) == 1:
-        return parts[0][1]
-    values = {}
-    for name in (field.name for field in fields(Recovery)):
-        known = [(index, value) for index, part in parts if (value := getattr(part, name)) is not None]
-        if known:
-            kind = np.result_type(*(value for _, value in known)) if len(known) == len(parts) else np.float32
-            values[name] = np.full((n, *known[0][1].shape[1:]), np.nan if kind.kind == "f" else 0, kind)
-            for index, value in known:
-                values[name][index] = value
-    return Recovery(**values)
+    return joined(parts, len(clips)), clips

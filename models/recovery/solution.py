@@ -1,6 +1,6 @@
 """What every solver returns, and what a solver's results depend on."""
 
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass, replace
 
 import numpy as np
 
@@ -18,7 +18,8 @@ class Solution:
     give, if that was optimised too.
 
     code, runner_up [n]: the best code and the next best, as models.generator.codes.Codes writes them, "" where there is
-    none; margin_db [n]: how far the objective of the second is above that of the first.
+    none; margin_db [n]: how far the objective of the second is above that of the first. label [n]: the best label, as
+    text, where that was looked for; then runner_up and margin_db are the labels'.
 
     Of least squares on the waveform, else None: a target is gain · (the generator's waveform, `shift` samples later) +
     offset, each [n]. z_std [n, latent_dim]: standard deviations of the coordinates, NaN for a clip that no latent
@@ -40,6 +41,29 @@ class Solution:
     code: np.ndarray | None = None
     runner_up: np.ndarray | None = None
     margin_db: np.ndarray | None = None
+    label: np.ndarray | None = None
+
+
+def part(solution, chosen):
+    """Some clips of a Solution; chosen: a mask or indices."""
+    values = {f.name: getattr(solution, f.name) for f in fields(solution)}
+    return replace(solution, **{name: None if value is None else value[chosen] for name, value in values.items()})
+
+
+def joined(parts, n):
+    """One Solution of n clips from parts, pairs of their indices and a Solution; NaN where a part has no such value."""
+    if len(parts) == 1 and len(parts[0][0]) == n:
+        return part(parts[0][1], np.argsort(parts[0][0]))
+    values = {}
+    for name in (field.name for field in fields(parts[0][1])):
+        known = [(index, value) for index, one in parts if (value := getattr(one, name)) is not None]
+        values[name] = None
+        if known:
+            kind = np.result_type(*(value for _, value in known)) if len(known) == len(parts) else np.float32
+            values[name] = np.full((n, *known[0][1].shape[1:]), np.nan if kind.kind == "f" else 0, kind)
+            for index, value in known:
+                values[name][index] = value
+    return type(parts[0][1])(**values)
 
 
 def identity(value):

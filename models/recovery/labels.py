@@ -1,0 +1,113 @@
+"""Which label a recording has, for a generator that takes one besides its latent vector: every label is tried by a
+short descent, and the recording is solved with the two most likely ones.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+
+from models.recovery.codes import Coded
+from models.recovery.exact import EXPLAINED, LevenbergMarquardt
+from models.recovery.lbfgsb import LBFGSB
+from models.recovery.perceptual import Perceptual
+from models.recovery.recover import recover_clips
+from models.recovery.solution import joined, part
+
+SHORT_JACOBIANS = 2  # of the short descent of least squares
+SHORT_STAGES, SHORT_STEPS = ((4, 8),), 8  # of the short descent by ear
+SHORT_ITERATIONS = 10  # of a short L-BFGS-B
+LEAST = 1e-14  # error that counts as zero
+
+
+def recover_clips_and_labels(clips, labelled, *, solver, seed=0, report=None):
+    """Recovers models.audio.clip.Clips whose label is not known → Recovery with `label`, `runner_up` and `margin_db`,
+    and the Clips in the form that was recovered.
+
+    labelled: models.generator.labelled.LabelledGenerator. solver, seed, report: as of `recover_clips`. The margin is of
+    the solver's objective, and of the waveform's error where one label explains the recording and the other does not.
+    Raises ValueError, in one line, without a solver, and for a generator that does not say how many labels it has.
+    """
+    if solver is None:
+        raise ValueError("which label a recording has is found by the gradient alone; no network predicts it")
+    if labelled.num_labels is None:
+        raise ValueError("the generator does not say how many labels it has, so its label has to be set")
+    clips, options = list(clips), {"seed": seed, "report": report}
+    errors = []
+    for label in range(labelled.num_labels):
+        recovery, _ = recover_clips(clips, labelled.with_label(label), solver=_short(solver), **options)
+        errors.append(recovery.objective)
+    likely = np.argsort(errors, axis=0, kind="stable")[:2]  # [2, n]
+    best, forms = _solved(clips, labelled, likely[0], solver, options)
+    result = replace(best, label=likely[0].astype(str), runner_up=np.full(len(clips), ""))
+    if len(likely) == 1:
+        return replace(result, margin_db=np.full(len(clips), np.nan)), forms
+    quick = _quick(solver)  # where the first label explains a recording, the second is not looked for by ear
+    known = _explains(best) & (quick is not None)
+    second, second_forms = _in_two(clips, labelled, likely[1], (quick, solver), known, options)
+    swapped = _explains(second) & ~_explains(best)
+    swapped |= (_explains(second) == _explains(best)) & (second.objective < best.objective)
+    mixed = _explains(second) != _explains(best)
+    values = np.where(mixed, 10 ** (-np.stack([best.snr_db, second.snr_db]) / 10), [best.objective, second.objective])
+    ratio = np.maximum(values[1], LEAST) / np.maximum(values[0], LEAST)
+    every = np.arange(len(clips))
+    parts = [(every[~swapped], part(best, ~swapped)), (every[swapped], part(second, swapped))]
+    result = joined([one for one in parts if len(one[0])], len(clips))
+    for i in every[swapped]:
+        forms[i] = second_forms[i]
+    label, other = np.where(swapped, likely[::-1], likely).astype(str)
+    return replace(result, label=label, runner_up=other, margin_db=np.abs(10 * np.log10(ratio))), forms
+
+
+def _solved(clips, labelled, labels, solver, options):
+    """Recovers each clip with the label of its own in labels [n] → Recovery and the Clips' forms."""
+    parts, forms = [], list(clips)
+    for label in np.unique(labels):
+        index = np.flatnonzero(labels == label)
+        recovery, some = recover_clips([clips[i] for i in index], labelled.with_label(label), solver=solver, **options)
+        parts.append((index, recovery))
+        for i, form in zip(index, some):
+            forms[i] = form
+    return joined(parts, len(clips)), forms
+
+
+def _in_two(clips, labelled, labels, solvers, first, options):
+    """As `_solved`, by the first of two solvers where `first` [n] is true and by the second elsewhere."""
+    parts, forms = [], list(clips)
+    for solver, chosen in zip(solvers, (first, ~first)):
+        index = np.flatnonzero(chosen)
+        if len(index):
+            recovery, some = _solved([clips[i] for i in index], labelled, labels[index], solver, options)
+            parts.append((index, recovery))
+            for i, form in zip(index, some):
+                forms[i] = form
+    return joined(parts, len(clips)), forms
+
+
+def _explains(recovery):
+    """Which recordings [n] a latent vector explains."""
+    if recovery.explained is None:
+        return np.zeros(len(recovery.z), bool)
+    return recovery.explained > 1 - 2 * EXPLAINED
+
+
+def _short(solver):
+    """A solver that takes a first look: enough to tell which labels are likely."""
+    if isinstance(solver, Coded):
+        return replace(solver, after=_short(solver.after))
+    if isinstance(solver, LevenbergMarquardt):
+        return replace(solver, max_iter=min(solver.max_iter, SHORT_JACOBIANS), restarts=0, give_up=True)
+    if isinstance(solver, LBFGSB):
+        return replace(solver, max_iter=min(solver.max_iter, SHORT_ITERATIONS))
+    if isinstance(solver, Perceptual):
+        exact = solver.exact and _short(solver.exact)
+        return replace(solver, stages=SHORT_STAGES, steps=SHORT_STEPS, exact=exact)
+    raise ValueError(f"{type(solver).__name__} does not look for a label")
+
+
+def _quick(solver):
+    """The least-squares part of a solver, which gives up where no latent vector explains a recording; or None."""
+    if isinstance(solver, Coded):
+        quick = _quick(solver.after)
+        return quick and replace(solver, after=quick)
+    exact = solver if isinstance(solver, LevenbergMarquardt) else getattr(solver, "exact", None)
+    return exact and replace(exact, restarts=0, give_up=True)
