@@ -92,6 +92,17 @@ def test_one_coordinate_is_swept_and_the_others_stay(folder, tmp_path, capsys):
     assert capsys.readouterr().err.count("generate.py: vary") == 2
 
 
+@pytest.mark.parametrize("layout", ["onehot:4", "bits:2"])
+def test_a_code_far_beyond_the_range_of_training_is_recovered_with_its_scale(folder, layout):
+    generator = coded(folder, layout)
+    codes, z = generator.codes, random_latent(generator, 2, 5)
+    z[:, codes.places] = [10 * codes.code(codes.text(codes.nearest(one, 1)[0])) for one in z[:, codes.places]]
+    z[:, codes.places][z[:, codes.places].max(axis=1) == 0] = 10  # no scale can be told of bits that are all zero
+    solution = Coded(LevenbergMarquardt(), scale="free").solve(generate(generator, z), generator)
+    assert list(solution.code) == [codes.text(code) for code in z[:, codes.places]]
+    assert (latent_mse(z, solution.z) < EXACT).all()
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("layout", ["onehot:4", "bits:2", "onehot:2,onehot:3@end"])
 def test_a_clip_has_its_code_and_its_noise_back(folder, layout):

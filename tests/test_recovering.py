@@ -105,6 +105,7 @@ def test_two_runs_into_one_folder_are_refused_in_one_line(tmp_path, output):
 class Three:
     """Stands for a generator of three latent dimensions."""
 
+    takes_label = False
     latent_dim, sha256 = 3, "a"
 
 
