@@ -105,8 +105,9 @@ def walk(generator, folder):
         raise ScriptError("between is two files of one latent vector each, with a comma between them")
     ends = [end[0] for end in ends]
     z = np.linspace(*ends, steps, dtype=np.float32)  # [steps, latent_dim]
-    places = [f"{i / (steps - 1):.0%} of the way" for i in range(steps)]
-    write_walk(generator, folder, z, places, f"From one sound to another: {between}")
+    along = np.linspace(0, 100, steps)
+    places = [f"{share:.0f}% of the way" for share in along]
+    write_walk(generator, folder, z, places, f"From one sound to another: {between}", along, "% of the way")
 
 
 def sweep(generator, folder):
@@ -122,13 +123,16 @@ def sweep(generator, folder):
         raise ScriptError(f"vary_range is two numbers with a comma between them, not {vary_range!r}") from None
     z = np.repeat(z, steps, axis=0)  # [steps, latent_dim]
     z[:, vary] = np.linspace(first, last, steps)
-    write_walk(generator, folder, z, [f"z{vary} = {one[vary]:.3g}" for one in z], f"z{vary} from {vary_range}")
+    title = f"Coordinate z{vary} from {first:g} to {last:g}"
+    title += f", the others as in {latents}" * bool(latents) + f", code {code_index}" * bool(code_index and not latents)
+    places = [f"z{vary} = {one[vary]:.3g}" for one in z]
+    write_walk(generator, folder, z, places, title, z[:, vary], f"z{vary}")
 
 
-def write_walk(generator, folder, z, places, title):
+def write_walk(generator, folder, z, places, title, along, what):
     """Writes the sounds of latent vectors [steps, latent_dim]: {i}.wav and {i}.npy, all in a row, and a page.
 
-    places: what is said of each.
+    places: what is said of each. along: where each is [steps], numbers of `what`.
     """
     waveforms = generate(generator, z)
     judge = open_judge(judge_checkpoint)
@@ -147,7 +151,7 @@ def write_walk(generator, folder, z, places, title):
     write_array(folder / "walk.npy", z)
     rows = [("Step by step", None, sounds), ("All in a row", None, [Sound("walk", row)])]
     if judge:
-        rows.insert(0, Picture("What the judge hears along the way", digits_figure(predicted)))
+        rows.insert(0, Picture("What the judge hears along the way", digits_figure(predicted, along, what)))
     made_with = f"Generator: {generator.description}, SHA-256 {generator.sha256[:16]}…"
     write_page(folder / "index.html", title, [made_with], rows)
     print(f"{steps} waves, all of them in walk.wav, are in {folder}/; open {folder / 'index.html'} in a browser")

@@ -76,7 +76,7 @@ from common.closeness import Closeness
 from common.files import find_recordings, printable, writable_folder, write_array, write_clip, write_latents
 from common.long_recordings import LongRecording, hop_in_samples
 from common.page import Sound, write_page
-from common.recovering import RecoveryTable, recovered_batches, solver_of
+from common.recovering import RecoveryTable, code_of, recovered_batches, solver_of
 from common.script import EXIT_FAILED, ScriptError, complain, one_line_errors
 from models.audio.clip import AudioError, prepare
 from models.files.latents import known_latent
@@ -144,12 +144,6 @@ def described():
     """The columns `method` and `solver` of every row."""
     beyond = "_layer" if space == "layer" else ""
     return {"method": METHODS[inverse_mapping, gradient] + beyond, "solver": solver if gradient else ""}
-
-
-def code_of(recovery, i):
-    """The columns of a recording's code and label, where it has them."""
-    names = [name for name in ("label", "code") if getattr(recovery, name) is not None]
-    return {name: getattr(recovery, name)[i] for name in (*names, "runner_up", "margin_db") if names}
 
 
 def code_in_words(row):
@@ -220,14 +214,17 @@ def write_result(folder, name, clip, sample_rate, recovery, i):
 
 
 def write_tables(table):
-    """latents.csv, of all recordings that have results: a row a recording, or a window in order; latents_std.csv, the
-    deviations of the coordinates of those that a latent vector explains."""
+    """latents.csv, of all recordings that have results: a row a recording, or a window in order, with its label where
+    that was looked for; latents_std.csv, the deviations of the coordinates of those that a latent vector explains."""
     for ending, target in (("", "latents.csv"), ("_std", "latents_std.csv")):
         rows = []
         for row in table.rows.values():
             with contextlib.suppress(OSError, ValueError):  # results that are no longer there are done again
                 z = np.atleast_2d(np.load(table.folder / f"{row['name']}{ending}.npy"))
-                rows += [({"file": row["file"], "code": row["code"]}, one) for one in z]
+                columns = {"file": row["file"], "label": row["label"], "code": row["code"]}
+                if not row["label"]:
+                    del columns["label"]
+                rows += [(columns, one) for one in z]
         if rows or not ending:
             write_latents(table.folder / target, rows)
 

@@ -12,6 +12,8 @@ waves = False  # the reconstructions too, in the column `reconstruction`: 64 KiB
 inverse_mapping = True  # predict the latent vector with a network
 gradient = False  # optimise it, from the prediction if inverse_mapping is True too (hybrid)
 seed = 0  # of the random starts [0 to 4,294,967,295]
+hold_code = ""  # the code that every recording has, such as 2 or 101; "": which one it has is recovered
+code_scale = "1"  # what codes are multiplied by, a number above 0, up to 20; "free": that is recovered too
 batch_size = 32  # recordings worked on side by side [1 to 4096]
 
 # Where it runs
@@ -24,9 +26,11 @@ checkpoint = "checkpoint/"  # folder with the generator
 sample_rate = 0  # of its clips in Hz; 0: what clip.json or args.txt beside it says, else 16,000 [0 to 48,000]
 bounds = 0.0  # largest absolute coordinate of a latent vector; 0: what clip.json says, else by the prior [0 to inf]
 prior = ""  # of its latent vectors; "": what clip.json says, else "uniform" on [-1, 1] ["", "uniform", "normal"]
+code = ""  # layout of its latent vectors, such as onehot:10, bits:3 or onehot:2,bits:3@end; "": what clip.json says
 num_samples = 0  # of its clips, where a WaveGAN's checkpoint leaves that open and no args.txt says it [0 to 65,536]
 input_name = ""  # of its latent vector, where a .pb, .onnx, .keras or SavedModel has another than z, or several inputs
 output_name = ""  # of its waveform, likewise
+label = -1  # of a generator that takes a label besides its latent vector; -1: found, with the gradient [-1 to 4095]
 inverse_mapping_checkpoint = "inverse_mapping_checkpoint/"  # folder with the network that predicts
 classifier_checkpoint = "classifier_checkpoint/"  # folder with the classifier, for the perceptual loss
 judge_checkpoint = "judge_checkpoint/"  # folder with the judge, which says which digit a reconstruction is
@@ -78,7 +82,8 @@ def recovered(paths):
     """Yields a table of one batch after another, as the processes finish them; a process that dies is replaced."""
     weights = {name: str(Path(settings[name]).resolve()) for name in settings if name.endswith("checkpoint")}
     options = {"predict": inverse_mapping, "gradient": gradient, "seed": seed, "waves": waves}
-    options["stated"] = {"sample_rate": sample_rate, "bounds": bounds, "prior": prior}
+    options |= {"hold_code": hold_code, "code_scale": code_scale}
+    options["stated"] = {"sample_rate": sample_rate, "bounds": bounds, "prior": prior, "code": code, "label": label}
     options["stated"]["file"] = {"num_samples": num_samples, "input_name": input_name, "output_name": output_name}
     batches = [[str(path.absolute()) for path in paths[i : i + batch_size]] for i in range(0, len(paths), batch_size)]
     batches = ray.data.from_items(batches, override_num_blocks=len(batches)).map_batches(

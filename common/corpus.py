@@ -12,15 +12,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from common.closeness import Closeness
+from common.recovering import code_of, coded, recovered
 from models.audio.clip import AudioError, prepare
 from models.files.hashing import content_hash
 from models.files.writing import written_whole
 from models.recovery.perceptual import Perceptual
-from models.recovery.recover import recover_clips
 
 SCHEMA = pa.schema(
     [("file", pa.string()), ("size", pa.int64()), ("z", pa.list_(pa.float32()))]
     + [(name, pa.float32()) for name in ("snr_db", "log_spectral_distance", "perceptual_loss", "probability")]
+    + [("label", pa.string()), ("code", pa.string()), ("runner_up", pa.string()), ("margin_db", pa.float32())]
     + [
         ("predicted_digit", pa.string()),
         ("at_bound", pa.int32()),
@@ -28,7 +29,8 @@ SCHEMA = pa.schema(
         ("objective", pa.float32()),
     ]
     + [("seconds", pa.float32()), ("error", pa.string()), ("reconstruction", pa.list_(pa.float32()))]
-)  # one row a recording; error is null where there is none, all but file and size where there is one
+)  # one row a recording; error is null where there is none, all but file and size where there is one; label, code,
+# runner_up and margin_db where the generator has such
 ROWS_A_FILE = 512  # rows that a Parquet file has, where time allows
 FLUSH_SECONDS = 30.0  # after which the rows that are there are written all the same
 
@@ -44,17 +46,18 @@ class Recoverer:
     """One process's part: holds the networks, turns batches of paths into rows of SCHEMA.
 
     stated: what the user sets of the generator, options of open_generator. waves: also the reconstructions,
-    each at its recording's own level and position, channels interleaved.
+    each at its recording's own level and position, channels interleaved. hold_code, code_scale: the settings.
     """
 
-    def __init__(self, predict, gradient, seed, waves, stated, checkpoint, **folders):
+    def __init__(self, predict, gradient, seed, waves, stated, checkpoint, hold_code="", code_scale="1", **folders):
         self.waves = waves
-        self.generator = open_generator(checkpoint, **stated)
+        self.generator = open_generator(checkpoint, **stated, any_label=gradient)
         mapping = folders["inverse_mapping_checkpoint"]
         self.mapping = open_inverse_mapping(mapping, self.generator) if predict else None
         loss = open_perceptual_loss(folders["classifier_checkpoint"])
         self.closeness = Closeness(self.generator, loss, open_judge(folders["judge_checkpoint"]))
-        self.solver, self.seed = Perceptual(loss) if gradient else None, seed
+        self.solver = coded(Perceptual(loss) if gradient else None, self.generator.codes, hold_code, code_scale)
+        self.seed = seed
 
     def __call__(self, batch):
         """batch: {"item": [[path, …]]}, one list → a table of SCHEMA, in the list's order."""
@@ -71,7 +74,7 @@ class Recoverer:
                 rows[path] = {"file": path, "size": -1} | rows.get(path, {}) | {"error": str(error)}
         if clips:
             options = {"inverse_mapping": self.mapping, "solver": self.solver, "seed": self.seed}
-            recovery, forms = recover_clips(list(clips.values()), self.generator, **options)
+            recovery, forms = recovered(list(clips.values()), self.generator, **options)
             measured = self.closeness.of([clip.samples for clip in forms], recovery)
             seconds = (time.perf_counter() - begin) / len(clips)
             for i, (path, clip) in enumerate(zip(clips, forms)):
@@ -82,6 +85,7 @@ class Recoverer:
         if not (np.isfinite(recovery.z[i]).all() and np.isfinite(recovery.waveforms[i]).all()):
             return {"error": "no finite latent vector was found"}
         row = measured | {"z": recovery.z[i], "iterations": recovery.iterations[i], "objective": recovery.objective[i]}
+        row |= code_of(recovery, i)
         return row | ({"reconstruction": clip.undo(recovery.matched[i]).ravel()} if self.waves else {})
 
 

@@ -21,6 +21,7 @@ from models.files.writing import written_whole
 
 RANGE_DB = 70  # shown below the loudest magnitude of a row's first sound
 LONGEST_SHOWN = 10.0  # seconds of a sound's beginning that its spectrogram shows, at most
+MOST_SHOWN = 1.2  # of a coordinate of a latent vector, as a bar
 STYLE = (Path(__file__).parent / "page.css").read_text()
 SCRIPT = (Path(__file__).parent / "page.js").read_text()
 
@@ -75,13 +76,14 @@ def _bars(z, true):
     """Latent vectors as an SVG element: the recovered one as bars, the true one, where it is known, as a line of steps
     over them.
     """
-    z = np.clip(np.asarray(z, float).ravel(), -1.2, 1.2)
+    z = np.clip(np.asarray(z, float).ravel(), -MOST_SHOWN, MOST_SHOWN)
     bars = "".join(f"M{i} 0h.8v{-v:.2f}h-.8z" for i, v in enumerate(z))
     steps = ""
     if true is not None:
         true = np.asarray(true, float).ravel()
         steps = f'<path class="true" d="{"".join(f"M{i} {-v:.2f}h.8" for i, v in enumerate(true))}"/>'
-    shape = f'viewBox="0 -1.2 {len(z)} 2.4" preserveAspectRatio="none" role="img" aria-label="latent vector"'
+    shape = f'viewBox="0 -{MOST_SHOWN} {len(z)} {2 * MOST_SHOWN}" preserveAspectRatio="none"'
+    shape += ' role="img" aria-label="latent vector"'
     return f'<svg {shape}><path d="{bars}"/>{steps}</svg>'
 
 
@@ -105,7 +107,8 @@ def write_page(path, title, made_with, rows):
     """
     body = [f"<h1>{html.escape(title)}</h1>", *(f"<p>{html.escape(line)}</p>" for line in made_with)]
     spectrograms = f"Spectrograms: the whole sound across, {LONGEST_SHOWN:.0f} s at most, 0 to half the rate upwards."
-    body.append(f'<p class="keys">Arrow keys move, space plays and stops. {spectrograms}</p>')
+    bars = f"Bars: the coordinates of the latent vector, drawn up to ±{MOST_SHOWN:g}."
+    body.append(f'<p class="keys">Arrow keys move, space plays and stops. {spectrograms} {bars}</p>')
     for row in rows:
         if isinstance(row, str):
             body.append(f"<h2>{html.escape(row)}</h2>")

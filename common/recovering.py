@@ -52,11 +52,24 @@ def solver_of(settings, perceptual_loss, codes=None):
             "levenberg_marquardt": exact,
             "l_bfgs_b": LBFGSB(settings["max_iter"], perceptual_loss, weights[1]),
         }[settings["solver"]]
-    if codes:
-        solver = Coded(solver, settings.get("hold_code", ""), code_scale_of(settings.get("code_scale", "1")))
-        if solver.hold:
-            codes.code(solver.hold)
+    solver = coded(solver, codes, settings.get("hold_code", ""), settings.get("code_scale", "1"))
     return Layer(solver, perceptual_loss) if settings["space"] == "layer" else solver
+
+
+def coded(solver, codes, hold_code, code_scale):
+    """The solver that recovers codes too, where a generator has `codes`; else `solver` itself, which may be None.
+
+    hold_code, code_scale: the settings. Raises ValueError, in one line, for a code that the layout lacks, for no scale,
+    and for either without a layout.
+    """
+    scale = code_scale_of(code_scale)
+    if codes is None:
+        if hold_code or scale != 1:
+            raise ValueError("hold_code and code_scale: no layout says where the code is; give one, --code=onehot:10")
+        return solver
+    if hold_code:
+        codes.code(hold_code)
+    return Coded(solver, hold_code, scale)
 
 
 def code_scale_of(text):
@@ -71,6 +84,20 @@ def _mover(bar, size):
     """Moves the bar on as the clips of a batch are done; a restart that takes some up again does not move it back."""
     before = bar.n
     return lambda active: bar.update(max(before + size - active, bar.n) - bar.n)
+
+
+def recovered(clips, generator, *, inverse_mapping=None, **options):
+    """models.audio.clip.Clips → their models.recovery.recover.Recovery and the Clips in the form recovered, for a
+    generator whose label, if it takes one, is set or not. options: as of `models.recovery.recover.recover_clips`."""
+    if generator.takes_label:  # a network that predicts belongs to one label
+        return recover_clips_and_labels(clips, generator, **options)
+    return recover_clips(clips, generator, inverse_mapping=inverse_mapping, **options)
+
+
+def code_of(recovery, i):
+    """The columns of a recording's code and label, where it has them."""
+    names = [name for name in ("label", "code") if getattr(recovery, name) is not None]
+    return {name: getattr(recovery, name)[i] for name in (*names, "runner_up", "margin_db") if names}
 
 
 def recovered_batches(
@@ -96,11 +123,7 @@ def recovered_batches(
             chosen, clips = zip(*good)
             clips = [clip if isinstance(clip, Clip) else Clip(clip) for clip in clips]
             options = {"inverse_mapping": inverse_mapping, "solver": solver, "seed": seed, "report": move}
-            if generator.takes_label:
-                del options["inverse_mapping"]  # a network that predicts belongs to one label
-                recovery, clips = recover_clips_and_labels(clips, generator, **options)
-            else:
-                recovery, clips = recover_clips(clips, generator, **options)
+            recovery, clips = recovered(clips, generator, **options)
             move(0)
             yield list(chosen), clips, recovery, (time.perf_counter() - begin) / len(good)
 

@@ -34,6 +34,7 @@ COLUMNS = {  # name: (words, format, only where latent vectors are known)
     "latent_mae_before": ("latent MAE before optimisation", ".2g", True),
     "latent_mae": ("latent MAE", ".2g", True),
     "exact": ("exact", ".0%", True),
+    "code_accuracy": ("right code", ".0%", True),
     "iterations": ("iterations, median", ".0f", False),
     "seconds_per_clip": ("seconds a clip", ".3g", False),
 }
@@ -81,13 +82,14 @@ def spectrogram_figure(rows, columns=8, titles=(), sample_rate=SAMPLE_RATE):
     return figure
 
 
-def digits_figure(probabilities):
-    """Probabilities of the digits [n, 10] along n steps as a matplotlib figure, a line for each digit that is heard."""
+def digits_figure(probabilities, along, what):
+    """Probabilities of the digits [n, 10] along n steps as a matplotlib figure, a line for each digit that is heard.
+
+    along: where the steps are [n], numbers of `what`."""
     figure, axis = pyplot().subplots(figsize=(7, 2.6), layout="constrained")
-    along = np.linspace(0, 100, len(probabilities))
     for digit in np.flatnonzero(probabilities.max(axis=0) > LEAST_HEARD):
         axis.plot(along, probabilities[:, digit], marker="o", color=f"C{digit}", label=DIGITS[digit])
-    axis.set(xlabel="% of the way", ylabel="probability", ylim=(-0.03, 1.03))
+    axis.set(xlabel=what, ylabel="probability", ylim=(-0.03, 1.03))
     axis.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
     return figure
 

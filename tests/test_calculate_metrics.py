@@ -88,6 +88,16 @@ def test_a_combination_of_flags_writes_what_the_paper_has(
     assert "right digit, judge" in capsys.readouterr().out
 
 
+def test_right_codes_are_counted_and_shown(inputs, tmp_path, capsys):
+    flags = ["--synth", "--num_clips=5", "--code=onehot:3", "--inverse_mapping"]
+    assert run_script(SCRIPT, *arguments(inputs, tmp_path, *flags)) == 0
+    result = json.loads((tmp_path / "metrics.json").read_text())
+    shares = [row["code_accuracy"] for row in (result, result["floors"][1])]
+    assert all(share * 5 == pytest.approx(round(share * 5)) and 0 <= share <= 1 for share in shares)
+    printed = capsys.readouterr().out
+    assert printed.count("right code") == 2 and f"{shares[0]:.0%}" in printed
+
+
 def test_the_table_and_going_on_where_a_run_was_stopped(inputs, tmp_path, few_steps, capsys, monkeypatch):
     import common.recovering
 

@@ -53,6 +53,15 @@ def test_a_layout_says_where_the_code_is_and_what_is_valid(layout, places, text,
     assert all(np.array_equal(codes.code(codes.text(code)), code) for code in z[:, codes.places])
 
 
+@pytest.mark.parametrize("layout", ["onehot:3", "bits:2", "onehot:2,bits:1@end"])
+def test_codes_are_the_same_where_the_nearest_valid_ones_are(layout):
+    codes, rng = Codes.parsed(layout, 12), np.random.default_rng(1)
+    z, other = rng.normal(0.5, 1, (2, 300, 12)).astype(np.float32)
+    texts = [[codes.text(codes.nearest(one, 1)[0]) for one in some[:, codes.places]] for some in (z, other)]
+    expected = np.array([one == two for one, two in zip(*texts)])
+    assert np.array_equal(codes.same(z, other), expected) and 30 < expected.sum() < 150
+
+
 @pytest.mark.parametrize("layout", ["onehot", "onehot:0", "onehot:10@start", "bits:3,", "onehot:101", "words:3"])
 def test_a_layout_that_is_none_is_one_line(layout):
     with pytest.raises(ValueError) as said:

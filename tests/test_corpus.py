@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -22,7 +23,9 @@ import pyarrow.parquet as pq
 from common.corpus import SCHEMA, CorpusTable, Recoverer
 from models.audio.clip import prepare, read_clip
 from models.files.saving import save_network
+from models.generator.generator import random_latent
 from models.generator.wavegan import load_wavegan
+from models.metrics.metrics import EXACT, latent_mse
 from models.networks.inverse_mapping import InverseMapping, load_inverse_mapping
 from models.recovery.recover import recover
 from models.recovery.starts import predict
@@ -123,6 +126,25 @@ def test_every_recording_once_and_as_without_ray_though_a_process_is_killed(corp
         assert len(found[row["file"]]["reconstruction"]) == 16384 and "reconstruction" not in row
     again = started(corpus)
     assert "13 of 13 recordings are done already" in again.communicate()[0] and again.returncode == 0
+
+
+def test_codes_are_recovered(corpus):
+    generator = load_wavegan(corpus)
+    generator.preparation = replace(generator.preparation, code="onehot:3")
+    codes, true = generator.codes, random_latent(generator, 2, 0)
+    paths = [str(corpus / f"{i}.wav") for i in range(2)]
+    for path, wave in zip(paths, generator(true).numpy()):
+        soundfile.write(path, wave, generator.sample_rate, subtype="FLOAT")
+    options = weights(corpus) | {"stated": {"code": "onehot:3"}}
+    found = Recoverer(False, True, 0, False, **options).rows(paths)
+    assert [row["code"] for row in found] == [codes.text(code) for code in true[:, codes.places]]
+    assert latent_mse(true, np.stack([row["z"] for row in found])).max() < EXACT
+    kept = pa.Table.from_pylist(found, SCHEMA)
+    assert kept["code"].null_count == 0 and min(kept["margin_db"].to_pylist()) > 20
+    held = Recoverer(False, True, 0, False, **options, hold_code="1").rows(paths[:1])[0]
+    assert held["code"] == "1" and np.array_equal(held["z"][codes.places], [0, 1, 0])
+    with pytest.raises(ValueError, match="no layout"):
+        Recoverer(False, True, 0, False, {}, **weights(corpus), hold_code="1")
 
 
 def test_rows_are_kept_whole_and_other_settings_are_refused(tmp_path):

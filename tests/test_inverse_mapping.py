@@ -2,6 +2,8 @@
 a tiny generator.
 """
 
+from dataclasses import replace
+
 from common.networks import open_inverse_mapping
 
 import librosa
@@ -83,6 +85,18 @@ def test_the_objective_is_what_a_hand_computes(generator, recording):
     ) == pytest.approx(latent[1], rel=1e-4)
     snr = 10 * np.log10((recording**2).sum(axis=1) / ((recording - again["real"]) ** 2).sum(axis=1))
     assert float(measured["real_snr_db"]) == pytest.approx(snr.mean(), abs=1e-3)
+
+
+def test_validation_counts_the_right_codes(weights):
+    generator = load_wavegan(weights / "checkpoint")
+    generator.preparation = replace(generator.preparation, code="onehot:2@end")
+    training = InverseMappingTraining(untrained(generator), generator)
+    training.compile("adam")
+    z = random_latent(generator, 40, 3)
+    shown = training.evaluate(tf.data.Dataset.from_tensors(z), verbose=0, return_dict=True)
+    predicted = predict(generator(z)[..., 0], training.mapping)
+    right = (predicted[:, -2:].argmax(axis=1) == z[:, -2:].argmax(axis=1)).mean()
+    assert 0.2 < right < 0.8 and shown["code_accuracy"] == pytest.approx(right)
 
 
 @pytest.mark.parametrize("separate", [False, pytest.param(True, marks=pytest.mark.slow)])

@@ -11,6 +11,7 @@ from common.files import result_names, write_array, write_clip
 from common.recovering import RecoveryTable, recover_all, solver_of
 from common.settings import declared
 from models.files.latents import known_latent
+from models.generator.codes import Codes
 from models.recovery.exact import LevenbergMarquardt
 from models.recovery.layer import Layer
 from models.recovery.lbfgsb import LBFGSB
@@ -149,6 +150,23 @@ def test_the_first_layers_space_has_the_perceptual_loss_with_and_without_a_solve
     loss, defaults = Loss(), scripts_settings("latent_vector_recovery.py") | {"space": "layer"}
     assert solver_of(defaults | {"gradient": False}, loss) == Layer(None, loss)
     assert solver_of(defaults | {"gradient": True}, loss) == Layer(Perceptual(loss), loss)
+
+
+@pytest.mark.parametrize(
+    "layout, setting, words",
+    [
+        ("", {"hold_code": "2"}, "no layout says where the code is"),
+        ("", {"code_scale": "free"}, "no layout says where the code is"),
+        ("onehot:2", {"hold_code": "2"}, "a number from 0 to 1"),
+        ("onehot:2", {"code_scale": "21"}, "code_scale is a number above 0, up to 20"),
+        ("onehot:2", {"code_scale": "freely"}, "code_scale is a number above 0, up to 20"),
+    ],
+)
+def test_settings_of_codes_that_do_not_fit_are_one_line(layout, setting, words):
+    defaults = scripts_settings("latent_vector_recovery.py")
+    with pytest.raises(ValueError, match=words) as said:
+        solver_of(defaults | setting, None, Codes.parsed(layout, 8))
+    assert "\n" not in str(said.value)
 
 
 DAMAGED_HEADER = b"\x93NUMPY\x01\x00\x04\x00{(\n\n"

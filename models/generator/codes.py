@@ -112,6 +112,18 @@ class Codes:
         z[:, self.places] = np.concatenate(columns, axis=1)
         return z
 
+    def same(self, z, other):
+        """Whether the codes of latent vectors z and other [n, latent_dim], any numbers, are nearest to the same valid
+        one, a tensor [n] of booleans; TensorFlow's counterpart of comparing their texts."""
+        pairs = zip(*(tf.split(latent[:, self.places], [size for _, size in self.parts], 1) for latent in (z, other)))
+        agree = []
+        for (kind, _), (one, two) in zip(self.parts, pairs):
+            if kind == "onehot":
+                agree.append(tf.argmax(one, 1) == tf.argmax(two, 1))
+            else:
+                agree.append(tf.reduce_all((one > 0.5) == (two > 0.5), 1))
+        return tf.reduce_all(tf.stack(agree), 0)
+
     def nearest(self, relaxed, count):
         """The valid codes nearest to any numbers [size], nearest first: float32 [at most count, size]."""
         choices = []

@@ -71,6 +71,7 @@ class InverseMappingTraining(keras.Model):
             "latent",
             "first_latent",
             *(f"{kind}_{term}" for kind in KINDS for term in ("perceptual", "spectral", "snr_db")),
+            *["code_accuracy"] * bool(generator.codes),
         ]
         self.means = {name: keras.metrics.Mean(name) for name in names}
         self.built = True
@@ -118,6 +119,9 @@ class InverseMappingTraining(keras.Model):
             errors = [ops.mean((stage[count:] - z) ** 2) for stage in stages]
             loss += self.latent_weight * sum(errors)
             measured |= {"latent": errors[-1]} | ({"first_latent": errors[0]} if len(errors) > 1 else {})
+            if everything and self.generator.codes:
+                right = self.generator.codes.same(self.mapping.bound(stages[-1][count:]), z)
+                measured["code_accuracy"] = ops.mean(ops.cast(right, "float32"))
             if everything or (self.perceptual_synthesized and self.perceptual_loss and self.perceptual_weight):
                 measured |= self._compared("synthesized", synthesized, self._render(stages[-1][count:]), everything)
             if self.perceptual_synthesized:
