@@ -1,7 +1,8 @@
 """Do a generator's own clips come back exactly, whatever happened to them, and are they told from other sounds?
 
 Every sound goes through the same damage and a file, and is read and recovered as latent_vector_recovery.py does it. Own
-clips and damages are drawn at random. Finished rows are kept, so a stopped run goes on.
+clips and damages are drawn at random. What is measured is kept, sound by sound, so that a stopped run goes on, and one
+with more sounds measures only those that are new.
 """
 
 import sys
@@ -16,6 +17,7 @@ num_others = 20  # recordings, and another generator's clips, of each damage; 0:
 datasets = "datasets/"  # folders with recordings, separated by commas; their test parts are used
 other = ""  # folder with another generator, whose clips are none of ours; "": none
 methods = "hybrid,gradient"  # from the prediction, and from zero
+minutes = 0.0  # after which nothing new is begun, and rows have what is known; 0: no limit [0 to 100,000]
 seed = 2  # of the latent vectors, the choice of recordings and the damages [0 to 4,294,967,295]
 results = "waves/own_clips/"  # folder for what is measured so far
 card = ""  # model card to write the table into as well
@@ -31,6 +33,7 @@ settings = from_shell(globals())
 import hashlib
 import json
 import tempfile
+import time
 
 from common.networks import clip_of, open_generator, open_inverse_mapping
 
@@ -52,10 +55,11 @@ from models.recovery.exact import LevenbergMarquardt
 from models.recovery.solution import identity
 
 STREAM = 20_118  # separates these latent vectors from every other use of a seed
-BATCH = 20  # clips at once
+BATCH = 10  # sounds at once, and kept at once
 OWN, RECORDINGS, OTHER = "own", "recordings", "another generator"
 COLUMNS = (
-    "| damage | method | exact | SNR, median, dB | deviation of z, median | area, recordings | area, generator | s |"
+    "| damage | method | exact | SNR, dB | deviation of z | error of z, rms | area, recordings | area, generator "
+    "| Jacobians | s | s, recordings |"
 )
 
 
@@ -67,27 +71,27 @@ def area_under_roc(made, others):
 
 
 def sounds(generator):
-    """{kind: (waveforms, a list of [n] at the generator's rate; latent vectors or None)}."""
+    """{kind: (waveforms, a list of [n] at the generator's rate; latent vectors or None; where they are from)}."""
     true = random_latent(generator, num_clips, [STREAM, seed, 0])
-    kinds = {OWN: (list(generate(generator, true)[..., 0]), true)}
+    kinds = {OWN: (list(generate(generator, true)[..., 0]), true, "")}
     if num_others:
         paths = [r.path for r in find_datasets(datasets)[1] if r.split == "test"]
         chosen = np.random.default_rng([STREAM, seed]).permutation(len(paths))[:num_others]
         blocks = (next(samples_of(paths[i], 1, generator.sample_rate)) for i in chosen)
-        kinds[RECORDINGS] = [block[: generator.num_samples, 0] for block in blocks], None
+        kinds[RECORDINGS] = [block[: generator.num_samples, 0] for block in blocks], None, datasets
     if num_others and other:
         another = load_wavegan(other)
-        kinds[OTHER] = list(generate(another, random_latent(another, num_others, [STREAM, seed, 1]))[..., 0]), None
+        waves = generate(another, random_latent(another, num_others, [STREAM, seed, 1]))[..., 0]
+        kinds[OTHER] = list(waves), None, another.sha256
     return kinds
 
 
-def measured(waves, true, damage, method, generator, mapping):
-    """What becomes of waveforms after a damage → {column: list of numbers}."""
-    found = {"explained": [], "seconds": [], "snr_db": [], "deviation": [], "latent_mse": []}
+def measured(waves, true, first, damage, method, generator, mapping):
+    """What becomes of a batch of waveforms after a damage → {column: list of numbers}. first: number of its first."""
     options = {"generator": generator, "inverse_mapping": mapping if method == "hybrid" else None}
     with tempfile.TemporaryDirectory() as folder:
         paths = []
-        for i, wave in enumerate(waves):
+        for i, wave in enumerate(waves, first):
             rng = np.random.default_rng([STREAM, seed, i])
             paths.append(damaged(wave, generator.sample_rate, damage, rng, Path(folder) / f"{i:04d}"))
 
@@ -95,52 +99,83 @@ def measured(waves, true, damage, method, generator, mapping):
             return prepare(path, **clip_of(generator))
 
         solver = LevenbergMarquardt(give_up=True)
-        for _, _, recovery, seconds in recovered_batches(paths, load, BATCH, solver=solver, **options):
-            found["explained"] += recovery.explained.tolist()
-            found["seconds"] += [seconds] * len(recovery.z)
-            found["snr_db"] += recovery.snr_db.tolist()
-            found["deviation"] += np.median(recovery.z_std, axis=1).tolist()
-            if true is not None:
-                part = true[len(found["latent_mse"]) :][: len(recovery.z)]
-                found["latent_mse"] += latent_mse(part, recovery.z).tolist()
-    return found
+        ((_, _, recovery, seconds),) = recovered_batches(paths, load, len(paths), solver=solver, **options)
+    columns = {
+        "explained": recovery.explained,
+        "seconds": np.full(len(paths), seconds),
+        "iterations": recovery.iterations,
+        "snr_db": recovery.snr_db,
+        "deviation": np.median(recovery.z_std, axis=1),
+        "latent_mse": latent_mse(true, recovery.z) if true is not None else np.full(len(paths), np.nan),
+    }
+    return {name: np.asarray(values, float).tolist() for name, values in columns.items()}
+
+
+class Kept:
+    """What is measured so far, in a file: {what it depends on: {column: list, a number a sound}}."""
+
+    def __init__(self, path):
+        self.path = path
+        self.parts = json.loads(path.read_text()) if path.exists() else {}
+
+    def add(self, key, columns):
+        part = self.parts.setdefault(key, {name: [] for name in columns})
+        for name, values in columns.items():
+            part[name] += values
+        with written_whole(self.path, "w") as file:
+            json.dump(self.parts, file)
+
+    def first(self, key, count):
+        """The columns of the first `count` sounds, or of those that are known."""
+        return {name: values[:count] for name, values in self.parts.get(key, {}).items()}
 
 
 def row(damage, method, kinds):
-    """A line of the table. kinds: {kind: what `measured` returned}."""
+    """A line of the table. kinds: {kind: what `measured` returned of all its sounds}."""
     own = kinds[OWN]
     exact = sum(error < EXACT for error in own["latent_mse"])
     cells = [damage, method, f"{exact} of {len(own['latent_mse'])}", f"{np.median(own['snr_db']):.0f}"]
     deviations = [value for value in own["deviation"] if np.isfinite(value)]
     cells.append(f"{np.median(deviations):.1g}" if deviations else "")
+    errors = [error**0.5 for error in own["latent_mse"]]
+    cells.append(f"{np.median(errors):.1g}")
     for kind in (RECORDINGS, OTHER):
-        known = kind in kinds
+        known = bool(kinds.get(kind))
         cells.append(f"{area_under_roc(own['explained'], kinds[kind]['explained']):.3f}" if known else "")
-    return "| " + " | ".join([*cells, f"{np.mean(own['seconds']):.1f}"]) + " |"
+    seconds = [f"{np.mean(kinds[kind]['seconds']):.1f}" if kinds.get(kind) else "" for kind in (OWN, RECORDINGS)]
+    return "| " + " | ".join([*cells, f"{np.median(own['iterations']):.0f}", *seconds]) + " |"
 
 
 def main():
     unknown = [name for name in damages.split(";") if name and name not in DAMAGES]
     if unknown:
         raise ValueError(f"damages are among {'; '.join(DAMAGES)}, not {'; '.join(unknown)}")
+    begin = time.monotonic()
     generator = open_generator(checkpoint)
     mapping = open_inverse_mapping(inverse_mapping_checkpoint, generator) if "hybrid" in methods else None
-    depends_on = [num_clips, num_others, datasets, other, seed, identity(generator), identity(mapping)]
-    key = hashlib.sha256(json.dumps([*depends_on, identity(LevenbergMarquardt())]).encode()).hexdigest()[:12]
-    path = Path(results) / f"clips_{key}.json"
-    done = json.loads(path.read_text()) if path.exists() else {}
+    kept = Kept(Path(results) / "measured.json")
     kinds, lines = sounds(generator), [COLUMNS, "|---" * (COLUMNS.count("|") - 1) + "|"]
     print("\n".join(lines), flush=True)
     for damage in damages.split(";") if damages else DAMAGES:
         for method in methods.split(","):
-            part = done.setdefault(f"{damage}: {method}", {})
-            for kind, (waves, true) in kinds.items():
-                if kind not in part and (kind == OWN or method == methods.split(",")[0]):
-                    part[kind] = measured(waves, true, damage, method, generator, mapping)
-                    with written_whole(path, "w") as file:
-                        json.dump(done, file)
-            lines.append(row(damage, method, part))
-            print(lines[-1], flush=True)
+            known = {}
+            for kind, (waves, true, source) in kinds.items():
+                if kind != OWN and method != methods.split(",")[0]:
+                    continue
+                predicts = identity(mapping) if method == "hybrid" else None
+                depends_on = [identity(generator), identity(LevenbergMarquardt()), predicts, seed, source]
+                digest = hashlib.sha256(json.dumps(depends_on).encode()).hexdigest()[:12]
+                key = f"{damage}: {method}: {kind}: {digest}"
+                while (done := len(kept.first(key, len(waves)).get("seconds", []))) < len(waves):
+                    if minutes and time.monotonic() - begin > 60 * minutes:
+                        break
+                    batch = slice(done, min(done + BATCH, len(waves)))
+                    part = None if true is None else true[batch]
+                    kept.add(key, measured(waves[batch], part, done, damage, method, generator, mapping))
+                known[kind] = kept.first(key, len(waves))
+            if known[OWN]:
+                lines.append(row(damage, method, known))
+                print(lines[-1], flush=True)
     if card:
         weights = {"inverse_mapping": mapping.sha256} if mapping else {}
         write_figures(card, "own_clips", "\n".join(lines), generator=generator.sha256, **weights)

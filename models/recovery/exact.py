@@ -33,7 +33,10 @@ NEARER = 0.15  # noise that Levenberg–Marquardt begins with at a prediction, w
 LANDING = 0.05  # the same where a residual is reweighted
 BLOCKS = 64  # of time, whose weights are drawn
 SPREAD = 1.5  # standard deviation of the logarithm of a weight
-PATIENCE = 5  # of those in a row, without a better answer, after which what remains is noise
+PATIENCE = 5  # of those in a row, without a better answer, after which none is expected
+BACK, SAME = 2, 0.01  # of those in a row that lead back to the same objective, to this share: what remains is noise
+NEAR_TRUTH = 1e-3  # objective, -27 dB, below which a clip is where it was taken to be, and its minimum a local one
+UNMOVED = 0.95  # share of the best place's score that the place as it is has, if a clip may not have been moved
 REWEIGHTED, PLAIN = 6, 4  # Jacobians with random weights, and without them after those
 FREE = 0.5, 0.02, 0.5  # deviations of log gain, offset and delay in samples, behind what is known of them
 ALIGNMENTS = 4  # of a target by its delay, at most
@@ -85,18 +88,21 @@ class LevenbergMarquardt:
             promising = Residual(generator, targets).evaluate(clips.x, every) < PROMISING
         begin, noise = clips.x.copy(), np.full((len(every), 1), np.inf if start is None else NEARER)
         clips.x[~promising], nearness = 0, np.where(promising[:, None], NEARER, np.inf)
-        shifts, shares = place(targets, generator) if self.free else (np.zeros(len(every)), np.ones(len(every)))
+        shifts, shares, unmoved = np.zeros(len(every)), np.ones(len(every)), np.ones(len(every), bool)
+        if self.free:
+            shifts, shares, unmoved = place(targets, generator)
         recognised = shares > RECOGNISED
-        plain = promising | (recognised & (shifts == 0))
+        plain = promising | (recognised & unmoved)
         if not self.give_up:
             plain |= ~recognised
         if plain.any():
             clips.descend(every[plain], smoothing=nearness[plain], **patience)
+        clips.reweigh(self.restarts, seed, NEAR_TRUTH)
         free = clips.missed(np.inf)
         free = free[recognised[free]]
         if self.free and len(free):
             clips.set_free(free, shifts[free], **patience)
-        clips.reweigh(self.restarts, seed)
+        clips.reweigh(self.restarts, seed, EXPLAINED)
         solution = clips.solution()
         rest = np.flatnonzero(clips.objective >= EXPLAINED)
         if not self.give_up and len(rest):
@@ -203,12 +209,15 @@ class _Clips:
         self.shift[index] += delay
         self.x[index, self.k :] = 0
 
-    def reweigh(self, attempts, seed):
-        """Leads clips that are explained, but not exactly, out of their local minima."""
-        x, idle = self.x.copy(), np.zeros(len(self.x), int)
+    def reweigh(self, attempts, seed, most):
+        """Leads clips whose objective is up to `most`, but that are not exact, out of their local minima.
+
+        What leads back to the same objective again and again is no local minimum but noise.
+        """
+        x, idle, back = self.x.copy(), np.zeros(len(self.x), int), np.zeros(len(self.x), int)
         for attempt in range(attempts):
-            again = self.missed(EXPLAINED)
-            again = again[idle[again] < PATIENCE]
+            again = self.missed(most)
+            again = again[(idle[again] < PATIENCE) & (back[again] < BACK)]
             if not len(again):
                 break
             before = self.objective[again].copy()
@@ -216,15 +225,16 @@ class _Clips:
             drawn = random_starts(self.targets[again], BLOCKS, [attempt, *np.atleast_1d(seed)])
             problem.reweigh(np.exp(SPREAD * scipy.stats.norm.ppf((1 + drawn * (1 - 1e-6)) / 2)))
             box = {"lower": self.lower[again], "upper": self.upper[again], "deviation": self.deviation}
-            most = min(REWEIGHTED, self.options["max_iter"])
+            longest, plain = (min(count, self.options["max_iter"]) for count in (REWEIGHTED, PLAIN))
             bent = minimise(
-                problem, x[again], smoothing=LANDING, target=CONVERGED, **box, **(self.options | {"max_iter": most})
+                problem, x[again], smoothing=LANDING, target=CONVERGED, **box, **self.options | {"max_iter": longest}
             )
             self.iterations[again] += bent.iterations
             problem.reweigh(np.ones((len(again), 1)))
-            most = min(PLAIN, self.options["max_iter"])
-            x[again] = self.descend(again, problem, bent.z, smoothing=LANDING, max_iter=most).z
+            found = self.descend(again, problem, bent.z, smoothing=LANDING, max_iter=plain)
+            x[again] = found.z
             idle[again] = np.where(self.objective[again] < 0.99 * before, 0, idle[again] + 1)
+            back[again] = np.where(np.abs(found.objective - before) < SAME * before, back[again] + 1, 0)
 
     def solution(self):
         """What is known now, as a Solution."""
@@ -317,8 +327,8 @@ def sketch(generator):
 
 
 def place(targets, generator):
-    """Where a generator's sound lies in targets [n, num_samples, num_channels] → shifts [n] in samples, and the shares
-    [n] of their energy that the sketch of the generator explains there.
+    """Where a generator's sound lies in targets [n, num_samples, num_channels] → shifts [n] in samples, the shares [n]
+    of their energy that the sketch of the generator explains there, and whether it may not have been moved at all.
 
     The mean waveform over the prior and its derivatives span what a clip can be to first order, whatever its level. At
     every shift a target is projected onto them, all shifts at once by correlation.
@@ -328,7 +338,7 @@ def place(targets, generator):
     farthest = 1 + min(FARTHEST, rows.shape[1] // 8)  # an end has no neighbour
     shifts = np.arange(-farthest, farthest + 1)
     spectra = np.conj(np.fft.rfft(rows, size))
-    best, shares = np.zeros(len(targets)), np.zeros(len(targets))
+    best, shares, unmoved = np.zeros(len(targets)), np.zeros(len(targets)), np.zeros(len(targets), bool)
     for i, target in enumerate(targets.sum(axis=2)):
         target = target - target.mean()
         target = target / max(np.linalg.norm(target), 1e-12)
@@ -339,7 +349,8 @@ def place(targets, generator):
         fraction = 0.5 * (before - after) / min(before - 2 * top + after, -1e-12)  # of a parabola's top
         broad = min(before, after) > BROAD * top and WHOLE < abs(fraction) < 1
         best[i], shares[i] = shifts[peak] + (fraction if broad else 0), scores.max()
-    return best, shares
+        unmoved[i] = scores[farthest] >= UNMOVED * shares[i]
+    return best, shares, unmoved
 
 
 def _deviation(generator):
