@@ -22,6 +22,7 @@ checkpoint = "checkpoint/"  # folder with the generator to begin with
 sample_rate = 0  # of its clips in Hz; 0: what clip.json or args.txt beside it says, else 16,000 [0 to 48,000]
 bounds = 0.0  # largest absolute coordinate of a latent vector; 0: what clip.json says, else by the prior [0 to inf]
 prior = ""  # of its latent vectors; "": what clip.json says, else "uniform" on [-1, 1] ["", "uniform", "normal"]
+code = ""  # layout of its latent vectors, such as onehot:10, bits:3 or onehot:2,bits:3@end; "": what clip.json says
 inverse_mapping_checkpoint = "inverse_mapping_checkpoint/"  # folder with the network that predicts
 classifier_checkpoint = "classifier_checkpoint/"  # folder with the classifier, for the perceptual loss
 
@@ -38,7 +39,7 @@ from tqdm import tqdm
 
 from common.files import find_recordings, readable_clip, writable_folder
 from common.lock import hold
-from common.recovering import recovered_batches
+from common.recovering import coded, recovered_batches
 from common.script import ScriptError, one_line_errors
 from datasets.layouts import find_datasets
 from models.files.file_set import replaced_together
@@ -71,14 +72,15 @@ def chosen_paths():
 def main():
     folder = writable_folder(output)
     hold(folder)
-    generator = open_generator(checkpoint, sample_rate, bounds, prior)
+    generator = open_generator(checkpoint, sample_rate, bounds, prior, code)
     variables, _ = read_wavegan(checkpoint_prefix(checkpoint), Path(checkpoint))
     if not adaptable(variables):
         raise ScriptError(f"{checkpoint}: only a WaveGAN of one second, kernel 25 and no batch normalisation is tuned")
     mapping = open_inverse_mapping(inverse_mapping_checkpoint, generator)
     perceptual_loss = open_perceptual_loss(classifier_checkpoint)
     paths = chosen_paths()
-    options = {"inverse_mapping": mapping, "solver": Perceptual(perceptual_loss), "seed": seed}
+    solver = coded(Perceptual(perceptual_loss), generator.codes)
+    options = {"inverse_mapping": mapping, "solver": solver, "seed": seed}
     clips, latents = [], []
 
     def load(path):

@@ -11,6 +11,7 @@ checkpoint = "checkpoint/"  # folder with the generator
 sample_rate = 0  # of its clips in Hz; 0: what clip.json or args.txt beside it says, else 16,000 [0 to 48,000]
 bounds = 0.0  # largest absolute coordinate of a latent vector; 0: what clip.json says, else by the prior [0 to inf]
 prior = ""  # of its latent vectors; "": what clip.json says, else "uniform" on [-1, 1] ["", "uniform", "normal"]
+code = ""  # layout of its latent vectors, such as onehot:10, bits:3 or onehot:2,bits:3@end; "": what clip.json says
 num_samples = 0  # of its clips, where a WaveGAN's checkpoint leaves that open and no args.txt says it [0 to 65,536]
 input_name = ""  # of its latent vector, where a .pb, .onnx, .keras or SavedModel has another than z, or several inputs
 output_name = ""  # of its waveform, likewise
@@ -33,7 +34,7 @@ import numpy as np
 
 from common.files import find_recordings, readable_clip, result_names, writable_folder, write_clip
 from common.page import Sound, write_page
-from common.recovering import recover_all, waveforms_of
+from common.recovering import coded, recover_all, waveforms_of
 from common.script import ScriptError, one_line_errors
 from models.audio.digits import DIGITS
 from models.audio.second import Second
@@ -61,6 +62,7 @@ def recovered(kind, clips, generator, mappings, perceptual_loss):
         if (space == "layer" and kind == "synthesized") or (predict and method not in mappings):
             continue
         solver = Perceptual(perceptual_loss, exact=LevenbergMarquardt(max_iter)) if gradient else None
+        solver = coded(solver, generator.codes)
         solver = Layer(solver, perceptual_loss) if space == "layer" else solver
         options = {"inverse_mapping": mappings[method] if predict else None, "solver": solver}
         results[method] = recover_all(clips, f"{kind} {method}", unfinished, BATCH, generator=generator, **options)
@@ -108,7 +110,7 @@ def read(paths, generator):
 def main():
     writable_folder(output)
     file = {"num_samples": num_samples, "input_name": input_name, "output_name": output_name}
-    generator = open_generator(checkpoint, sample_rate, bounds, prior, file=file)
+    generator = open_generator(checkpoint, sample_rate, bounds, prior, code, file=file)
     mapping = open_inverse_mapping(inverse_mapping_checkpoint, generator)
     perceptual_loss = open_perceptual_loss(classifier_checkpoint)
     mappings = dict.fromkeys(("inverse_mapping", "hybrid", "layer"), mapping)

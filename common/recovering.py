@@ -56,7 +56,7 @@ def solver_of(settings, perceptual_loss, codes=None):
     return Layer(solver, perceptual_loss) if settings["space"] == "layer" else solver
 
 
-def coded(solver, codes, hold_code, code_scale):
+def coded(solver, codes, hold_code="", code_scale="1"):
     """The solver that recovers codes too, where a generator has `codes`; else `solver` itself, which may be None.
 
     hold_code, code_scale: the settings. Raises ValueError, in one line, for a code that the layout lacks, for no scale,

@@ -128,6 +128,18 @@ def test_the_script_finds_the_label(tmp_path, weights, capsys):
     assert "give --label, 0 to 4" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    "script, into",
+    [("train.py", "inverse_mapping_checkpoint"), ("audio_examples.py", "output"), ("generate.py", "output")],
+)
+def test_a_script_that_cannot_do_without_the_label_says_so(tmp_path, capsys, script, into):
+    place = write_pb(tmp_path / "generator", looked_up)
+    assert run_script(script, f"--checkpoint={place}", f"--{into}={tmp_path / 'out'}") == 1
+    said = capsys.readouterr().err
+    assert "takes a label besides its latent vector" in said and said.count("\n") == 1
+    assert ("give --label, 0 to 4" in said) == (script == "generate.py")
+
+
 def test_inputs_that_are_no_label_are_refused(tmp_path):
     def two(z):
         return looked_up(z) + v1.placeholder(tf.float32, [None, 1], "volume")
