@@ -25,7 +25,7 @@ def folder(tmp_path_factory):
 
 
 def coded(folder, layout):
-    generator = load_wavegan(folder, differentiated=False)
+    generator = load_wavegan(folder, check_derivative=False)
     generator.preparation = replace(generator.preparation, code=layout)
     return generator
 

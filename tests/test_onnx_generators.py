@@ -90,6 +90,55 @@ def test_convolutions_are_onnx_s(tmp_path, operation, shape, attributes):
     assert np.abs(as_function(graph, FILE)(tf.constant(z)) - expected).max() < few
 
 
+def _resized(mode, coordinates, nearest="floor", scale=2.5, sizes=None):
+    attributes = {"mode": mode, "coordinate_transformation_mode": coordinates, "nearest_mode": nearest}
+
+    def layer(net, x):
+        none = net.weight(np.zeros(0, "f")) if net.opset < 13 else ""  # an input without a value
+        if sizes:
+            return net.add("Resize", x, none, none, net.numbers(*sizes), **attributes)
+        return net.add("Resize", x, none, net.weight(np.array([1, 1, scale], "f")), **attributes)
+
+    return layer
+
+
+SMALL = {
+    "linear, half pixels": _resized("linear", "half_pixel"),
+    "linear, PyTorch's half pixels": _resized("linear", "pytorch_half_pixel", scale=4),
+    "linear, corners aligned": _resized("linear", "align_corners", sizes=(1, 2, 11)),
+    "linear, asymmetric": _resized("linear", "asymmetric"),
+    "nearest, rounded down": _resized("nearest", "half_pixel", "round_prefer_floor"),
+    "nearest, rounded up": _resized("nearest", "half_pixel", "round_prefer_ceil"),
+    "nearest, ceiling": _resized("nearest", "asymmetric", "ceil"),
+    "padding that cuts off": lambda net, x: net.add("Pad", x, net.numbers(0, 0, -1, 0, 0, 3)),
+    "padding of a value": lambda net, x: net.add("Pad", x, net.numbers(0, 0, 1, 0, 0, 3), net.weight(np.float32(2.5))),
+    "backwards": lambda net, x: net.add(
+        "Slice", x, net.numbers(-1), net.numbers(-(2**63) + 1), net.numbers(2), net.numbers(-1)
+    ),
+    "to the end": lambda net, x: net.add("Slice", x, net.numbers(1), net.numbers(2**63 - 1), net.numbers(-1)),
+    "negative indices": lambda net, x: net.add("Gather", x, net.numbers(-1, 0, 2), axis=2),
+    "product of matrices": lambda net, x: net.add("MatMul", x, net.random(4, 5, scale=1.0)),
+    "axes in and out": lambda net, x: net.axes("Squeeze", net.axes("Unsqueeze", x, -1, 1), -1, 1),
+    "a constant of a shape": lambda net, x: net.add("Add", x, net.add("ConstantOfShape", net.add("Shape", x))),
+    "double precision in between": lambda net, x: net.add("Cast", net.add("Cast", x, to=11), to=1),
+    "slopes by channel": lambda net, x: net.add("PRelu", x, net.random(2, 1, scale=1.0)),
+}
+
+
+@pytest.mark.parametrize("opset", [11, 13, 21])
+@pytest.mark.parametrize("layer", SMALL.values(), ids=SMALL)
+def test_small_layers_are_onnx_s(tmp_path, layer, opset):
+    net = onnx_generators.Network(opset, 1)
+    x = net.add("Flatten", layer(net, net.add("Reshape", "z", net.numbers(-1, 2, 4))))
+    net.write(tmp_path / FILE, x, [("z", TensorProto.FLOAT, [onnx_generators.LATENT])], 1, rank=2)
+    graph, _ = read_onnx(tmp_path / FILE)
+    z = np.random.default_rng(0).uniform(-1, 1, (1, onnx_generators.LATENT)).astype("f")
+    expected = onnx_generators.run(tmp_path / FILE, z)
+    sound = as_function(graph, FILE)(tf.constant(z))
+    few = 32 * np.finfo(np.float32).eps  # sums of at most four products of a few units
+    assert sound.shape == expected.shape and np.abs(sound - expected).max() < few
+
+
 def refused(folder, words, **options):
     with pytest.raises(CheckpointError, match=words) as error:
         load_wavegan(folder, **options)
@@ -165,6 +214,13 @@ def test_what_is_no_generator(tmp_path, model):
     refused(with_node("Relu", ["z"], ["x"], domain="strange"), r"the operation strange.Relu")
     refused(with_node("Relu", ["nothing"], ["x"]), "nothing is missing")
     refused(with_node("RandomNormalLike", ["z"], ["x"]), "RandomNormalLike")
+    elsewhere = onnx.numpy_helper.from_array(np.ones(1, "f"))
+    elsewhere.ClearField("raw_data")
+    elsewhere.data_location = TensorProto.EXTERNAL
+    elsewhere.external_data.add(key="location", value=FILE)
+    refused(with_node("ConstantOfShape", ["z"], ["x"], value=elsewhere), "a value in another file is not supported")
+    model.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 64
+    refused(rewritten(tmp_path, model), r"its input z is for 64 clips at once: export it for one, .*zeros\(1, 8\)")
     model.opset_import[0].version = 9
     refused(rewritten(tmp_path, model), "ONNX of opset 9; 11 to 21 are read")
     (tmp_path / FILE).write_bytes(b"\x80\x02}q\x00.")

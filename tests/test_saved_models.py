@@ -104,7 +104,7 @@ def test_a_frozen_graph_by_name(tmp_path):
     with tf.Graph().as_default() as graph:
         tf.identity(dense(tf.compat.v1.placeholder(tf.float32, [None, LATENT], "noise")), "sound")
     write_pb(tmp_path, graph.as_graph_def())
-    refused(tmp_path, "no tensor G_z:0 in it")
+    refused(tmp_path, "no tensor G_z:0 in it; it ends in sound, which output_name can choose")
     refused(tmp_path, "no placeholder z:0 leads to sound:0; it takes noise", output_name="sound")
     assert load_wavegan(tmp_path, input_name="noise", output_name="sound").latent_dim == LATENT
 
@@ -126,6 +126,7 @@ def refused(folder, words, **options):
         ("G.tflite", "G.tflite: a TensorFlow Lite model; put the SavedModel"),
         ("notes.txt", r"no generator; it holds notes.txt \(a generator is"),
         ("model.ckpt-3.data-00000-of-00001", "half of a checkpoint"),
+        ("ckpt-1.index", "ckpt-1.index: variables without their network, as tf.train.Checkpoint writes them; where it"),
     ],
 )
 def test_what_cannot_be_read_is_called_by_its_name(tmp_path, name, words):

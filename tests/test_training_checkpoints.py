@@ -55,6 +55,24 @@ def test_its_latent_vectors_are_recovered(tmp_path, variant):
     assert (latent_mse(true, result.z) < EXACT).all()
 
 
+def test_a_training_graph_under_the_generator_s_name_is_told_what_it_is(tmp_path):
+    write(tmp_path, width=1)
+    v1 = tf.compat.v1
+    with tf.Graph().as_default():
+        v1.summary.audio("G_z", v1.placeholder(tf.float32, [None, 16384, 1]), 16384)
+        v1.train.export_meta_graph(str(tmp_path / "infer.meta"))
+    refused(tmp_path, "infer.meta: the graph of a training run, not of its generator; take it away")
+
+
+def test_the_newest_checkpoint_counts(tmp_path):
+    """By its number: model.ckpt-7 comes before model.ckpt-12."""
+    write(tmp_path, width=1, seed=1)
+    z, expected = write(tmp_path / "later", width=1, seed=2)
+    for path in (tmp_path / "later").glob("model.ckpt-7.*"):
+        path.rename(tmp_path / path.name.replace("-7", "-12"))
+    assert np.abs(load_wavegan(tmp_path)(z) - expected).max() < 1e-4  # far from what the other weights make
+
+
 def refused(folder, words, **options):
     with pytest.raises(CheckpointError, match=words) as error:
         load_wavegan(folder, **options)
@@ -86,7 +104,9 @@ def test_the_script_writes_as_many_samples_as_are_wanted_of_the_length_that_is_g
 def test_a_checkpoint_of_something_else_is_refused(tmp_path):
     v1 = tf.compat.v1
     cases = {
-        "without a WaveGAN's generator": {"D/downconv_0/conv1d/kernel": (25, 1, 2)},
+        "a checkpoint of D/downconv_0/conv1d/kernel …, without a WaveGAN's generator": {
+            "D/downconv_0/conv1d/kernel": (25, 1, 2)
+        },
         "has 0 layers upconv": {"G/dense/kernel": (4, 4)},
         "which a WaveGAN has not": {"G/embedding": (10, 8)},
         "is not finite": {"G/z_project/dense/bias": np.nan},

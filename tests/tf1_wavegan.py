@@ -74,8 +74,8 @@ def write(
     """Writes infer.meta and model.ckpt.* into `folder` → z [trials, latent_dim] and the session's G_z, both arrays.
 
     bias: value of the last layer's bias, in place of a random one. unrelated: other nodes and variables in the
-    MetaGraph. sample_rate: in Hz, of args.txt; 0 writes none. training_run: model.ckpt-7 with a discriminator and
-    slots, the MetaGraph in infer/.
+    MetaGraph. sample_rate: in Hz, of args.txt; 0 writes none. training_run: model.ckpt-7 with a discriminator,
+    ciwGAN's Q network and slots, the MetaGraph in infer/.
     """
     rng = np.random.default_rng(seed)
     folder.mkdir(parents=True, exist_ok=True)
@@ -102,6 +102,7 @@ def write(
         v1.train.export_meta_graph(str(meta), clear_devices=True, saver_def=generator_saver.as_saver_def())
         if training_run:
             v1.get_variable("D/downconv_0/conv1d/kernel", initializer=np.zeros((25, 1, width), np.float32))
+            v1.get_variable("Q/downconv_0/conv1d/kernel", initializer=np.zeros((25, 1, width), np.float32))
             v1.get_variable("G/z_project/dense/bias/Adam", initializer=np.zeros(3, np.float32))
         session.run(v1.global_variables_initializer())
         if bias is not None:

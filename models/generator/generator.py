@@ -12,9 +12,8 @@ from models.generator.jacobian.smoothed import Smoothed
 
 BATCH = 64  # waveforms generated, or latent vectors predicted, at once
 MOST_CHANNELS = 8  # what has more of them along its shorter axis is a picture and no waveform
-ALLOWANCE = float(
-    np.sqrt(np.finfo(np.float32).eps)
-)  # half the digits: far above rounding, far below what a wrong derivative differs by
+# Half the digits of float32: far above rounding, far below what a wrong derivative differs by.
+ALLOWANCE = float(np.sqrt(np.finfo(np.float32).eps))
 TRIALS, DIRECTIONS = 2, 3  # latent vectors, and directions at each, in which a derivative is checked
 
 
@@ -57,14 +56,14 @@ class Generator(Prepared):
 
     function: z [n, latent_dim] → waveforms [n, samples], [n, samples, channels] or [n, channels, samples], or axes of
     length 1 more; a tf.ConcreteFunction, which may be for n = 1 only, or anything that tf.function takes. Called on z
-    [n, latent_dim], the generator returns waveforms [n, num_samples, num_channels]. differentiated: False leaves the
+    [n, latent_dim], the generator returns waveforms [n, num_samples, num_channels]. check_derivative: False leaves the
     derivative unchecked, which takes a second, where only sounds are wanted. Raises CheckpointError, in one line, if
     the function's output is no waveform or not finite, or has no derivative that can be relied on.
     """
 
     takes_label = False
 
-    def __init__(self, function, latent_dim, description, sha256, preparation=PUBLISHED, differentiated=True):
+    def __init__(self, function, latent_dim, description, sha256, preparation=PUBLISHED, check_derivative=True):
         self.function, self.latent_dim, self.preparation = function, latent_dim, preparation
         self.description, self.sha256 = description, sha256
         self.warnings, self.rate_is_known = (), True
@@ -88,7 +87,7 @@ class Generator(Prepared):
         if rewritten:
             _check_alike(output, tf.concat([concrete(z[i : i + 1]) for i in range(TRIALS)], axis=0))
         self._order, self.num_samples, self.num_channels = _waveform_axes(output)
-        if differentiated:
+        if check_derivative:
             self._check_derivative(z)
 
     def __call__(self, z):

@@ -54,11 +54,11 @@ class LabelledGenerator(Prepared):
     takes_label = True
 
     def __init__(
-        self, function, latent_dim, label, description, sha256, preparation=PUBLISHED, differentiated=True, batch=None
+        self, function, latent_dim, label, description, sha256, preparation=PUBLISHED, check_derivative=True, batch=None
     ):
         self.latent_dim, self.label, self.description, self.sha256 = latent_dim, label, description, sha256
         self.preparation, self.warnings, self.rate_is_known = preparation, (), True
-        self._differentiated, self._batch = differentiated, batch
+        self._check_derivative, self._batch = check_derivative, batch
         self.function = function  # keeps its variables alive
         signature = [tf.TensorSpec([batch, latent_dim]), tf.TensorSpec([batch, *label.shape], label.dtype)]
         self._function = inlined(tf.function(function, input_signature=signature).get_concrete_function())
@@ -101,7 +101,7 @@ class LabelledGenerator(Prepared):
         sha256 = hashlib.sha256(f"{self.sha256} {value.tolist()}".encode()).hexdigest()
         shown = f"label {label}" if np.ndim(label) == 0 else "a condition"
         description = f"{self.description}, {shown}"
-        generator = Generator(concrete, self.latent_dim, description, sha256, self.preparation, self._differentiated)
+        generator = Generator(concrete, self.latent_dim, description, sha256, self.preparation, self._check_derivative)
         generator.labelled = self  # keeps its variables alive, too
         return generator
 

@@ -74,7 +74,7 @@ class SubpixelWaveGAN:
             "a post-processing filter": taps is not None,
             "nearest-neighbour upsampling": layers[0].nearest,
         }
-        extras = " and ".join(part for part, there in parts.items() if there)
+        extras = " and ".join(part for part, is_used in parts.items() if is_used)
         width = variables[layers[0].bias].size // (8 if len(layers) == 5 else 16)
         self.description = f"WaveGAN of width {width}{extras and ' with ' + extras}, as sub-pixel convolutions"
 

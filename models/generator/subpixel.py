@@ -1,6 +1,6 @@
 """Strided convolutions of waveforms as ordinary convolutions of stride 1, several times faster on a CPU.
 
-A transposed convolution with stride s, y[s i + t - left] += x[i] w[t], writes each of its s output phases from a few
+A transposed convolution with stride s, y[s i + t - cropped] += x[i] w[t], writes each of its s output phases from a few
 neighbouring inputs only. So it is one convolution with s times as many output channels, whose phases are then laid side
 by side (a sub-pixel, or polyphase, convolution; Shi et al., arXiv 1609.05158). For WaveGAN's kernel of 25 and stride of
 4, 7 taps hold the 25. A strided convolution is the mirror image. The kernels keep WaveGAN's own shape, [kernel, out,
@@ -12,30 +12,30 @@ import numpy as np
 from keras import ops
 
 
-def phase_taps(kernel_size, stride, left=None):
-    """Which tap of a kernel joins low-rate neighbour d with phase p: t = stride d + p + left.
+def phase_taps(kernel_size, stride, cropped=None):
+    """Which tap of a kernel joins low-rate neighbour d with phase p: t = stride d + p + cropped.
 
-    left: high-rate samples that are cut off in front; None: as TensorFlow's 'same' padding of a strided convolution.
+    cropped: high-rate samples that are cut off in front; None: as TensorFlow's 'same' padding of a strided convolution.
     Returns indices [taps, stride] with `kernel_size` where there is no such tap, and the number of neighbours before
     and after.
     """
-    left = max(kernel_size - stride, 0) // 2 if left is None else left
-    before = left // stride + (left % stride > 0)
-    after = max(kernel_size - 1 - left, 0) // stride
+    cropped = max(kernel_size - stride, 0) // 2 if cropped is None else cropped
+    before = cropped // stride + (cropped % stride > 0)
+    after = max(kernel_size - 1 - cropped, 0) // stride
     neighbours = np.arange(-before, after + 1)
-    taps = stride * neighbours[:, None] + np.arange(stride)[None] + left  # [taps, stride]
+    taps = stride * neighbours[:, None] + np.arange(stride)[None] + cropped  # [taps, stride]
     return np.where((taps >= 0) & (taps < kernel_size), taps, kernel_size), before, after
 
 
-def transposed_kernel(kernel, stride, left=None):
+def transposed_kernel(kernel, stride, cropped=None):
     """[kernel, out, in] of a transposed convolution → [taps, in, stride * out] and the padding (before, after) of its
     sub-pixel form.
 
-    left: samples of its whole output that are cut off in front; None: TensorFlow's 'same'.
+    cropped: samples of its whole output that are cut off in front; None: TensorFlow's 'same'.
     """
     size, filters, channels = kernel.shape
-    taps, before, after = phase_taps(size, stride, left)
-    padded = ops.pad(kernel, [[0, 1], [0, 0], [0, 0]])  # the last one is the tap that is not there
+    taps, before, after = phase_taps(size, stride, cropped)
+    padded = ops.pad(kernel, [[0, 1], [0, 0], [0, 0]])  # the last one stands for a tap that is missing
     phases = ops.take(padded, np.ascontiguousarray(taps[::-1]), axis=0)  # [taps, stride, out, in]
     return ops.reshape(ops.transpose(phases, (0, 3, 1, 2)), (len(taps), channels, stride * filters)), (after, before)
 

@@ -53,8 +53,8 @@ def _generator_graph(z, variables):
         x = getattr(tf.nn, layer.activation)(_upconvolution(x, v, layer))
     if FILTER in v:
         taps = int(v[FILTER].shape[0])
-        left = (taps - 1) // 2
-        x = tf.nn.conv1d(tf.pad(x, [[0, 0], [left, taps - 1 - left], [0, 0]]), v[FILTER], 1, "VALID")
+        before = (taps - 1) // 2
+        x = tf.nn.conv1d(tf.pad(x, [[0, 0], [before, taps - 1 - before], [0, 0]]), v[FILTER], 1, "VALID")
     return v, x
 
 

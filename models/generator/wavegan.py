@@ -26,11 +26,11 @@ CHECKPOINT, SAVED_MODEL = "model.ckpt", "saved_model.pb"
 BESIDE_SAVED_MODEL = ("fingerprint.pb", "keras_metadata.pb")
 
 
-def load_wavegan(folder, *, subpixel=True, differentiated=True, num_samples=0, input_name="", output_name=""):
+def load_wavegan(folder, *, subpixel=True, check_derivative=True, num_samples=0, input_name="", output_name=""):
     """Loads the one generator in `folder`: infer.meta with model.ckpt.* (WaveGAN's names; also a training run's
     folder), a WaveGAN's model.ckpt-N.* alone, a .pb, .onnx or .keras file, or a SavedModel.
 
-    subpixel: False keeps the frozen graph even of a WaveGAN that is recognised. differentiated: False does not check
+    subpixel: False keeps the frozen graph even of a WaveGAN that is recognised. check_derivative: False does not check
     the derivative of a recognised WaveGAN, for whoever wants its sounds only. num_samples: of a WaveGAN's checkpoint
     without a graph, where neither its layers nor args.txt say it. input_name, output_name: of the latent vector and the
     waveform in a .pb (z and G_z otherwise), .onnx, .keras or SavedModel that leaves them open. Returns a Generator, or
@@ -39,7 +39,7 @@ def load_wavegan(folder, *, subpixel=True, differentiated=True, num_samples=0, i
     cannot be used: damaged, not finite, no function of its latent vector, without a derivative, or doing more than to
     compute.
     """
-    options = {"subpixel": subpixel, "differentiated": differentiated, "num_samples": num_samples}
+    options = {"subpixel": subpixel, "check_derivative": check_derivative, "num_samples": num_samples}
     options |= {"input_name": input_name, "output_name": output_name}
     return read_together(folder, lambda place: _load(place, **options))
 
@@ -90,14 +90,14 @@ def _names_a_rate(path):
     return path.exists() and "sample_rate" in json.loads(path.read_text())
 
 
-def _read(path, folder, preparation, subpixel, differentiated, num_samples, input_name, output_name):
+def _read(path, folder, preparation, subpixel, check_derivative, num_samples, input_name, output_name):
     if path.suffix == ".keras":
         return load_keras(path, preparation, input_name)
     if path.name == CHECKPOINT:
         variables, length = read_wavegan(checkpoint_prefix(folder), folder, num_samples)
         function, latent_dim = SubpixelWaveGAN(variables, length), variables["G/z_project/dense/kernel"].shape[0]
         return Generator(
-            function, latent_dim, function.description, fingerprint(variables), preparation, differentiated
+            function, latent_dim, function.description, fingerprint(variables), preparation, check_derivative
         )
     graph, z, output, variables, described = _frozen(path, folder, input_name, output_name)
     function, sha256 = as_function(graph, path, z, output), fingerprint(variables)
@@ -106,7 +106,7 @@ def _read(path, folder, preparation, subpixel, differentiated, num_samples, inpu
         label = LabelInput(labels[0].op.name, tuple(labels[0].shape[1:]), labels[0].dtype)
         return LabelledGenerator(function, latent_dim, label, described, sha256, preparation, batch=batch)
     if fast := recognised(function, variables) if subpixel else None:
-        return Generator(fast, latent_dim, fast.description, sha256, preparation, differentiated)
+        return Generator(fast, latent_dim, fast.description, sha256, preparation, check_derivative)
     return Generator(function, latent_dim, described, sha256, preparation)
 
 

@@ -45,9 +45,9 @@ def averaged(op, x, deviation=None):
     y, slope = _with_slope(op, x)
     if deviation is None:
         return y, slope
-    there = [_with_slope(op, x + node * deviation) for node in NODES]
-    mean = y + tf.add_n([weight * (value - y) for weight, (value, _) in zip(WEIGHTS, there)])
-    return mean, slope + tf.add_n([weight * (other - slope) for weight, (_, other) in zip(WEIGHTS, there)])
+    noisy = [_with_slope(op, x + node * deviation) for node in NODES]
+    mean = y + tf.add_n([weight * (value - y) for weight, (value, _) in zip(WEIGHTS, noisy)])
+    return mean, slope + tf.add_n([weight * (other - slope) for weight, (_, other) in zip(WEIGHTS, noisy)])
 
 
 def scaled(width, smoothing, x):

@@ -54,14 +54,12 @@ TYPES = (
     *(tf.int8, tf.uint8, tf.int16, tf.int32, tf.int64),
 )
 
-MOST_BYTES = (
-    2**29
-    # Of all weights, and of all that is computed from weights alone; WaveGAN's largest, of width 64 and 4 s, has 2**28
-)
-MOST_BYTES_A_CLIP = (
-    2**25
-)  # of any one tensor on the way from a latent vector to a waveform; WaveGAN's largest has 2**22
+# Of all weights, and of all that is computed from weights alone; WaveGAN's largest, of width 64 and 4 s, has 2**28.
+MOST_BYTES = 2**29
+# Of any one tensor on the way from a latent vector to a waveform; WaveGAN's largest has 2**22.
+MOST_BYTES_A_CLIP = 2**25
 MOST_NODES = 20_000
+MOST_NAMED = 5  # nodes that a message lists
 MOST_LATENT = 4096  # dimensions
 SMALL = 1024  # elements up to which a constant may be a shape, and TensorFlow looks at its values
 
@@ -94,7 +92,10 @@ def subgraph(graph, source, output="G_z", variables=()):
     """
     nodes = {node.name: node for node in graph.node}
     if output not in nodes:
-        raise CheckpointError(f"{source}: no tensor {output}:0 in it")
+        taken = {_tensor_name(name)[0] for node in graph.node for name in node.input}
+        last = [name for name, node in nodes.items() if name not in taken and node.op not in ("Const", *ONLY_CHECKS)]
+        named = f"; it ends in {', '.join(last[:MOST_NAMED])}, which output_name can choose" if last else ""
+        raise CheckpointError(f"{source}: no tensor {output}:0 in it{named}")
     order, state, waiting = [], {}, [(output, False)]
     while waiting:  # depth first, without recursion: the graph may be deep
         name, done = waiting.pop()
@@ -187,9 +188,8 @@ def check_sizes(graph, source, latent_dim, z="z"):
             outputs = outputs if outputs is not None else _imported(node, graph.versions, tensors, source)
             from_z = node.op == "Placeholder" or any(_tensor_name(name)[0] in varying for name in node.input)
             varying |= {node.name} if from_z else set()
-            for index, tensor in enumerate(
-                outputs[:1] if node.op in BATCH_NORMALISATION else outputs
-            ):  # its others are of no use here
+            # Batch normalisation's further outputs are its statistics, which no generator uses.
+            for index, tensor in enumerate(outputs[:1] if node.op in BATCH_NORMALISATION else outputs):
                 if not tensor.shape.is_fully_defined():
                     raise CheckpointError(
                         f"{source}: the size of {node.name} ({node.op}) is not known before it is run"

@@ -42,9 +42,8 @@ def _contents(path):
             return {name: archive.read(name) for name in PARTS}
     except CheckpointError:
         raise
-    except (
-        Exception
-    ) as error:  # a damaged zip file raises BadZipFile, zlib.error, EOFError, NotImplementedError, and more
+    except Exception as error:
+        # A damaged zip file raises BadZipFile, zlib.error, EOFError, NotImplementedError, and more.
         raise CheckpointError(f"{path}: not a Keras model, or damaged ({first_line(error)})") from error
 
 
@@ -110,8 +109,7 @@ def _loaded(path):
     try:
         version = str(json.loads(contents["metadata.json"]).get("keras_version"))
         _check_sizes(contents["config.json"].decode(), path)
-        model = keras.models.load_model(path, compile=False)
-        return model
+        return keras.models.load_model(path, compile=False)
     except CheckpointError:
         raise
     except Exception as error:  # whatever a stranger's configuration makes Keras raise

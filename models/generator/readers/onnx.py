@@ -158,6 +158,12 @@ def _inputs(values, name, path):
     if len(values) == 2 and rank(values[0]) == rank(values[1]):
         raise CheckpointError(f"{path}: its inputs are {shown}: set input_name to that of the latent vector")
     for value in values:
+        first = value.type.tensor_type.shape.dim[:1]
+        if first and first[0].dim_value > 1:
+            raise CheckpointError(
+                f"{path}: its input {value.name} is for {first[0].dim_value:,} clips at once: export it for one, "
+                f"as with torch.zeros(1, {_sizes(value)[-1]})"
+            )
         kind, axes = value.type.tensor_type, value.type.tensor_type.shape.dim
         if kind.elem_type not in NUMBERS or not axes or axes[0].dim_value not in (0, 1) or 0 in _sizes(value):
             raise CheckpointError(f"{path}: its inputs are {shown}; a latent vector is [n, latent_dim]")

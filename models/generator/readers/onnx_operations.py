@@ -176,6 +176,8 @@ def _gather(call, x, indices):
     axis = call.get("axis", 0)
     if _arrays(x, indices) and (x.ndim == 1 or indices.size <= x.shape[axis]):
         return np.asarray(np.take(x, indices, axis))
+    if isinstance(indices, np.ndarray):
+        indices = np.where(indices < 0, indices + int(x.shape[axis]), indices)  # -1 is the last one
     return tf.gather(x, indices, axis=axis)
 
 
@@ -217,7 +219,10 @@ def _constant(call):
 
 
 def _filled(call, shape):
-    value = onnx.numpy_helper.to_array(call["value"]) if "value" in call.attributes else np.zeros(1, "f")
+    tensor = call.attributes.get("value")
+    if tensor is not None and tensor.data_location == onnx.TensorProto.EXTERNAL:
+        call.refuse("a value in another file")
+    value = np.zeros(1, "f") if tensor is None else onnx.numpy_helper.to_array(tensor)
     wanted = [int(n) for n in call.known(0)]
     if value.size != 1 or any(n < 0 for n in wanted):
         call.refuse("this value or shape")

@@ -27,6 +27,8 @@ def what_lies_in(folder):
             return f"{path}: {'a TorchScript file' if _is_torchscript(path) else kind}; {instead}"
     if inside := [path for path in paths if (path / "saved_model.pb").exists()]:
         return f"{folder}: no generator; {inside[0]} is a SavedModel, a folder with a generator of its own"
+    if weights := [path for path in paths if path.suffix == ".index" and not path.name.startswith("model.ckpt")]:
+        return f"{weights[0]}: variables without their network, as tf.train.Checkpoint writes them; {KERAS_2}"
     parts = [path.name for path in paths if path.name.startswith("model.ckpt")]
     if parts:
         return (

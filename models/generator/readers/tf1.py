@@ -19,15 +19,9 @@ from models.generator.readers.allow_list import MOST_BYTES, MOST_LATENT, check_d
 
 VARIABLE_OPS = ("Variable", "VariableV2", "VarHandleOp")
 RESOURCE_OPS = (*VARIABLE_OPS, "ReadVariableOp")
-DAMAGE = (
-    ValueError,
-    KeyError,
-    IndexError,
-    TypeError,
-    RuntimeError,
-    OverflowError,
-    tf.errors.OpError,
-)  # what TensorFlow raises for damaged files
+AUDIO_SUMMARIES = ("AudioSummary", "AudioSummaryV2")  # what WaveGAN's training graph calls G_z
+# What TensorFlow raises for damaged files.
+DAMAGE = (ValueError, KeyError, IndexError, TypeError, RuntimeError, OverflowError, tf.errors.OpError)
 
 
 def checkpoint_prefix(folder):
@@ -44,10 +38,12 @@ def checkpoint_prefix(folder):
             if (m := re.fullmatch(r"model\.ckpt-(\d+)\.index", p.name))
         ]
         if not steps:
-            raise CheckpointError(f"{folder}/model.ckpt.index: not there, only half of the generator is")
+            raise CheckpointError(
+                f"{folder}: a graph without its variables; model.ckpt.index and model.ckpt.data-* belong beside it"
+            )
         prefix = folder / f"model.ckpt-{max(steps)}"
     if not list(folder.glob(f"{prefix.name}.data-*")):
-        raise CheckpointError(f"{prefix}.data-00000-of-00001: not there, only half of the checkpoint is")
+        raise CheckpointError(f"{prefix}.index: half of a checkpoint; {prefix.name}.data-* belongs beside it")
     return str(prefix)
 
 
@@ -99,6 +95,11 @@ def freeze(meta_path, prefix, output="G_z"):
     checkpoint does not hold in their shape.
     """
     meta = parsed(meta_path, tf.compat.v1.MetaGraphDef(), "MetaGraph")
+    if any(node.name == output and node.op in AUDIO_SUMMARIES for node in meta.graph_def.node):
+        raise CheckpointError(
+            f"{meta_path}: the graph of a training run, not of its generator; take it away, and the checkpoint "
+            "alone is read"
+        )
     return with_variables(subgraph(meta.graph_def, meta_path, output, RESOURCE_OPS), prefix, meta_path)
 
 

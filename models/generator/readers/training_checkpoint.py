@@ -20,6 +20,7 @@ ROWS = 16  # time steps after the dense layer
 STRIDE = 4  # of every convolution but, where 32,768 samples come out, the last
 NORMALISATION = ("gamma", "beta", "moving_mean", "moving_variance")
 SLOTS = re.compile(r"/(Adam|RMSProp|Momentum|Adagrad|ExponentialMovingAverage)(_\d+)?$")
+MOST_NAMED = 3  # variables that a message lists
 MOST_TAPS = 2**14  # of a kernel or the filter
 
 
@@ -35,9 +36,12 @@ def read_wavegan(prefix, folder, num_samples=0):
         types = reader.get_variable_to_dtype_map()
     except DAMAGE as error:
         raise CheckpointError(f"{prefix}: not a readable checkpoint ({first_line(error)})") from error
+    held = sorted(shapes)
     shapes = {name: shape for name, shape in shapes.items() if name.startswith("G/") and not SLOTS.search(name)}
     if not shapes:
-        raise CheckpointError(f"{prefix}: a checkpoint without a WaveGAN's generator (no variable G/… in it)")
+        raise CheckpointError(
+            f"{prefix}: a checkpoint of {', '.join(held[:MOST_NAMED])} …, without a WaveGAN's generator (G/z_project/…)"
+        )
     count = _check_shapes(prefix, shapes)
     length = _length(prefix, folder, count, num_samples)
     total, variables = 0, {}
