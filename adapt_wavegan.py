@@ -86,11 +86,11 @@ def main():
     def load(path):
         return readable_clip(path, __file__, preparation=generator.preparation)
 
-    for _, read, found, _ in recovered_batches(
+    for _, read, recovery, _ in recovered_batches(
         paths, load, AT_ONCE, generator=generator, description="latent vectors", **options
     ):
         clips.extend(clip.samples for clip in read)
-        latents.extend(found.z)
+        latents.extend(recovery.z)
     if not clips:
         raise ScriptError(f"{files}: none of the recordings there can be read")
     with tqdm(total=steps, desc="tuning", unit="step", disable=None) as bar:

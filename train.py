@@ -176,8 +176,8 @@ def test_data(recordings, generator):
     z = tf.data.Dataset.from_tensor_slices(z).batch(NUM_TEST // TEST_BATCHES)
     if not recordings:
         return z
-    clips, left = recordings["valid"]
-    real = evaluation_batches(clips, -(-len(left) // TEST_BATCHES)).map(lambda waveform, digit: waveform)
+    clips, valid = recordings["valid"]
+    real = evaluation_batches(clips, -(-len(valid) // TEST_BATCHES)).map(lambda waveform, digit: waveform)
     return tf.data.Dataset.zip(real.repeat(TEST_BATCHES).take(TEST_BATCHES), z)
 
 
@@ -186,8 +186,8 @@ def listening_pairs(recordings, generator):
     z = random_latent(generator, 2, TEST_LATENTS)
     pairs = {"synthesized": by_channel(generator(z))}
     if recordings:
-        clips, left = recordings["valid"]
-        other = next((i for i, r in enumerate(left) if r.digit != left[0].digit), len(left) - 1)
+        clips, valid = recordings["valid"]
+        other = next((i for i, r in enumerate(valid) if r.digit != valid[0].digit), len(valid) - 1)
         chosen = [waveform for i, (waveform, _) in enumerate(clips) if i in (0, other)]
         pairs["real"] = np.stack(chosen).astype(np.float32)
     return pairs
@@ -231,8 +231,8 @@ def build_model(generator, perceptual_loss, count):
     if start:
         mapping.set_weights(weights_to_begin_with(mapping, generator))
     names = ("latent_weight", "perceptual_weight", "spectral_weight", "perceptual_synthesized", "separate_updates")
-    how = {name: settings[name] for name in names}
-    model = InverseMappingTraining(mapping, generator, perceptual_loss, **how)
+    options = {name: settings[name] for name in names}
+    model = InverseMappingTraining(mapping, generator, perceptual_loss, **options)
     model.compile(keras.optimizers.Adam(rate(count)))
     return model
 

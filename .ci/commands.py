@@ -10,6 +10,7 @@ import functools
 import http.server
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -39,13 +40,11 @@ SMALLER = {  # what is added to a command, by script; {server} is the address of
     "benchmarks/shipped_classifier.py": "--datasets=datasets/fsdd --triples=10",
     "benchmarks/speed.py": "--card= --widths=2 --network_width=1 --turns=1 --recovered=0",
     "benchmarks/own_clips.py": "--other= --datasets=datasets/fsdd --num_clips=1 --num_others=1 --damages=none",
-    "benchmarks/real_recordings.py": "--datasets=datasets/fsdd --num_clips=2 --methods=prediction",
-    "benchmarks/curves.py": "--runs=logs/inverse_mapping/",
     "benchmarks/side_by_side.py": "--tables=one=waves/metrics/,other=waves/metrics/",
 }
 ELSEWHERE = ("recover_corpus.py",)  # its tests run it, where Ray can be installed
-REPLACING = ("train.py", "train_sc09_classifier.py", "train_judge.py", "datasets/fetch.py")  # weights that others read
-SHOWING = ("benchmarks/side_by_side.py", "benchmarks/curves.py")  # what others wrote
+REPLACING = ("train.py", "train_sc09_classifier.py", "datasets/fetch.py")  # weights that others read
+SHOWING = ("benchmarks/side_by_side.py",)  # what others wrote
 AFTER = {"latent_vector_recovery.py": "generate.py"}
 AT_ONCE = 2  # commands, each of one thread
 ONE_THREAD = {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1", "OMP_NUM_THREADS": "1"}
@@ -54,14 +53,17 @@ ONE_THREAD = {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1", "OMP
 def documented():
     """The command lines of README and the cards, and a plain one of each script that has none.
 
-    Of those that differ only in where recordings are and figures go, the longest one.
+    Of those that differ only in their recordings, in another generator or in where figures go, the longest one.
     """
     commands = []
     for file in (ROOT / "README.md", *sorted(ROOT.glob("*/README.md"))):
         text = file.read_text(encoding="utf-8").replace("\\\n", " ")
         commands += re.findall(r"python (?!-)([\w/]+\.py(?:\s+--[-\w./=,]+)*)", text)
     commands = sorted((" ".join(command.split()) for command in commands), key=len)
-    work = {" ".join(re.sub(r"--(cards?|datasets)=\S+", "", command).split()): command for command in commands}
+    work = {
+        " ".join(re.sub(r"--(cards?|datasets|other|num_clips)=\S+", "", command).split()): command
+        for command in commands
+    }
     named = {command.split()[0] for command in commands}
     commands = [*work.values(), *(path.name for path in sorted(ROOT.glob("*.py")) if path.name not in named)]
     return [command for command in commands if command.split()[0] not in ELSEWHERE]
@@ -110,8 +112,8 @@ def serve(folder, project):
     folder.mkdir()
     names = {"infer.meta": "sc09_infer.meta"}
     names |= {f"model.ckpt.{end}": f"sc09.ckpt.{end}" for end in ("index", "data-00000-of-00001")}
-    for name, there in names.items():
-        shutil.copy(project / "checkpoint" / name, folder / there)
+    for name, served in names.items():
+        shutil.copy(project / "checkpoint" / name, folder / served)
     words = "Zero One Two Three Four Five Six Seven Eight Nine".split()
     with tarfile.open(folder / "sc09.tar.gz", "w:gz") as archive:
         for digit, word in enumerate(words):
@@ -129,7 +131,7 @@ def filled_in(command, server):
     command = command.replace("FOLDER_OR_FILE", "Audio_Examples/real/3.wav")
     if script == "train_wavegan.py":
         command += " --checkpoint=waves/wavegan/"
-    return f"{command} {SMALLER.get(script, '')}".format(server=server).split()
+    return shlex.split(f"{command} {SMALLER.get(script, '')}".format(server=server))
 
 
 def run(command, project, server):

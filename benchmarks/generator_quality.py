@@ -122,8 +122,8 @@ def judged(columns, networks, known):
     }
     rows = {column: sound_rows(clips) for column, clips in columns.items()}
     for column in columns:
-        for name, found in predictions.items():
-            rows[column] |= predicted_rows(name, found[column], found.get("real clips"))
+        for name, predicted in predictions.items():
+            rows[column] |= predicted_rows(name, predicted[column], predicted.get("real clips"))
     if known is not None:
         of_known = features(networks["judge"], FEATURES, known)
         for column, clips in columns.items():
@@ -137,9 +137,9 @@ def judged(columns, networks, known):
 
 def table(rows):
     """{column: {what: figure}} as Markdown; what a column does not have is left empty."""
-    names = list(dict.fromkeys(name for found in rows.values() for name in found))
+    names = list(dict.fromkeys(name for figures in rows.values() for name in figures))
     lines = [f"| | {' | '.join(rows)} |", "| --- |" + " --- |" * len(rows)]
-    lines += [f"| {name} | {' | '.join(found.get(name, '') for found in rows.values())} |" for name in names]
+    lines += [f"| {name} | {' | '.join(figures.get(name, '') for figures in rows.values())} |" for name in names]
     return "\n".join(lines)
 
 
@@ -153,9 +153,9 @@ def main():
     rows = judged(columns, networks, None if real is None else training_clips(generator.preparation))
     if num_jacobians:
         conditions = condition_number(generator, z[:num_jacobians])
-        found = f"{quartiles(conditions, 0)}, at most {conditions.max():.0f}"
-        rows["samples"][f"condition number of the Jacobian, {len(conditions)} samples"] = found
-    rows = {f"{len(columns[name])} {name}": found for name, found in rows.items()}
+        spread = f"{quartiles(conditions, 0)}, at most {conditions.max():.0f}"
+        rows["samples"][f"condition number of the Jacobian, {len(conditions)} samples"] = spread
+    rows = {f"{len(columns[name])} {name}": figures for name, figures in rows.items()}
     print(f"{generator.description}\n\n{table(rows)}")
     figure = spectrogram_figure([clips[:SHOWN] for clips in columns.values()])
     with written_whole(picture) as file:

@@ -47,16 +47,16 @@ def variants(recordings):
     centred.
     """
     clips = np.stack([read_clip(r.path) for r in recordings])
-    found = {"as recorded": clips}
+    changed = {"as recorded": clips}
     for part in (0.25, 0.5, 1.0):
         moved = [np.roll(clip, int(part * (NUM_SAMPLES - audible_length(clip)))) for clip in clips]
-        found[f"moved by {part:.0%} of the room left in the second"] = np.stack(moved)
+        changed[f"moved by {part:.0%} of the room left in the second"] = np.stack(moved)
     for gain in (-15, 15):
-        found[f"{gain:+d} dB"] = clips * 10 ** (gain / 20)
-    found["centred, peak 0.9 (as a generator's clips are)"] = np.stack(
+        changed[f"{gain:+d} dB"] = clips * 10 ** (gain / 20)
+    changed["centred, peak 0.9 (as a generator's clips are)"] = np.stack(
         [read_clip(r.path, preparation=Preparation(0.9, "center")) for r in recordings]
     )
-    return found
+    return changed
 
 
 def chosen_triples(recordings, count, seed):

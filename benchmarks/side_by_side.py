@@ -38,8 +38,8 @@ def main():
     rows, clips = [], {}
     for run in tables.split(","):
         name, _, folder = run.partition("=")
-        found, *clips[name] = read(folder)
-        kept = [row for row in found if not rows or row["method"] not in FLOORS]
+        part, *clips[name] = read(folder)
+        kept = [row for row in part if not rows or row["method"] not in FLOORS]
         rows += [row if row["method"] in FLOORS else row | {"method": f"{row['method']}, {name}"} for row in kept]
     if len({json.dumps(value) for value in clips.values()}) > 1:
         raise ScriptError(f"{tables}: these runs judged other clips ({', '.join(SAME)}, generator: {clips})")

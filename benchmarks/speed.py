@@ -151,8 +151,8 @@ def near(generator, true, clips):
     low, high = np.full(len(true), 1e-3), np.full(len(true), 0.5)
     for _ in range(8):
         middle = np.sqrt(low * high)
-        found = snr_db(clips, generate(generator, np.clip(true + middle[:, None] * noise, -1, 1))) > START_DB
-        low, high = np.where(found, middle, low), np.where(found, high, middle)
+        above = snr_db(clips, generate(generator, np.clip(true + middle[:, None] * noise, -1, 1))) > START_DB
+        low, high = np.where(above, middle, low), np.where(above, high, middle)
     return np.clip(true + low[:, None] * noise, -1, 1).astype(np.float32)
 
 
@@ -169,13 +169,13 @@ def row(name, plain, ours, ratio, note=""):
 
 def of_generator(width, frozen, ours, rate):
     for batch in (1, 16, 64):
-        found = paired(lambda z: frozen(z).numpy(), lambda z: ours(z).numpy(), random_latent(ours, batch, seed))
-        share = operations(width) * batch / found[1] / rate
-        row(f"width {width}: generator, {batch} clips", *found, f"{share:.0%} of the matrix rate")
+        ratio = paired(lambda z: frozen(z).numpy(), lambda z: ours(z).numpy(), random_latent(ours, batch, seed))
+        share = operations(width) * batch / ratio[1] / rate
+        row(f"width {width}: generator, {batch} clips", *ratio, f"{share:.0%} of the matrix rate")
     both = [gradient_of(generator) for generator in (frozen, ours)]
     for batch in (1, 16, 64):
-        found = paired(*both, tf.constant(random_latent(ours, batch, seed)))
-        row(f"width {width}: value and gradient, {batch} clips", *found)
+        ratio = paired(*both, tf.constant(random_latent(ours, batch, seed)))
+        row(f"width {width}: value and gradient, {batch} clips", *ratio)
 
 
 def of_objective(width, frozen, ours, loss):
@@ -199,10 +199,10 @@ def of_recovery(width, ours):
     for name, start in (("hybrid", near(ours, true, clips)), ("from zero", None)):
         recover(clips[:1], ours, solver=LevenbergMarquardt(2), start=None if start is None else start[:1])  # compiles
         begin = time.perf_counter()
-        found = recover(clips, ours, solver=LevenbergMarquardt(), start=start)
+        recovery = recover(clips, ours, solver=LevenbergMarquardt(), start=start)
         spent = (time.perf_counter() - begin) / recovered
-        exact = int((((found.z - true) ** 2).mean(axis=1) < 1e-4).sum())
-        note = f"{exact} of {recovered} exact, {np.mean(found.iterations):.1f} Jacobians"
+        exact = int((((recovery.z - true) ** 2).mean(axis=1) < 1e-4).sum())
+        note = f"{exact} of {recovered} exact, {np.mean(recovery.iterations):.1f} Jacobians"
         row(f"width {width}: recovery, {name}, per clip of {recovered}", 0, spent, "", note)
 
 

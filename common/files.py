@@ -1,4 +1,4 @@
-"""Files: written whole, recordings found, and tables of latent vectors."""
+"""Files of the scripts: finds recordings, names and writes results whole, writes tables of latent vectors."""
 
 import contextlib
 import csv
@@ -27,10 +27,10 @@ def find_recordings(files, below=False):
     if not path.is_dir():
         raise FileNotFoundError(f"{files}: no such file or folder; it should hold recordings")
     inside = path.glob("**/*" if below else "*")
-    found = sorted(p for p in inside if p.suffix.lower() in AUDIO_EXTENSIONS and p.is_file() and p.name[0] != ".")
-    if not found:
+    recordings = sorted(p for p in inside if p.suffix.lower() in AUDIO_EXTENSIONS and p.is_file() and p.name[0] != ".")
+    if not recordings:
         raise FileNotFoundError(f"{files}: no recordings there ({', '.join(sorted(AUDIO_EXTENSIONS))})")
-    return found
+    return recordings
 
 
 def printable(path):
@@ -59,7 +59,7 @@ def result_names(paths, taken=()):
 
 
 def writable_folder(output):
-    """Makes the folder `output` and tries it. Raises OSError if nothing can be written there."""
+    """Makes the folder `output` and writes a file into it for a moment. Raises OSError if that cannot be done."""
     folder = Path(output)
     folder.mkdir(parents=True, exist_ok=True)
     for stale in folder.glob(".*.partial"):  # what a killed run was writing; a running one holds the folder's lock
@@ -70,11 +70,11 @@ def writable_folder(output):
     return folder
 
 
-def readable_clip(path, script, **how):
-    """A recording as a clip, or None, with a line in the name of `script` that says what is wrong with it. how: of
-    models.audio.clip.read_clip."""
+def readable_clip(path, script, **options):
+    """A recording as a clip, or None, with a line in the name of `script` that says what is wrong with it. options:
+    of models.audio.clip.read_clip."""
     try:
-        return read_clip(path, **how)
+        return read_clip(path, **options)
     except (AudioError, OSError) as error:
         complain(script, f"left out: {error}")
         return None

@@ -1,4 +1,4 @@
-"""One run at a time in a folder: a lock that the system gives free when the process ends, however it ends."""
+"""One run at a time in a folder: a lock that the system releases when the process ends, however it ends."""
 
 import os
 from pathlib import Path
@@ -36,7 +36,7 @@ def hold(folder):
 
 
 def release():
-    """Gives every folder free that this process holds."""
+    """Releases every folder that this process holds."""
     while _held:
         handle = _held.popitem()[1]
         if handle is not None:

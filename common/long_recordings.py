@@ -141,8 +141,12 @@ class LongRecording:
         """An open {name}_{kind}.wav that takes samples [n, num_channels] and keeps those of the recording's length."""
         path = self.folder / f"{self.name}_{kind}.wav"
         with written_whole(path) as file:
-            how = {"samplerate": self.generator.sample_rate, "channels": self.generator.num_channels, "closefd": False}
-            with soundfile.SoundFile(file.fileno(), "w", subtype="FLOAT", format="WAV", **how) as wave:
+            options = {
+                "samplerate": self.generator.sample_rate,
+                "channels": self.generator.num_channels,
+                "closefd": False,
+            }
+            with soundfile.SoundFile(file.fileno(), "w", subtype="FLOAT", format="WAV", **options) as wave:
                 yield _UpTo(wave, self.duration)
             if os.fstat(file.fileno()).st_size < 4 * self.duration * self.generator.num_channels:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))  # libsndfile keeps it to itself

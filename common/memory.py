@@ -15,17 +15,18 @@ GIB = 2**30  # bytes
 def available():
     """Bytes of memory that are free or can be made so; None where the system does not say (only Linux does)."""
     try:
-        found = re.search(r"^MemAvailable:\s+(\d+) kB", Path("/proc/meminfo").read_text(), re.MULTILINE)
+        line = re.search(r"^MemAvailable:\s+(\d+) kB", Path("/proc/meminfo").read_text(), re.MULTILINE)
     except OSError:
         return None
-    return 1024 * int(found[1]) if found else None
+    return 1024 * int(line[1]) if line else None
 
 
 def check_memory(size, what):
-    """Raises ScriptError, in one line, where `size` bytes are more than there are. what: that takes them."""
-    there = available()
-    if there is not None and size > there:
-        raise ScriptError(f"{what} would take {size / GIB:.1f} GiB of memory, and {there / GIB:.1f} GiB are available")
+    """Raises ScriptError, in one line, where `size` bytes are more than are available. what: the thing that takes
+    them, which begins the message."""
+    free = available()
+    if free is not None and size > free:
+        raise ScriptError(f"{what} would take {size / GIB:.1f} GiB of memory, and {free / GIB:.1f} GiB are available")
 
 
 def _activations(model):

@@ -23,7 +23,7 @@ OPTIONAL = ("matplotlib", "pandas", "sklearn")  # Keras loads them where they ar
 
 @contextmanager
 def _without(packages):
-    """Packages that are not loaded yet cannot be imported meanwhile; afterwards they can."""
+    """A context in which the packages that are not loaded yet cannot be imported; after it they can."""
     hidden = [name for name in packages if name not in sys.modules]
     sys.modules.update(dict.fromkeys(hidden))
     try:

@@ -212,7 +212,7 @@ class RecoveryTable:
             table.writerows(self.rows.values())
 
     def close(self):
-        """Gives the folder free for another run."""
+        """Releases the folder, so that another run may write into it."""
         if self._held is not None:
             os.close(self._held)
             self._held = None

@@ -90,11 +90,11 @@ def _number(text):
 
 
 def _setting(default, comment, heading):
-    if found := RANGE.search(comment):
-        bounds = tuple(float(text.replace(",", "")) for text in found.groups())
+    if match := RANGE.search(comment):
+        bounds = tuple(float(text.replace(",", "")) for text in match.groups())
         return Setting(default, comment, heading, bounds=bounds)
-    if found := CHOICES.search(comment):
-        return Setting(default, comment, heading, choices=tuple(ast.literal_eval(found[0])))
+    if match := CHOICES.search(comment):
+        return Setting(default, comment, heading, choices=tuple(ast.literal_eval(match[0])))
     return Setting(default, comment, heading)
 
 

@@ -158,7 +158,7 @@ def write_figures(card, name, markdown, **weights):
     content = f"Measured on {of} (SHA-256 of the weights).\n\n" if of else ""
     content += f"{markdown.strip()}\n"
     with written_whole(card, "w") as file:
-        file.write(marks.sub(lambda found: found[1] + content + found[2], text))
+        file.write(marks.sub(lambda match: match[1] + content + match[2], text))
     print(f"Written into {card}")
 
 

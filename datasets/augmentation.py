@@ -78,8 +78,8 @@ def _moved(waveform, seeds, options):
     ) * speed + start  # [n, samples], where each sample comes from
     floor = tf.floor(time)
     padded = tf.pad(waveform, [[0, 0], [2, 2]])  # outside the recording there is silence
-    left = tf.clip_by_value(tf.cast(floor, tf.int32) + 2, 0, samples + 2)
-    a, b = tf.gather(padded, left, batch_dims=1), tf.gather(padded, left + 1, batch_dims=1)
+    before = tf.clip_by_value(tf.cast(floor, tf.int32) + 2, 0, samples + 2)
+    a, b = tf.gather(padded, before, batch_dims=1), tf.gather(padded, before + 1, batch_dims=1)
     return a + (time - floor) * (b - a)
 
 
@@ -101,10 +101,10 @@ def _paced(waveform, seeds, options):
     ) / VOCODER_HOP  # where each frame comes from
     place = tf.clip_by_value(place, 0.0, frames - 1.001)
     floor = tf.cast(place, tf.int32)
-    here, there = tf.gather(spectrum, floor, batch_dims=1), tf.gather(spectrum, floor + 1, batch_dims=1)
+    here, following = tf.gather(spectrum, floor, batch_dims=1), tf.gather(spectrum, floor + 1, batch_dims=1)
     part = (place - tf.floor(place))[..., None]
-    magnitude = (1 - part) * tf.abs(here) + part * tf.abs(there)
-    turned = tf.math.angle(there) - tf.math.angle(here)  # from one frame to the next
+    magnitude = (1 - part) * tf.abs(here) + part * tf.abs(following)
+    turned = tf.math.angle(following) - tf.math.angle(here)  # from one frame to the next
     phase = tf.math.angle(here[:, :1]) + tf.cumsum(turned, axis=1, exclusive=True)
     paced = tf.signal.inverse_stft(
         tf.complex(magnitude * tf.cos(phase), magnitude * tf.sin(phase)), VOCODER_FRAME, VOCODER_HOP,

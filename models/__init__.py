@@ -10,6 +10,14 @@ Its rooms, each of which imports only those before it:
 - recovery/   a latent vector from a waveform: recover(), one solver a file
 - training/   what only the training scripts need
 
+Where a new thing goes:
+
+- a solver: a file in recovery/, of the shape that recovery/solution.py describes
+- a format of generators: a file in generator/readers/, called by generator/wavegan.py: `_generator_in` recognises the
+  file, `_frozen` or `_read` makes a function of it
+- a discriminator: a network and its view in training/wavegan/discriminators.py, added by `Discriminators`
+- a layout of recordings: outside the library, a function in datasets/layouts.py
+
 For example, a recording's latent vector and its reconstruction:
 
     from models.audio.clip import read_clip, write_wav

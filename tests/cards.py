@@ -14,10 +14,10 @@ def card(name):
 
 def hashes(name):
     """{what: first digits of the SHA-256} of the weights that the figures in a card were measured on, each a set."""
-    found = {}
+    by_weights = {}
     for what, sha256 in re.findall(r"(?:on |, )([a-z ]+) `([0-9a-f]{16})`", card(name)):
-        found.setdefault(what, set()).add(sha256)
-    return found
+        by_weights.setdefault(what, set()).add(sha256)
+    return by_weights
 
 
 def claimed(name, mark, row, column, table=0):

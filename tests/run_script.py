@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import numpy as np
+import tensorflow as tf
 from conftest import ROOT
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.util.tensor_util import make_ndarray
@@ -53,6 +54,15 @@ def run_script(name, *arguments):
     return 0
 
 
+def run_eagerly(name, *arguments):
+    """The same of a training script, without graphs: tracing one takes longer than a few steps."""
+    tf.config.run_functions_eagerly(True)
+    try:
+        return run_script(name, *arguments)
+    finally:
+        tf.config.run_functions_eagerly(False)
+
+
 def _in_a_process(code, *arguments):
     environment = os.environ | {"CUDA_VISIBLE_DEVICES": "", "PYTHONUNBUFFERED": "1", "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-c", code, *map(str, arguments)]
@@ -84,9 +94,9 @@ def scalars(logs):
     """{name: {step: value}} of TensorBoard's scalars in a folder; of a step that was done twice the later."""
     events = EventAccumulator(str(logs), {"tensors": 0})
     events.Reload()
-    found = {}
+    series = {}
     for name in events.Tags()["tensors"]:
         values = {event.step: make_ndarray(event.tensor_proto) for event in events.Tensors(name)}
         if all(np.ndim(value) == 0 and value.dtype.kind == "f" for value in values.values()):
-            found[name] = {step: float(value) for step, value in values.items()}
-    return found
+            series[name] = {step: float(value) for step, value in values.items()}
+    return series

@@ -131,9 +131,9 @@ def test_preparation_repeats_level_and_position_and_is_undone(tmp_path, gain, be
     burst = np.concatenate([np.zeros(before), gain * TONE[2000:5000], np.zeros(200)])
     soundfile.write(tmp_path / "a.wav", burst, 8000, subtype="PCM_24")
     clip = prepare(tmp_path / "a.wav", preparation=Preparation(0.9, "center"))
-    heard = np.flatnonzero(np.abs(clip.samples) > 0.05)
+    sounding = np.flatnonzero(np.abs(clip.samples) > 0.05)
     assert np.abs(clip.samples).max() == pytest.approx(0.9, abs=1e-5)
-    assert (heard[0] + heard[-1]) / 2 == pytest.approx(NUM_SAMPLES / 2, abs=400)
+    assert (sounding[0] + sounding[-1]) / 2 == pytest.approx(NUM_SAMPLES / 2, abs=400)
     published = read_clip(tmp_path / "a.wav")
     assert np.abs(clip.undo(clip.samples) - published).max() < 1e-6
 

@@ -106,12 +106,12 @@ def test_unknown_choices_name_the_known_ones(classifier):
 def test_perceptual_loss_is_zero_at_itself_and_its_gradient_reaches_the_waveform(taps, classifier, waveform):
     perceptual_loss = PerceptualLoss(classifier, taps)
     weights = [w.copy() for w in classifier.get_weights()]
-    heard = perceptual_loss.activations(waveform)
-    assert len(heard) == (8 if taps == "blocks" else 6)
+    activations = perceptual_loss.activations(waveform)
+    assert len(activations) == (8 if taps == "blocks" else 6)
     np.testing.assert_array_equal(perceptual_loss(waveform, waveform), np.zeros(3))
     other = tf.Variable(waveform[::-1].copy())
     with tf.GradientTape() as tape:
-        loss = perceptual_loss(heard, other)  # [3]
+        loss = perceptual_loss(activations, other)  # [3]
     gradient = tape.gradient(loss, other)
     np.testing.assert_allclose(loss, perceptual_loss(waveform, other), rtol=1e-6)
     assert loss[0] > 0 and loss[2] > 0 and np.isfinite(gradient).all()

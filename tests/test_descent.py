@@ -31,11 +31,11 @@ def speech(n=3):
 def test_the_objective_is_the_perceptual_loss_and_the_log_spectral_distance(generator, perceptual_loss):
     clips, others = speech(), generate(generator, random_latent(generator, 3, 1))
     objective = Objective(perceptual_loss, 0.7)
-    heard = np.asarray(perceptual_loss(clips, others[..., 0]))
+    perceptual = np.asarray(perceptual_loss(clips, others[..., 0]))
     found = objective(objective.originals(clips[..., None]), others).numpy()
     spectral = Objective(None, 1.0)
     distance = 10 * spectral(spectral.originals(clips[..., None]), others).numpy()
-    assert np.allclose(found, heard + 0.07 * distance, rtol=1e-4)
+    assert np.allclose(found, perceptual + 0.07 * distance, rtol=1e-4)
     # Where the metric cuts at its floor, the objective adds it: at most 3 dB a bin of either clip.
     assert np.abs(distance - log_spectral_distance(clips, others[..., 0])).max() < 20 * np.log10(2)
     assert (spectral(spectral.originals(clips[..., None]), clips[..., None]).numpy() < 1e-3).all()
@@ -129,8 +129,8 @@ def test_adaptation_nears_its_recordings_and_keeps_the_rest(tmp_path, kind):
         _, variables = freeze(tmp_path / "infer.meta", tmp_path / "model.ckpt")
     clips, z = speech(2), np.full((2, 8), [[0.9], [-0.9]], np.float32)
     losses = []
-    how = {"spectral_weight": 1.0, "steps": 40, "report": lambda done, loss: losses.append(loss)}
-    tuned = adapt(variables, clips, z, **how)
+    options = {"spectral_weight": 1.0, "steps": 40, "report": lambda done, loss: losses.append(loss)}
+    tuned = adapt(variables, clips, z, **options)
     assert set(tuned) == set(variables) and losses[-1] < losses[0] and len(losses) == 40
     export_wavegan(tmp_path / "tuned", tuned)
     export_wavegan(tmp_path / "before", variables)
@@ -146,7 +146,7 @@ def test_adaptation_nears_its_recordings_and_keeps_the_rest(tmp_path, kind):
         was, now = generate(before, others), generate(adapted, others)
         return np.sum((was - now) ** 2) / np.sum(was**2)
 
-    export_wavegan(tmp_path / "free", adapt(variables, clips, z, keeping_weight=0.0, **how))
+    export_wavegan(tmp_path / "free", adapt(variables, clips, z, keeping_weight=0.0, **options))
     assert drift(after) < drift(load_wavegan(tmp_path / "free"))
     with pytest.raises(ValueError, match="adapted"):
         adapt({"G/z_project/dense/kernel": np.zeros((8, 512))}, clips, z)

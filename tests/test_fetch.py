@@ -55,10 +55,10 @@ def test_generators_of_other_kinds_make_way(tmp_path):
 def test_placing_goes_on_after_an_interruption(tmp_path, monkeypatch, moves):
     write(tmp_path / "checkpoint", SHIPPED)
     new = write(tmp_path / "new", GENERATOR)
-    left, move = iter(range(moves)), os.replace
+    moves_left, move = iter(range(moves)), os.replace
 
     def interrupted_replace(source, target):
-        if next(left, None) is None:
+        if next(moves_left, None) is None:
             raise KeyboardInterrupt
         move(source, target)
 

@@ -54,20 +54,20 @@ def test_many_latent_vectors_in_a_file_are_sounded_one_after_another(generate, g
 
 
 @pytest.mark.parametrize(
-    "given, words",
+    "argument, words",
     [("--between=one.npy", "two files of one"), ("--between=one.npy,other.npy", "no latent vectors of 8 numbers"),
      ("--latents=other.npy", "no latent vectors of"), ("--latents=none.npy", "no latent vectors there")],
 )  # fmt: skip
-def test_what_is_no_latent_vector_is_one_line(generate, tmp_path, monkeypatch, capsys, given, words):
+def test_what_is_no_latent_vector_is_one_line(generate, tmp_path, monkeypatch, capsys, argument, words):
     monkeypatch.chdir(tmp_path)
     np.save("one.npy", np.zeros(8))
     np.save("other.npy", np.zeros(9))
-    assert generate(given) == 1
+    assert generate(argument) == 1
     said = capsys.readouterr().err
     assert words in said and said.count("\n") == 1
 
 
 def test_a_script_loads_what_it_needs_and_no_more(weights, tmp_path):
     packages = ("tensorflow", "librosa.core", "matplotlib", "scipy.signal", "tensorboard")
-    given = f"--checkpoint={weights / 'checkpoint'}", f"--output={tmp_path / 'out'}", "--num_samples=1"
-    assert loaded_by(packages, "generate.py", *given) == ["tensorflow"]
+    arguments = f"--checkpoint={weights / 'checkpoint'}", f"--output={tmp_path / 'out'}", "--num_samples=1"
+    assert loaded_by(packages, "generate.py", *arguments) == ["tensorflow"]

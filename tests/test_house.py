@@ -126,10 +126,10 @@ def documented_commands():
 
 def test_every_documented_command_has_its_script_and_its_settings():
     seen = set()
-    for file, script, given in documented_commands():
+    for file, script, options in documented_commands():
         assert (ROOT / script).exists(), f"{file}: {script}"
         known = declared((ROOT / script).read_text(encoding="utf-8"))
-        for name, value in given:
+        for name, value in options:
             assert name in {*known, "help", "name"}, f"{file}: {script} --{name}"
             if name in known and value and not re.search(r"[A-Z$]", value):
                 known[name].check(known[name].parsed(value.strip("`\"'")))

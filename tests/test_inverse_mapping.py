@@ -106,7 +106,7 @@ def test_training_changes_the_mapping_and_neither_generator_nor_classifier(gener
         build_classifier(width=2),
     )
     training = InverseMappingTraining(mapping, generator, PerceptualLoss(classifier), separate_updates=separate)
-    training.compile("adam")
+    training.compile("adam", run_eagerly=not separate)  # tracing takes longer than two steps
     z = random_latent(generator, 4, 1)
     before = (
         [w.copy() for w in mapping.get_weights()],

@@ -87,9 +87,9 @@ def test_a_saved_judge_hears_the_same_and_another_file_is_refused(tmp_path):
     judge = build_judge(width=4)
     save_network(judge, tmp_path / "judge.keras")
     loaded = load_judge(tmp_path)
-    heard = probabilities(judge, chirps())
-    assert heard.shape == (3, 10) and np.allclose(heard.sum(axis=1), 1, atol=1e-5)
-    assert np.allclose(probabilities(loaded, chirps()), heard, atol=0.02)  # its kernels were rounded to 16 bits
+    predicted = probabilities(judge, chirps())
+    assert predicted.shape == (3, 10) and np.allclose(predicted.sum(axis=1), 1, atol=1e-5)
+    assert np.allclose(probabilities(loaded, chirps()), predicted, atol=0.02)  # its kernels were rounded to 16 bits
     assert features(loaded, chirps()).shape == (3, 16)
     with pytest.raises(FileNotFoundError, match="no judge"):
         load_judge(tmp_path / "nothing")

@@ -64,8 +64,8 @@ def test_a_keras_model_with_resizing_and_normalisation(tmp_path, interpolation):
     assert generator.smooths and generator.num_samples == 128
     true = random_latent(generator, 3, 2)
     conditions = condition_number(generator, true)
-    found = recover(generator(true), generator, solver=LevenbergMarquardt(60, 3, 0.0))
-    assert (latent_mse(true, found.z)[conditions < 100] < EXACT).all()
+    recovery = recover(generator(true), generator, solver=LevenbergMarquardt(60, 3, 0.0))
+    assert (latent_mse(true, recovery.z)[conditions < 100] < EXACT).all()
 
 
 LAYERS = {

@@ -62,8 +62,8 @@ def test_speech_commands_as_kaggle_packs_it_has_its_lists_beside_the_audio_folde
     (tmp_path / "train" / "validation_list.txt").write_text("seven/b_nohash_0.wav\n")
     (tmp_path / "train" / "testing_list.txt").write_text("two/b_nohash_1.wav\n")
     for folder in (tmp_path, tmp_path / "train", tmp_path / "train" / "audio"):
-        layout, found, recordings = find_dataset(folder)
-        assert (layout, found) == ("Speech Commands", tmp_path / "train" / "audio")
+        layout, place, recordings = find_dataset(folder)
+        assert (layout, place) == ("Speech Commands", tmp_path / "train" / "audio")
         assert [r.split for r in recordings] == ["test", "train", "valid"]
 
 

@@ -31,8 +31,8 @@ def test_the_metrics_script_asks_first(monkeypatch, tmp_path, capsys):
 
 def test_a_training_step_is_estimated_by_what_its_layers_return(monkeypatch):
     inside = keras.Sequential([keras.Input((8,)), keras.layers.Dense(5), keras.layers.Dense(3)])
-    given = keras.Input((4,))
-    model = keras.Model(given, inside(keras.layers.Dense(8)(given)))
+    inputs = keras.Input((4,))
+    model = keras.Model(inputs, inside(keras.layers.Dense(8)(inputs)))
     numbers = 4 + 8 + 5 + 3  # the input and three dense layers
     monkeypatch.setattr(memory, "available", lambda: 2 * 4 * 10 * numbers)
     memory.check_step(10, model)

@@ -59,11 +59,11 @@ def test_harmonicity_is_high_for_a_voice_low_for_noise_and_nothing_for_silence()
     voice = np.convolve(pulses, np.exp(-np.arange(200) / 30) * np.sin(np.arange(200) / 5))[:16384]
     noise = rng.normal(size=16384)
     clips = np.stack([voice, noise, voice + 0.1 * noise, 0 * time, 0.3 + 0 * time])
-    found = harmonicity(clips)
-    assert found[0] > 0.9 and found[1] < 0.3 and found[1] < found[2] < found[0]
-    assert found[3] == found[4] == 0  # a constant holds no period
-    assert np.allclose(found[:3], [harmonicity_by_hand(clip) for clip in clips[:3]], rtol=1e-9)
-    assert np.allclose(harmonicity(1e-3 * clips[:3, :, None]), found[:3])
+    values = harmonicity(clips)
+    assert values[0] > 0.9 and values[1] < 0.3 and values[1] < values[2] < values[0]
+    assert values[3] == values[4] == 0  # a constant holds no period
+    assert np.allclose(values[:3], [harmonicity_by_hand(clip) for clip in clips[:3]], rtol=1e-9)
+    assert np.allclose(harmonicity(1e-3 * clips[:3, :, None]), values[:3])
 
 
 def test_the_frechet_distance_of_normal_distributions():
@@ -108,12 +108,12 @@ def test_waveform_and_latent_metrics(clips):
 
 def test_log_spectral_distance(clips):
     x, y = clips
-    for a, b, found in zip(x, y, log_spectral_distance(x, y)):
+    for a, b, distance in zip(x, y, log_spectral_distance(x, y)):
         a, b = np.abs(stft(a)), np.abs(stft(b))
         floor = a.max() / 1e4
         difference = 20 * np.log10(np.maximum(a, floor) / np.maximum(b, floor))
         frames = np.sqrt(np.mean(difference**2, axis=1))[(a > floor).any(axis=1)]
-        assert found == pytest.approx(frames.mean(), rel=1e-3)
+        assert distance == pytest.approx(frames.mean(), rel=1e-3)
     above = np.sin(2 * np.pi * 6000 * np.arange(x.shape[1]) / 16384)[None]  # 6 kHz, which the lower bins do not hold
     assert log_spectral_distance(x[:1], x[:1] + above).item() > 10 * log_spectral_distance(x[:1], x[:1] + above, 63)
     assert np.allclose(log_spectral_distance(x, x), 0) and (log_spectral_distance(0 * x, x) == 0).all()
@@ -136,9 +136,9 @@ def gaussian_ssim(a, b, data_range, sigma=1.5, size=11):
 def test_ssim(clips):
     x, y = clips
     assert np.abs(np.asarray(spectrogram(x)[0])[0] - stft(x[0]).real).max() < 1e-4
-    for a, b, found in zip(x, y, ssim(x, y)):
+    for a, b, similarity in zip(x, y, ssim(x, y)):
         a, b = stft(a).real, stft(b).real
-        assert found == pytest.approx(gaussian_ssim(a, b, max(a.max(), b.max()) - min(a.min(), b.min())), abs=1e-3)
+        assert similarity == pytest.approx(gaussian_ssim(a, b, max(a.max(), b.max()) - min(a.min(), b.min())), abs=1e-3)
     assert np.allclose(ssim(x, x), 1) and np.allclose(ssim(0 * x, 0 * x), 1)
 
 

@@ -44,9 +44,9 @@ window.addEventListener("load", async () => {
 
 
 def result(run):
-    found = re.search(r"RESULT(\{.*\})TLUSER", run.stdout)
-    assert found, run.stdout[-2000:] + run.stderr[-2000:]
-    return json.loads(found[1].replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&"))
+    match = re.search(r"RESULT(\{.*\})TLUSER", run.stdout)
+    assert match, run.stdout[-2000:] + run.stderr[-2000:]
+    return json.loads(match[1].replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&"))
 
 
 @pytest.fixture
@@ -76,17 +76,17 @@ def test_everything_loads_and_fits_and_the_keyboard_works(page, width):
     flags += ["--disable-web-security", "--enable-logging=stderr", "--window-size=1400,1000"]
     command = [BROWSER, *flags, "--virtual-time-budget=20000", "--dump-dom", address]
     run = subprocess.run(command, capture_output=True, text=True)
-    found = result(run)
-    assert "CONSOLE" not in run.stderr and found["errors"] == []
-    assert len(found["durations"]) == 6 and all(abs(d - 1) < 1e-3 for d in found["durations"])
+    measured = result(run)
+    assert "CONSOLE" not in run.stderr and measured["errors"] == []
+    assert len(measured["durations"]) == 6 and all(abs(d - 1) < 1e-3 for d in measured["durations"])
     assert (
-        len(found["pictures"]) == 6
-        and min(found["pictures"]) > 1000
-        and len(found["bars"]) == 6
-        and min(found["bars"]) > 100
+        len(measured["pictures"]) == 6
+        and min(measured["pictures"]) > 1000
+        and len(measured["bars"]) == 6
+        and min(measured["bars"]) > 100
     )
-    assert found["overflow"] <= 0 and found["small"] >= 12
-    assert found["played"] == ["50%25%20%231%3F%20b.wav", "original.wav"]
+    assert measured["overflow"] <= 0 and measured["small"] >= 12
+    assert measured["played"] == ["50%25%20%231%3F%20b.wav", "original.wav"]
 
 
 def test_what_the_page_says_is_escaped(page):
@@ -95,6 +95,7 @@ def test_what_the_page_says_is_escaped(page):
     assert text.count('class="true"') == 3 and "http" not in text.replace("http-equiv", "")
 
 
+@pytest.mark.slow
 def test_the_examples_are_written_by_one_command(weights, generator, tmp_path, few_steps):
     (tmp_path / "real").mkdir()
     soundfile.write(tmp_path / "real/seven.wav", 0.2 * np.sin(np.arange(4000) / 3), 8000)
@@ -114,9 +115,9 @@ def test_the_examples_are_written_by_one_command(weights, generator, tmp_path, f
     assert run_script("audio_examples.py", *arguments, *more) == 0
     methods = {"original", "inverse_mapping", "gradient", "hybrid"}
     for kind, names in (("synthesized", {"0", "1"}), ("real", {"seven"})):
-        there = methods | ({"layer"} if kind == "real" else set())
-        assert {p.name for p in (tmp_path / "out/recovered" / kind).iterdir()} == there
-        for method in there:
+        expected = methods | ({"layer"} if kind == "real" else set())
+        assert {p.name for p in (tmp_path / "out/recovered" / kind).iterdir()} == expected
+        for method in expected:
             assert {p.stem for p in (tmp_path / "out/recovered" / kind / method).glob("*.wav")} == names
             latent = {p.stem for p in (tmp_path / "out/recovered" / kind / method).glob("*.npy")}
             assert latent == (set() if (kind, method) == ("real", "original") else names)

@@ -32,7 +32,7 @@ def tones(count=4, start=0, length=4000):
 
 def test_every_file_is_read_once_whatever_the_number_of_epochs(recordings, monkeypatch):
     read = []
-    monkeypatch.setattr(pipeline, "read_clip", lambda path, **how: read.append(path) or read_clip(path, **how))
+    monkeypatch.setattr(pipeline, "read_clip", lambda path, **options: read.append(path) or read_clip(path, **options))
     dataset, used, unreadable = pipeline.decoded(recordings)
     batches = pipeline.training_batches(dataset, used, 16, 0, Augmentation())
     for _ in range(3):
@@ -141,9 +141,9 @@ def test_pace_changes_the_duration_and_keeps_the_pitch():
 def test_a_room_rings_on_after_the_sound_in_about_half_of_the_clips():
     clip = np.zeros((64, 16384), np.float32)
     clip[:, 1000:1100] = 0.5
-    heard = augment(clip, [1, 2], replace(UNCHANGED, room=0.5)).numpy()
-    after = np.abs(heard[:, 1200:]).sum(axis=1) > 1e-3
-    assert 16 < after.sum() < 48 and np.allclose(heard[:, :1000], 0, atol=1e-5) and np.isfinite(heard).all()
+    echoed = augment(clip, [1, 2], replace(UNCHANGED, room=0.5)).numpy()
+    after = np.abs(echoed[:, 1200:]).sum(axis=1) > 1e-3
+    assert 16 < after.sum() < 48 and np.allclose(echoed[:, :1000], 0, atol=1e-5) and np.isfinite(echoed).all()
 
 
 def test_bands_are_cut_off_above_and_below_but_never_in_the_middle():
@@ -160,8 +160,8 @@ def test_bands_are_cut_off_above_and_below_but_never_in_the_middle():
 def test_displaced_batches_are_augmented_at_the_level_that_the_generator_knows(recordings):
     clips, used, _ = pipeline.decoded(recordings)
     plain, other, again = (
-        next(pipeline.displaced_batches(clips, used, 4, 0, 3, how).as_numpy_iterator())[0]
-        for how in (None, ELSEWHERE, ELSEWHERE)
+        next(pipeline.displaced_batches(clips, used, 4, 0, 3, augmentation).as_numpy_iterator())[0]
+        for augmentation in (None, ELSEWHERE, ELSEWHERE)
     )
     np.testing.assert_array_equal(other, again)
     np.testing.assert_allclose(np.abs(other).max(axis=1), np.abs(plain).max(axis=1), rtol=1e-5)

@@ -43,8 +43,8 @@ def test_resnet_18_from_the_authors_files_is_their_network_taps_included(publish
     _, taps = evaluate(arrays, waveform, relu=lambda x: x)
     theirs = [taps[name] for name in ("features", "conv1", "bn1", "pool1", "layer1_block1", "layer2_block1")]
     expected = np.mean([np.mean((b[0] - b[1]) ** 2) for b in theirs])
-    found = float(PerceptualLoss(classifier, "published")(waveform[:1], waveform[1:])[0])
-    assert found == pytest.approx(expected, rel=1e-4)
+    loss = float(PerceptualLoss(classifier, "published")(waveform[:1], waveform[1:])[0])
+    assert loss == pytest.approx(expected, rel=1e-4)
     expected = np.mean(np.abs(theirs[-1][0] - theirs[-1][1]))
     assert float(PerceptualLoss(classifier, "stage2")(waveform[:1], waveform[1:])[0]) == pytest.approx(
         expected, rel=1e-4

@@ -53,8 +53,8 @@ def test_the_rate_is_clip_jsons_else_args_txts_else_16000(folder, tmp_path):
         load_wavegan(inner)
     Preparation(sample_rate=44100, bounds=float("inf"), prior="normal").write(tmp_path / "clip.json")
     (tmp_path / "args.txt").unlink()
-    found = load_wavegan(tmp_path)
-    assert (found.sample_rate, found.bounds, found.prior) == (44100, np.inf, "normal")
+    loaded = load_wavegan(tmp_path)
+    assert (loaded.sample_rate, loaded.bounds, loaded.prior) == (44100, np.inf, "normal")
     assert "Infinity" not in (tmp_path / "clip.json").read_text()
 
 

@@ -27,9 +27,9 @@ def recording(path, value=0.1):
     return path
 
 
-def recover(paths, folder, settings=SETTINGS, **how):
+def recover(paths, folder, settings=SETTINGS, **options):
     """As the script does, the recovery left out → {path: name}, and which paths were done before."""
-    table = RecoveryTable(folder, settings, **how)
+    table = RecoveryTable(folder, settings, **options)
     names = table.names(paths)
     done = [path for path in paths if table.is_done(path)]
     for path in (p for p in paths if p not in done):

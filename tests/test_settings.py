@@ -38,8 +38,8 @@ def script(tmp_path):
 
 
 def test_only_commented_lower_case_names_are_settings_each_with_its_heading_and_range():
-    found = declared(SCRIPT)
-    assert {name: (setting.default, setting.heading) for name, setting in found.items()} == {
+    declarations = declared(SCRIPT)
+    assert {name: (setting.default, setting.heading) for name, setting in declarations.items()} == {
         "files": ("waves/", "Places"),
         "recipe": ("ours", "Method"),
         "max_iter": (200, "Method"),
@@ -47,8 +47,8 @@ def test_only_commented_lower_case_names_are_settings_each_with_its_heading_and_
         "scale": (3.0, "Method"),
         "gradient": (False, "Method"),
     }
-    assert found["max_iter"].bounds == (1, 1000) and found["recipe"].choices == ("ours", "theirs")
-    assert found["files"].comment == "a folder" and found["scale"].bounds is None
+    assert declarations["max_iter"].bounds == (1, 1000) and declarations["recipe"].choices == ("ours", "theirs")
+    assert declarations["files"].comment == "a folder" and declarations["scale"].bounds is None
 
 
 def test_values_take_the_type_of_the_default(script):

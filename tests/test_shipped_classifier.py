@@ -35,8 +35,8 @@ def test_its_accuracy_is_what_its_card_says(classifier, takes):
     for name, waveforms in clips.items():
         shown = claimed(FOLDER, "accuracy", f"FSDD, test part, {name}", "right digit")
         right, count = map(int, re.search(r"\((\d+) of (\d+)\)", shown).groups())
-        found = np.mean(classifier.predict(waveforms, 60, verbose=0).argmax(axis=1) == spoken)
-        assert found >= least_share(right, count), name
+        share = np.mean(classifier.predict(waveforms, 60, verbose=0).argmax(axis=1) == spoken)
+        assert share >= least_share(right, count), name
 
 
 def test_the_perceptual_loss_orders_identical_other_take_other_digit(classifier, takes):

@@ -42,9 +42,9 @@ def test_the_inverse_mapping_is_as_good_as_its_card_says(generator, mapping):
 def test_the_figures_in_the_cards_are_of_these_weights(generator, mapping):
     ours = {"generator": {generator.sha256[:16]}, "inverse mapping": {network_hash(mapping)[:16]}}
     for card in ("checkpoint", "inverse_mapping_checkpoint", "."):
-        found = hashes(card)
-        assert found["generator"] == ours["generator"]
-        assert found.get("inverse mapping", ours["inverse mapping"]) == ours["inverse mapping"]
+        named = hashes(card)
+        assert named["generator"] == ours["generator"]
+        assert named.get("inverse mapping", ours["inverse mapping"]) == ours["inverse mapping"]
 
 
 def test_the_page_and_the_examples_are_the_generators(generator):

@@ -11,7 +11,7 @@ import pytest
 import soundfile
 import tensorflow as tf
 from conftest import ROOT
-from run_script import run_script
+from run_script import run_eagerly, run_script
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from models.generator.wavegan import load_wavegan
@@ -96,7 +96,7 @@ def test_killed_resumed_and_continued_from_the_compact_state(arguments, capsys):
 def trained(arguments):
     """A run of one epoch at least."""
     if not (arguments["checkpoint"] / "curve.csv").exists():
-        assert run_script("train_wavegan.py", *as_arguments(arguments, epochs=1)) == 0
+        assert run_eagerly("train_wavegan.py", *as_arguments(arguments, epochs=1)) == 0
     return arguments
 
 
@@ -122,7 +122,7 @@ def test_losses_that_are_not_finite_end_it_and_replace_nothing(trained, monkeypa
     arguments = as_arguments(trained, epochs=steps // STEPS + 1)
     with monkeypatch.context() as patched:
         patched.setattr("models.training.wavegan.training.LEAST_RMS", np.nan)
-        assert run_script("train_wavegan.py", *arguments) == 1
+        assert run_eagerly("train_wavegan.py", *arguments) == 1
     error = capsys.readouterr().err
     assert "a loss is no longer finite" in error and error.count("\n") == 1
     progress = checkpoint / "progress.npz"

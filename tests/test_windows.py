@@ -57,9 +57,9 @@ def test_a_window_is_prepared_as_a_recording_of_its_own(tmp_path):
     samples = noise(3, SAMPLE_RATE).astype(np.float32)
     soundfile.write(tmp_path / "a.wav", samples, SAMPLE_RATE, subtype="FLOAT")
     soundfile.write(tmp_path / "b.wav", samples[8192 : 8192 + CLIP], SAMPLE_RATE, subtype="FLOAT")
-    how = {"num_samples": CLIP, "num_channels": 1, "preparation": Preparation(0.9, "center")}
-    second = list(windows(tmp_path / "a.wav", 2, 8192, **how))[1]
-    assert np.array_equal(second.samples, read_clip(tmp_path / "b.wav", **how))
+    clip_format = {"num_samples": CLIP, "num_channels": 1, "preparation": Preparation(0.9, "center")}
+    second = list(windows(tmp_path / "a.wav", 2, 8192, **clip_format))[1]
+    assert np.array_equal(second.samples, read_clip(tmp_path / "b.wav", **clip_format))
 
 
 def test_silence_stays_silent_and_what_is_broken_is_one_line(tmp_path):
@@ -97,8 +97,8 @@ def test_a_long_recording_becomes_one_sound_and_many_latent_vectors(recover, gen
     assert z.shape == (8, 8) and "8 windows" in capsys.readouterr().out
     lines = (tmp_path / "out/long.csv").read_text().splitlines()
     assert [line.split(",")[0] for line in lines[1:]] == [f"{0.5 * i:.3f}" for i in range(8)]
-    found, rate = soundfile.read(tmp_path / "out/long_reconstruction.wav")
-    assert rate == SAMPLE_RATE and len(found) == duration_of(tmp_path / "in/long.wav")
+    long, rate = soundfile.read(tmp_path / "out/long_reconstruction.wav")
+    assert rate == SAMPLE_RATE and len(long) == duration_of(tmp_path / "in/long.wav")
     original = soundfile.read(tmp_path / "out/long_original.wav")[0]
     recording = np.concatenate(list(samples_of(tmp_path / "in/long.wav")))[:, 0]
     np.testing.assert_allclose(original, recording, atol=32 * EPSILON * np.abs(recording).max())
@@ -106,7 +106,7 @@ def test_a_long_recording_becomes_one_sound_and_many_latent_vectors(recover, gen
     taper = np.sin(np.pi * (np.arange(CLIP) + 0.5) / CLIP) ** 2
     one, two = (wave * taper / 1.414 for wave in generator(z[1:3]).numpy()[..., 0])
     expected = one[8192:] + two[:8192]
-    np.testing.assert_allclose(found[middle], expected, atol=32 * EPSILON * np.abs(expected).max())
+    np.testing.assert_allclose(long[middle], expected, atol=32 * EPSILON * np.abs(expected).max())
     assert recover("out", "--hop=0.5", "--report") == 0 and "1 of 1 recordings are done" in capsys.readouterr().out
     assert not list((tmp_path / "out").glob("*.rows"))
 

@@ -212,9 +212,9 @@ def fitted(samples, num_samples, preparation=PUBLISHED, prepared=False, warnings
     return Clip(clip[:, 0] if samples.shape[1] == 1 else clip, gain, offset, tuple(warnings), cut)
 
 
-def read_clip(path, **how):
+def read_clip(path, **options):
     """Reads a recording → float32 [num_samples] ([num_samples, num_channels] for several channels); see `prepare`."""
-    return prepare(path, **how).samples
+    return prepare(path, **options).samples
 
 
 def write_wav(file, samples, sample_rate=SAMPLE_RATE):

@@ -51,14 +51,6 @@ def samples_of(path, num_channels=1, sample_rate=SAMPLE_RATE):
         raise unreadable(path, error) from error
 
 
-def beginning_of(path):
-    """The first block of a recording, mixed down, [n]. Raises AudioError for what cannot be read or has no samples."""
-    block = next(samples_of(path), None)
-    if block is None:
-        raise AudioError(f"{path}: no samples in it")
-    return block[:, 0]
-
-
 def _read(file, count, num_channels, path):
     samples = file.read(count, dtype="float32", always_2d=True)  # [n, channels]
     return mixed(checked(samples, path), num_channels, path)

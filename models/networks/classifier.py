@@ -106,8 +106,8 @@ class PerceptualLoss:
         """waveform: [n, 16384] → list of activations, each [n, …], to be given in place of an original any number
         of times.
         """
-        found = self.network(waveform, training=False)
-        return list(found) if isinstance(found, (list, tuple)) else [found]
+        outputs = self.network(waveform, training=False)
+        return list(outputs) if isinstance(outputs, (list, tuple)) else [outputs]
 
     def __call__(self, original, reconstruction):
         """original: [n, 16384], or its activations. reconstruction: [n, 16384]. Returns [n], 0 or more, one value
@@ -116,7 +116,9 @@ class PerceptualLoss:
         The paper's loss is its mean. A single original, [1, 16384] or its activations, is compared with every
         reconstruction.
         """
-        given = list(original) if isinstance(original, (list, tuple)) else self.activations(original)
+        activations = list(original) if isinstance(original, (list, tuple)) else self.activations(original)
         again = self.activations(reconstruction)
-        errors = [ops.mean(self.distance(b - a), axis=tuple(range(1, len(a.shape)))) for a, b in zip(given, again)]
+        errors = [
+            ops.mean(self.distance(b - a), axis=tuple(range(1, len(a.shape)))) for a, b in zip(activations, again)
+        ]
         return ops.mean(ops.stack(errors), axis=0)  # [n]

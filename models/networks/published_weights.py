@@ -64,19 +64,19 @@ def load_published_weights(network, prefix, depth=18):
     try:
         checkpoint = tf.train.load_checkpoint(str(prefix))
         shapes = checkpoint.get_variable_to_shape_map()
-        found = {name: shapes[name + SUFFIX] for name in wanted if name + SUFFIX in shapes}
+        present = {name: shapes[name + SUFFIX] for name in wanted if name + SUFFIX in shapes}
     except (tf.errors.OpError, RuntimeError, ValueError, IndexError, KeyError) as error:
         raise ValueError(f"{prefix}: not a readable checkpoint ({first_line(error)})") from error
-    wrong = [f"{name} is missing" for name in wanted if name not in found]
+    wrong = [f"{name} is missing" for name in wanted if name not in present]
     wrong += [
         f"{name} is {list(shape)} where the network has {list(wanted[name].shape)}"
-        for name, shape in found.items()
+        for name, shape in present.items()
         if tuple(shape) != tuple(wanted[name].shape)
     ]
     if wrong:
         raise ValueError(f"{prefix}: not the weights of this ResNet-{depth}: {'; '.join(wrong)}")
     try:
-        arrays = {name: checkpoint.get_tensor(name + SUFFIX) for name in found}  # no larger than the network's own
+        arrays = {name: checkpoint.get_tensor(name + SUFFIX) for name in present}  # no larger than the network's own
     except (tf.errors.OpError, RuntimeError, ValueError, IndexError) as error:  # IndexError: the data file ends early
         raise ValueError(f"{prefix}: not a readable checkpoint ({first_line(error)})") from error
     if unfit := [name for name, array in arrays.items() if not np.isfinite(array).all()]:
