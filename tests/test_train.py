@@ -52,12 +52,12 @@ def settings(inputs, folder, *more):
 
 def logged(folder, epoch):
     """{name: value} of the losses that a run logged at the end of an epoch, counted from 1; val_ for validation."""
-    found = {}
+    losses = {}
     for part, prefix in (("train", ""), ("validation", "val_")):
         for name, values in scalars(folder / "logs" / part).items():
             if name.startswith("epoch_") and epoch - 1 in values and "learning_rate" not in name:
-                found[prefix + name.removeprefix("epoch_")] = values[epoch - 1]
-    return found
+                losses[prefix + name.removeprefix("epoch_")] = values[epoch - 1]
+    return losses
 
 
 def distance(first, second):
@@ -76,10 +76,10 @@ def test_killed_and_resumed_it_is_an_unbroken_run(inputs, tmp_path, capsys):
     resumed = capsys.readouterr().out
     assert "Going on after epoch 1" in resumed and "Epoch 1/" not in resumed
     for epoch in (2, 3):
-        whole, found = logged(tmp_path / "whole", epoch), logged(tmp_path / "killed", epoch)
+        whole, continued = logged(tmp_path / "whole", epoch), logged(tmp_path / "killed", epoch)
         assert {"loss", "latent", "real_perceptual", "val_latent", "val_synthesized_snr_db"} <= set(whole)
         # Sums in another order make less of a difference than an epoch of training, by far.
-        assert distance(whole, found) < 0.05 * distance(whole, logged(tmp_path / "whole", 1))
+        assert distance(whole, continued) < 0.05 * distance(whole, logged(tmp_path / "whole", 1))
 
     kinds, parts = ("real", "synthesized"), ("original", "reconstruction")
     names = {f"{kind}_{i}_{part}.wav" for kind in kinds for i in range(2) for part in parts}
@@ -144,6 +144,7 @@ def test_the_papers_objective_on_two_devices_without_recordings(inputs, tmp_path
     assert load_inverse_mapping(tmp_path / "mapping").settings["refinements"] == 0
 
 
+@pytest.mark.slow
 def test_mixed_precision_trains_and_what_it_saves_is_float32(inputs, tmp_path):
     try:
         assert run_script("train.py", *settings(inputs, tmp_path, "--mixed_precision=mixed_float16", "--epochs=1")) == 0
