@@ -45,6 +45,18 @@ def test_own_clips_are_recovered_as_they_are_and_recordings_prepared(generator, 
         assert recovery.matched.shape == (3, 16384, 1) and np.isfinite(recovery.matched).all()
 
 
+@pytest.mark.parametrize("rate, length", [(22050, 16384), (44100, 65536)])
+def test_clips_of_16_bits_are_exact_at_any_rate_and_length(rate, length, tmp_path):
+    tf1_wavegan.write(tmp_path, latent_dim=8, width=2, length=length, seed=3, sample_rate=rate)
+    generator = load_wavegan(tmp_path)
+    true, paths = random_latent(generator, 2, 6), [tmp_path / "0.wav", tmp_path / "1.wav"]
+    for path, wave in zip(paths, generate(generator, true)):
+        soundfile.write(path, wave, generator.sample_rate, subtype="PCM_16")
+    clips = [prepare(path, num_samples=length, preparation=generator.preparation) for path in paths]
+    recovery, _ = recover_clips(clips, generator, solver=LevenbergMarquardt())
+    assert generator.sample_rate == rate and (latent_mse(true, recovery.z) < EXACT).all()
+
+
 def test_a_prediction_takes_the_form_that_it_explains_better(generator):
     true = random_latent(generator, 2, 4)
     own = generate(generator, true)[..., 0]

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from models.generator.generator import Generator, random_latent
 from models.metrics.metrics import condition_number, latent_mse
-from models.recovery.exact import LevenbergMarquardt, moved
+from models.recovery.exact import LevenbergMarquardt, moved, recorded
 from models.recovery.layer import Layer
 from models.recovery.lbfgsb import LBFGSB, PublishedObjective, SideBySide
 from models.recovery.levenberg_marquardt import minimise, posterior
@@ -280,6 +280,16 @@ def test_level_offset_and_position_are_recovered_with_the_latent_vector(generato
     assert np.abs(found.waveforms - clips).max() < 0.05 * np.abs(clips).max() and (found.snr_db > 40).all()
 
 
+def test_what_lies_outside_a_cut_is_unknown(generator):
+    true = random_latent(generator, 2, 33)
+    cut = generator(true).numpy()
+    cut[:, : len(cut[0]) // 4] = cut[:, -len(cut[0]) // 3 :] = 0
+    found = LevenbergMarquardt().solve(cut, generator)
+    assert (latent_mse(true, found.z) < 1e-4).all() and (found.explained > 0.99).all()
+    assert recorded(np.array([[3], [3], [5], [0], [4]])) == (2, 4) and recorded(np.zeros((5, 1))) == (0, 4)
+    assert recorded(np.array([[3], [2], [2], [5], [5], [5]])) == (0, 2)
+
+
 def test_a_moved_waveform_is_the_same_waveform_later():
     wave = np.sin(np.arange(400) / 7)[:, None] * np.hanning(400)[:, None]
     for shift in (0, 3, -20, 2.5, -0.25):
@@ -312,6 +322,20 @@ def test_the_stated_deviation_is_that_of_the_error(generator):
     found = LevenbergMarquardt(restarts=0, free=False).solve(noisy.astype(np.float32), generator, true)
     ratio = np.sqrt(np.mean(((found.z - true) / found.z_std) ** 2))
     assert 0.67 <= ratio <= 1.5  # 96 coordinates: a ratio of 1 is measured within 0.07
+
+
+def test_noise_is_not_taken_for_a_local_minimum(generator):
+    """For sounds that, as words do, become louder and fainter."""
+    fade = np.hanning(generator.num_samples).astype(np.float32)[:, None] ** 2
+    word = Generator(lambda z: fade * generator(z), 8, "", "")
+    true = 0.7 * random_latent(word, 3, 71)
+    clips = word(true).numpy()
+    level = 0.03 * np.sqrt((clips**2).mean(axis=(1, 2), keepdims=True))
+    noisy = (clips + level * np.random.default_rng(5).normal(size=clips.shape)).astype(np.float32)
+    once, patient = (LevenbergMarquardt(restarts=n, free=n > 0).solve(noisy, word, true) for n in (0, 8))
+    assert (patient.iterations == once.iterations).all() and (patient.z == once.z).all()
+    away = LevenbergMarquardt(restarts=0).solve(clips + 0.1 * level, word, true)
+    assert np.abs(away.offset / level[:, 0, 0] - 0.1).max() < 0.01, "a constant is no noise"
 
 
 def test_what_no_latent_vector_explains_says_so(generator):

@@ -36,6 +36,8 @@ SPREAD = 1.5  # standard deviation of the logarithm of a weight
 PATIENCE = 5  # of those in a row, without a better answer, after which none is expected
 BACK, SAME = 2, 0.01  # of those in a row that lead back to the same objective, to this share: what remains is noise
 NEAR_TRUTH = 1e-3  # objective, -27 dB, below which a clip is where it was taken to be, and its minimum a local one
+FAR = 0.02  # objective, -14 dB, above which a clip is begun anew with level, offset and position as unknowns
+STEADY = 0.3  # of how a target's power changes with time: what remains and changes less is noise
 UNMOVED = 0.95  # share of the best place's score that the place as it is has, if a clip may not have been moved
 REWEIGHTED, PLAIN = 6, 4  # Jacobians with random weights, and without them after those
 FREE = 0.5, 0.02, 0.5  # deviations of log gain, offset and delay in samples, behind what is known of them
@@ -47,7 +49,7 @@ FARTHEST = 800  # samples that a clip may have been moved by, and no more than a
 WHOLE = 0.15  # fraction of a sample below which a shift is taken for one of whole samples at first
 BROAD = 0.7  # share of a peak that its neighbours have where a fraction can be told
 RIDGE = 0.03  # of the sketch of a generator, relative to the mean of its power
-RECOGNISED = 0.1  # share of a target's energy that the sketch explains, below which a clip seems not to be its own
+RECOGNISED = 0.7  # of the least share that the sketch explains of the generator's sounds: below, a target seems none
 NEIGHBOURS = 64  # bins over which a spectrum is averaged
 SOUNDING = 1e-6  # power, relative to the strongest, above which a frequency is the generator's
 
@@ -88,10 +90,9 @@ class LevenbergMarquardt:
             promising = Residual(generator, targets).evaluate(clips.x, every) < PROMISING
         begin, noise = clips.x.copy(), np.full((len(every), 1), np.inf if start is None else NEARER)
         clips.x[~promising], nearness = 0, np.where(promising[:, None], NEARER, np.inf)
-        shifts, shares, unmoved = np.zeros(len(every)), np.ones(len(every)), np.ones(len(every), bool)
+        shifts, recognised, unmoved = np.zeros(len(every)), np.ones(len(every), bool), np.ones(len(every), bool)
         if self.free:
-            shifts, shares, unmoved = place(targets, generator)
-        recognised = shares > RECOGNISED
+            shifts, recognised, unmoved = place(targets, generator)
         plain = promising | (recognised & unmoved)
         if not self.give_up:
             plain |= ~recognised
@@ -134,7 +135,8 @@ class _Clips:
         self.x = np.column_stack([np.zeros((n, self.k)) if start is None else start, nothing])
         self.normal = np.zeros((n, self.k + 3, self.k + 3))
         self.objective, self.iterations = np.full(n, np.inf), np.zeros(n, int)
-        self.aligned, self.present = self.targets.copy(), np.ones(self.targets.shape, np.float32)
+        self.ends = [recorded(target) for target in self.targets]
+        self.aligned, self.present = self.targets.copy(), np.stack([self.inside(i) for i in range(n)])
         self.gain, self.offset, self.shift = np.ones(n), np.zeros(n), np.zeros(n)
 
     @property
@@ -143,8 +145,28 @@ class _Clips:
         return self.x[:, : self.k]
 
     def missed(self, most):
-        """Indices of the clips whose exact answer was missed, of objectives up to `most`."""
-        return np.flatnonzero((self.objective > 0.5 * 10 ** (-MISSED_DB / 10)) & (self.objective <= most))
+        """Indices of the clips whose exact answer was missed, of objectives up to `most`: those whose residual is
+        steady have it, with noise.
+        """
+        index = np.flatnonzero((self.objective > 0.5 * 10 ** (-MISSED_DB / 10)) & (self.objective <= most))
+        return index[~self.steady(index)]
+
+    def steady(self, index):
+        """True for each of the clips `index` [m] whose residual changes far less with time than its target, and is no
+        constant.
+        """
+        if not len(index):
+            return np.zeros(0, bool)
+        present, target = self.present[index], self.aligned[index]
+        residual = generate(self.generator, self.z[index].astype(np.float32)) - target
+        changes = []
+        for waveforms in (residual, target - target.mean(axis=1, keepdims=True)):
+            parts = np.array_split(present * waveforms**2, BLOCKS, axis=1), np.array_split(present, BLOCKS, axis=1)
+            power, known = (np.stack([part.sum(axis=(1, 2)) for part in some]) for some in parts)  # [BLOCKS, m]
+            power = np.where(known > 0, power / np.maximum(known, 1), np.nan)
+            changes.append(np.nanstd(power, axis=0) / np.maximum(np.nanmean(power, axis=0), 1e-30))
+        constant = residual.mean(axis=(1, 2)) ** 2 > STEADY * (residual**2).mean(axis=(1, 2))
+        return (changes[0] < STEADY * changes[1]) & ~constant & (self.objective[index] < EXPLAINED)
 
     def problem(self, index):
         present = self.present[index].reshape(len(index), -1)
@@ -168,27 +190,38 @@ class _Clips:
     def hold(self, index):
         """Takes the clips `index` as they are: gain 1, no offset, no delay."""
         self.lower[index, self.k :] = self.upper[index, self.k :] = self.x[index, self.k :] = 0
-        self.aligned[index], self.present[index] = self.targets[index], 1
+        self.aligned[index] = self.targets[index]
+        for i in index:
+            self.present[i] = self.inside(i)
         self.gain[index], self.offset[index], self.shift[index] = 1, 0, 0
 
     def align(self, index):
         """Moves, scales and offsets the targets `index` by what is known of them."""
         for i in index:
-            self.aligned[i], self.present[i] = moved((self.targets[i] - self.offset[i]) / self.gain[i], -self.shift[i])
+            self.aligned[i], known = moved((self.targets[i] - self.offset[i]) / self.gain[i], -self.shift[i])
+            self.present[i] = known * self.inside(i, self.shift[i])
+
+    def inside(self, i, shift=0.0):
+        """1 where the target i, `shift` samples earlier, was recorded, 0 where it was padded, [samples, channels]."""
+        (first, last), shape = self.ends[i], self.targets.shape[1:]
+        places = np.arange(shape[0])[:, None] + shift
+        return np.broadcast_to((places > first - NEAR) & (places < last + NEAR), shape).astype(np.float32)
 
     def set_free(self, index, shifts, **options):
         """Another descent of the clips `index` with gain, offset and position as unknowns, the latter near shifts [m],
-        for those that it explains better.
+        for those that it explains better. Those that are explained well begin where they are.
         """
         names = "x", "objective", "normal", "gain", "offset", "shift"
         before = {name: getattr(self, name)[index].copy() for name in names}
-        self.shift[index], self.offset[index] = shifts, self.targets[index].mean(axis=(1, 2))
-        spread = self.targets[index].std(axis=(1, 2))
-        self.gain[index] = np.maximum(spread, 1e-6) / sketch(self.generator)[2]
-        self.align(index)
+        far = self.objective[index] > FAR
+        begun = index[far]
+        self.shift[begun], self.offset[begun] = shifts[far], self.targets[begun].mean(axis=(1, 2))
+        spread = self.targets[begun].std(axis=(1, 2))
+        self.gain[begun] = np.maximum(spread, 1e-6) / sketch(self.generator)[2]
+        self.align(begun)
         self.lower[index, self.k :], self.upper[index, self.k :] = -np.inf, np.inf
-        self.x[index], self.objective[index] = 0, np.inf
-        self.descend(index, smoothing=np.inf, always=True, **options)
+        self.x[begun], self.objective[index] = 0, np.inf
+        self.descend(index, smoothing=np.where(far, np.inf, NEARER)[:, None], always=True, **options)
         for _ in range(ALIGNMENTS):
             again = index[(self.objective[index] < EXPLAINED) & (np.abs(self.x[index, -1]) > PLACED)]
             self.fold(index)
@@ -309,11 +342,20 @@ def moved(waveform, shift):
     return np.where(known, result, 0).astype(np.float32), known.astype(np.float32)
 
 
+def recorded(target):
+    """First and last sample of a target [samples, channels] that are part of it: at either end the same number twice or
+    more is what it was padded with, or nothing. All of it where nothing changes.
+    """
+    changes = np.flatnonzero(np.diff(target, axis=0).any(axis=1))
+    first, last = (changes[0], changes[-1] + 1) if len(changes) else (0, len(target) - 1)
+    return first + 1 if first > 0 else 0, last - 1 if last < len(target) - 1 else last
+
+
 @functools.lru_cache(maxsize=8)
 def sketch(generator):
     """What the generator's waveforms are to first order → their mean and its derivatives by each coordinate [1 + k, s],
-    channels summed; the inverse of the products among them, with a ridge; and a waveform's usual deviation about its
-    mean.
+    channels summed; the inverse of the products among them, with a ridge; a waveform's usual deviation about its mean;
+    and the least share of a waveform's energy that these explain.
     """
     deviation = _deviation(generator)
     z = np.zeros((1, generator.latent_dim), np.float32)
@@ -322,26 +364,32 @@ def sketch(generator):
     rows = rows.reshape(len(rows), generator.num_samples, -1).sum(axis=2)
     products = rows.astype(np.float64) @ rows.T
     products += RIDGE * np.trace(products) / len(products) * np.eye(len(products))
-    usual = generate(generator, random_latent(generator, BATCH, 0)).std(axis=(1, 2))
-    return rows, np.linalg.inv(products), float(np.median(usual))
+    inverse, made = np.linalg.inv(products), generate(generator, random_latent(generator, BATCH, 0))
+    alike = rows @ unit(made.sum(axis=2)).T
+    least = (alike * (inverse @ alike)).sum(axis=0).min()
+    return rows, inverse, float(np.median(made.std(axis=(1, 2)))), float(least)
+
+
+def unit(waveforms):
+    """Waveforms [n, samples] without their means, each of energy 1, or 0 if it is silence."""
+    waveforms = waveforms - waveforms.mean(axis=1, keepdims=True)
+    return waveforms / np.maximum(np.linalg.norm(waveforms, axis=1, keepdims=True), 1e-12)
 
 
 def place(targets, generator):
-    """Where a generator's sound lies in targets [n, num_samples, num_channels] → shifts [n] in samples, the shares [n]
-    of their energy that the sketch of the generator explains there, and whether it may not have been moved at all.
+    """Where a generator's sound lies in targets [n, num_samples, num_channels] → shifts [n] in samples, whether the
+    sketch of the generator explains as much there as of its sounds, and whether they may not have been moved at all.
 
     The mean waveform over the prior and its derivatives span what a clip can be to first order, whatever its level. At
     every shift a target is projected onto them, all shifts at once by correlation.
     """
-    rows, inverse, _ = sketch(generator)
+    rows, inverse, _, least = sketch(generator)
     size = 2 * rows.shape[1]
     farthest = 1 + min(FARTHEST, rows.shape[1] // 8)  # an end has no neighbour
     shifts = np.arange(-farthest, farthest + 1)
     spectra = np.conj(np.fft.rfft(rows, size))
     best, shares, unmoved = np.zeros(len(targets)), np.zeros(len(targets)), np.zeros(len(targets), bool)
-    for i, target in enumerate(targets.sum(axis=2)):
-        target = target - target.mean()
-        target = target / max(np.linalg.norm(target), 1e-12)
+    for i, target in enumerate(unit(targets.sum(axis=2))):
         alike = np.fft.irfft(spectra * np.fft.rfft(target, size), size)[:, shifts]
         scores = (alike * (inverse @ alike)).sum(axis=0)
         peak = int(np.clip(scores.argmax(), 1, len(scores) - 2))
@@ -350,7 +398,7 @@ def place(targets, generator):
         broad = min(before, after) > BROAD * top and WHOLE < abs(fraction) < 1
         best[i], shares[i] = shifts[peak] + (fraction if broad else 0), scores.max()
         unmoved[i] = scores[farthest] >= UNMOVED * shares[i]
-    return best, shares, unmoved
+    return best, shares > RECOGNISED * least, unmoved
 
 
 def _deviation(generator):
