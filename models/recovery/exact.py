@@ -37,6 +37,7 @@ PATIENCE = 5  # of those in a row, without a better answer, after which none is 
 BACK, SAME = 2, 0.01  # of those in a row that lead back to the same objective, to this share: what remains is noise
 NEAR_TRUTH = 1e-3  # objective, -27 dB, below which a clip is where it was taken to be, and its minimum a local one
 FAR = 0.02  # objective, -14 dB, above which a clip is begun anew with level, offset and position as unknowns
+LEVELS = 1.5  # times the largest level or mean of the generator's sounds, or one by it: beyond, a clip was changed
 STEADY = 0.3  # of how a target's power changes with time: what remains and changes less is noise
 UNMOVED = 0.95  # share of the best place's score that the place as it is has, if a clip may not have been moved
 REWEIGHTED, PLAIN = 6, 4  # Jacobians with random weights, and without them after those
@@ -91,9 +92,11 @@ class LevenbergMarquardt:
         begin, noise = clips.x.copy(), np.full((len(every), 1), np.inf if start is None else NEARER)
         clips.x[~promising], nearness = 0, np.where(promising[:, None], NEARER, np.inf)
         shifts, recognised, unmoved = np.zeros(len(every)), np.ones(len(every), bool), np.ones(len(every), bool)
+        usual = unmoved
         if self.free:
             shifts, recognised, unmoved = place(targets, generator)
-        plain = promising | (recognised & unmoved)
+            usual = has_usual_level(targets, generator)
+        plain = (promising | (recognised & unmoved)) & (usual | ~recognised)
         if not self.give_up:
             plain |= ~recognised
         if plain.any():
@@ -217,7 +220,7 @@ class _Clips:
         begun = index[far]
         self.shift[begun], self.offset[begun] = shifts[far], self.targets[begun].mean(axis=(1, 2))
         spread = self.targets[begun].std(axis=(1, 2))
-        self.gain[begun] = np.maximum(spread, 1e-6) / sketch(self.generator)[2]
+        self.gain[begun] = np.maximum(spread, 1e-6) / sketch(self.generator).level
         self.align(begun)
         self.lower[index, self.k :], self.upper[index, self.k :] = -np.inf, np.inf
         self.x[begun], self.objective[index] = 0, np.inf
@@ -351,12 +354,26 @@ def recorded(target):
     return first + 1 if first > 0 else 0, last - 1 if last < len(target) - 1 else last
 
 
+@dataclass(frozen=True)
+class Sketch:
+    """rows: the mean waveform and its derivatives by each coordinate [1 + k, s], channels summed. inverse: of the
+    products among them, with a ridge. Of some of the generator's waveforms: level, lowest, highest, the median and the
+    range of their deviations about their means; mean, the largest; share, the least of their energies that the rows
+    explain.
+    """
+
+    rows: np.ndarray
+    inverse: np.ndarray
+    level: float
+    lowest: float
+    highest: float
+    mean: float
+    share: float
+
+
 @functools.lru_cache(maxsize=8)
 def sketch(generator):
-    """What the generator's waveforms are to first order → their mean and its derivatives by each coordinate [1 + k, s],
-    channels summed; the inverse of the products among them, with a ridge; a waveform's usual deviation about its mean;
-    and the least share of a waveform's energy that these explain.
-    """
+    """What the generator's waveforms are to first order → Sketch."""
     deviation = _deviation(generator)
     z = np.zeros((1, generator.latent_dim), np.float32)
     waveform, tangents, _ = generator.jacobian(z, np.full(1, deviation, np.float32))
@@ -366,8 +383,16 @@ def sketch(generator):
     products += RIDGE * np.trace(products) / len(products) * np.eye(len(products))
     inverse, made = np.linalg.inv(products), generate(generator, random_latent(generator, BATCH, 0))
     alike = rows @ unit(made.sum(axis=2)).T
-    least = (alike * (inverse @ alike)).sum(axis=0).min()
-    return rows, inverse, float(np.median(made.std(axis=(1, 2)))), float(least)
+    share = (alike * (inverse @ alike)).sum(axis=0).min()
+    levels, means = made.std(axis=(1, 2)), np.abs(made.mean(axis=(1, 2)))
+    return Sketch(rows, inverse, np.median(levels), levels.min(), levels.max(), means.max(), share)
+
+
+def has_usual_level(targets, generator):
+    """True for each of the targets [n, num_samples, num_channels] whose level and mean the generator's sounds have."""
+    known, levels = sketch(generator), targets.std(axis=(1, 2))
+    usual = (levels > known.lowest / LEVELS) & (levels < known.highest * LEVELS)
+    return usual & (np.abs(targets.mean(axis=(1, 2))) < LEVELS * max(known.mean, known.lowest))
 
 
 def unit(waveforms):
@@ -383,7 +408,8 @@ def place(targets, generator):
     The mean waveform over the prior and its derivatives span what a clip can be to first order, whatever its level. At
     every shift a target is projected onto them, all shifts at once by correlation.
     """
-    rows, inverse, _, least = sketch(generator)
+    known = sketch(generator)
+    rows, inverse = known.rows, known.inverse
     size = 2 * rows.shape[1]
     farthest = 1 + min(FARTHEST, rows.shape[1] // 8)  # an end has no neighbour
     shifts = np.arange(-farthest, farthest + 1)
@@ -398,7 +424,7 @@ def place(targets, generator):
         broad = min(before, after) > BROAD * top and WHOLE < abs(fraction) < 1
         best[i], shares[i] = shifts[peak] + (fraction if broad else 0), scores.max()
         unmoved[i] = scores[farthest] >= UNMOVED * shares[i]
-    return best, shares > RECOGNISED * least, unmoved
+    return best, shares > RECOGNISED * known.share, unmoved
 
 
 def _deviation(generator):
