@@ -219,7 +219,8 @@ def write(rows, record):
         weights |= {name: record[name] for name in ("resnet", "classifier", "judge") if name in record}
         for path in filter(None, cards.split(",")):
             whole = "<!-- metrics -->" in Path(path).read_text(encoding="utf-8")
-            shown = ("metrics", markdown) if whole else ("results", markdown_table(rows, MAIN))
+            sounding = [row for row in rows if row["method"] != SILENCE]
+            shown = ("metrics", markdown) if whole else ("results", markdown_table(sounding, MAIN))
             write_figures(path, *shown, **weights)
     print(f"Written to {', '.join(written)}")
 
