@@ -243,7 +243,7 @@ def table(title, rows):
     for name, row in rows:
         cells = [f"{row['condition']:.0f}", f"{row['exact']} of {row['clips']}"]
         cells += [f"{row['iterations']:.0f}", f"{row['snr_db']:.0f}", f"{row['seconds']:.1f}"]
-        cells += [f"{row['difference']:.1e}"] * with_difference
+        cells += [f"{row['difference']:.1e}"] if with_difference else []
         lines.append(f"| {name} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
