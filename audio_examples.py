@@ -109,8 +109,8 @@ def read(paths, generator):
 
 def main():
     writable_folder(output)
-    file = {"num_samples": num_samples, "input_name": input_name, "output_name": output_name}
-    generator = open_generator(checkpoint, sample_rate, bounds, prior, code, file=file)
+    named = {"num_samples": num_samples, "input_name": input_name, "output_name": output_name}
+    generator = open_generator(checkpoint, sample_rate, bounds, prior, code, **named)
     mapping = open_inverse_mapping(inverse_mapping_checkpoint, generator)
     perceptual_loss = open_perceptual_loss(classifier_checkpoint)
     mappings = dict.fromkeys(("inverse_mapping", "hybrid", "layer"), mapping)

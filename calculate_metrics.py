@@ -217,18 +217,18 @@ def write(rows, record):
         written += [str(folder / "metrics.md"), str(folder / "metrics.png")]
         weights = {"generator": record["generator"], "inverse_mapping": record["prediction"]}
         weights |= {name: record[name] for name in ("resnet", "classifier", "judge") if name in record}
+        short = markdown_table([row for row in rows if row["method"] != SILENCE], MAIN)
         for path in filter(None, cards.split(",")):
             whole = "<!-- metrics -->" in Path(path).read_text(encoding="utf-8")
-            sounding = [row for row in rows if row["method"] != SILENCE]
-            shown = ("metrics", markdown) if whole else ("results", markdown_table(sounding, MAIN))
+            shown = ("metrics", markdown) if whole else ("results", short)
             write_figures(path, *shown, **weights)
     print(f"Written to {', '.join(written)}")
 
 
 def main():
     writable_folder(output)
-    file = {"num_samples": num_samples, "input_name": input_name, "output_name": output_name}
-    generator = open_generator(checkpoint, sample_rate, bounds, prior, code, file=file, label=label)
+    named = {"num_samples": num_samples, "input_name": input_name, "output_name": output_name}
+    generator = open_generator(checkpoint, sample_rate, bounds, prior, code, label, **named)
     rows = wanted_rows()
     clip = FLOAT_BYTES * generator.num_samples * generator.num_channels
     check_memory(ARRAYS * num_clips * clip, f"num_clips={num_clips:,}: clips and reconstructions")

@@ -159,9 +159,9 @@ def write_walk(generator, folder, z, places, title, along, what):
 
 def main():
     folder = writable_folder(output)
-    file = {"num_samples": clip_samples, "input_name": input_name, "output_name": output_name}
+    named = {"num_samples": clip_samples, "input_name": input_name, "output_name": output_name}
     generator = open_generator(
-        checkpoint, sample_rate, prior=prior, code=code, check_derivative=False, file=file, label=label
+        checkpoint, sample_rate, prior=prior, code=code, check_derivative=False, label=label, **named
     )
     if between and (latents or vary >= 0):
         raise ScriptError("between is another thing to do than latents and vary; give one of them")

@@ -256,9 +256,9 @@ def main():
     check_settings()
     paths = find_recordings(files)
     folder = writable_folder(output)
-    file = {"num_samples": num_samples, "input_name": input_name, "output_name": output_name}
+    named = {"num_samples": num_samples, "input_name": input_name, "output_name": output_name}
     generator = open_generator(
-        checkpoint, sample_rate, bounds, prior, code, check_derivative=gradient, file=file, label=label,
+        checkpoint, sample_rate, bounds, prior, code, check_derivative=gradient, **named, label=label,
         any_label=gradient and not hop,
     )  # fmt: skip
     mapping = open_inverse_mapping(inverse_mapping_checkpoint, generator) if inverse_mapping else None

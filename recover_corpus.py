@@ -84,7 +84,7 @@ def recovered(paths):
     options = {"predict": inverse_mapping, "gradient": gradient, "seed": seed, "waves": waves}
     options |= {"hold_code": hold_code, "code_scale": code_scale}
     options["stated"] = {"sample_rate": sample_rate, "bounds": bounds, "prior": prior, "code": code, "label": label}
-    options["stated"]["file"] = {"num_samples": num_samples, "input_name": input_name, "output_name": output_name}
+    options["stated"] |= {"num_samples": num_samples, "input_name": input_name, "output_name": output_name}
     batches = [[str(path.absolute()) for path in paths[i : i + batch_size]] for i in range(0, len(paths), batch_size)]
     batches = ray.data.from_items(batches, override_num_blocks=len(batches)).map_batches(
         Recoverer,

@@ -238,8 +238,8 @@ def build_model(generator, perceptual_loss, count):
 
 
 def main():
-    file = {"num_samples": num_samples, "input_name": input_name, "output_name": output_name}
-    generator = open_generator(checkpoint, sample_rate, bounds, prior, code, file=file)
+    named = {"num_samples": num_samples, "input_name": input_name, "output_name": output_name}
+    generator = open_generator(checkpoint, sample_rate, bounds, prior, code, **named)
     check_settings(generator)
     strategy = training_strategy(devices)
     for place in (inverse_mapping_checkpoint, logs, waves):

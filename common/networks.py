@@ -68,20 +68,17 @@ from models.networks.inverse_mapping import INVERSE_MAPPING_FILE, load_inverse_m
 from models.networks.judge import load_judge
 
 
-def open_generator(
-    folder, sample_rate=0, bounds=0.0, prior="", code="", check_derivative=True, label=None, file=None, any_label=False
-):
+def open_generator(folder, sample_rate=0, bounds=0.0, prior="", code="", label=None, any_label=False, **options):
     """The generator in `folder`, with a line that describes it. Raises models.files.errors.CheckpointError, in one
     line.
 
     sample_rate in Hz, bounds, prior, code: in place of what lies beside the weights (models/audio/preparation.py),
-    where they are not 0 or "". check_derivative: False where only its sounds are wanted; file: num_samples, input_name
-    and output_name by name; all as in models.generator.wavegan.load_wavegan. label: of a generator that takes one, -1
-    for none; None where the caller has no use for labels. any_label: the caller finds out which label it is, where none
-    is set, so it gets a models.generator.labelled.LabelledGenerator. Raises ScriptError for a label that is missing or
-    idle.
+    where they are not 0 or "". label: of a generator that takes one, -1 for none; None where the caller has no use for
+    labels. any_label: the caller finds out which label it is, where none is set, so it gets a
+    models.generator.labelled.LabelledGenerator. options: of models.generator.wavegan.load_wavegan. Raises ScriptError
+    for a label that is missing or idle.
     """
-    generator = load_wavegan(folder, check_derivative=check_derivative, **(file or {}))
+    generator = load_wavegan(folder, **options)
     if generator.takes_label:
         which = f"0 to {generator.num_labels - 1}" if generator.num_labels else "a number"
         if label is None:

@@ -14,12 +14,7 @@ folder=waves/published
 classifier=$folder/classifier/
 mapping=$folder/inverse_mapping/
 
-part() {  # runs a command and says how long it took
-    local begin=$SECONDS name=$1
-    shift
-    "$@"
-    echo "== $name: $((SECONDS - begin)) s"
-}
+source recipes/part.sh
 
 part "classifier" "$python" train_sc09_classifier.py --recipe=published --width="$width" --epochs="$epochs" \
     --datasets="$datasets" --classifier_checkpoint=$classifier --logs=logs/published/classifier/

@@ -8,12 +8,7 @@ cd "$(dirname "$0")/.."
 python="${PYTHON:-python}"
 datasets="${1:-datasets/}"
 
-part() {  # runs a command and says how long it took
-    local begin=$SECONDS name=$1
-    shift
-    "$@"
-    echo "== $name: $((SECONDS - begin)) s"
-}
+source recipes/part.sh
 
 part "classifier" "$python" benchmarks/shipped_classifier.py --datasets="$datasets" --card=classifier_checkpoint/README.md
 part "judge" "$python" benchmarks/shipped_classifier.py --network=judge --datasets="$datasets" \

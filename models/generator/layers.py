@@ -88,12 +88,9 @@ class SubpixelWaveGAN:
 
     def from_first_layer(self, x):
         """x [n, 16, 16d], of `first_layer` or near it → waveforms [n, num_samples, num_channels]."""
-        for kernel, padding, bias, stride in self._convolutions[:-1]:
-            x = tf.nn.relu(
-                subpixel_conv(x, kernel, padding, stride) + bias
-            )  # [n, 64, 8d], [n, 256, 4d], [n, 1024, 2d], [n, 4096, d]
-        kernel, padding, bias, stride = self._convolutions[-1]
-        x = tf.tanh(subpixel_conv(x, kernel, padding, stride) + bias)  # [n, num_samples, channels]
+        for kernel, padding, bias, stride, activation in self._convolutions:
+            # [n, 64, 8d], [n, 256, 4d], [n, 1024, 2d], [n, 4096, d], [n, num_samples, channels]
+            x = activation(subpixel_conv(x, kernel, padding, stride) + bias)
         return x if self._filter is None else blocked_conv(x, *self._filter, FILTER_BLOCK)
 
 
@@ -116,7 +113,7 @@ def _dense(variables):
 
 
 def _convolution(variables, layer, dtype):
-    """A layer as (sub-pixel kernel, padding, bias, stride)."""
+    """A layer as (sub-pixel kernel, padding, bias, stride, activation)."""
     scale, shift = _normalisation(variables, layer.scope)
     kernel, bias = variables[layer.kernel], variables[layer.bias]
     if layer.nearest:
@@ -124,7 +121,8 @@ def _convolution(variables, layer, dtype):
     else:
         kernel = kernel[0] * (scale[:, None] if np.ndim(scale) else scale)  # [kernel, out, in]
         kernel, padding = transposed_kernel(tf.constant(kernel), layer.stride)
-    return tf.cast(kernel, dtype), padding, tf.constant(bias * scale + shift, dtype), layer.stride
+    bias = tf.constant(bias * scale + shift, dtype)
+    return tf.cast(kernel, dtype), padding, bias, layer.stride, getattr(tf.nn, layer.activation)
 
 
 def recognised(function, variables):

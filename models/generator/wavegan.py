@@ -12,7 +12,7 @@ from models.files.file_set import read_together
 from models.files.hashing import fingerprint
 from models.generator.generator import Generator
 from models.generator.labelled import LabelInput, LabelledGenerator
-from models.generator.layers import SubpixelWaveGAN, recognised
+from models.generator.layers import DENSE, SubpixelWaveGAN, recognised
 from models.generator.readers.arguments import ARGUMENTS, trained_rate
 from models.generator.readers.keras import load_keras
 from models.generator.readers.onnx import read_onnx
@@ -95,7 +95,7 @@ def _read(path, folder, preparation, subpixel, check_derivative, num_samples, in
         return load_keras(path, preparation, input_name)
     if path.name == CHECKPOINT:
         variables, length = read_wavegan(checkpoint_prefix(folder), folder, num_samples)
-        function, latent_dim = SubpixelWaveGAN(variables, length), variables["G/z_project/dense/kernel"].shape[0]
+        function, latent_dim = SubpixelWaveGAN(variables, length), variables[DENSE].shape[0]
         return Generator(
             function, latent_dim, function.description, fingerprint(variables), preparation, check_derivative
         )

@@ -5,14 +5,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from models.generator.codes import LARGEST_SCALE, held, relaxed
-from models.recovery.exact import EXPLAINED, LevenbergMarquardt, moved, residuals
-from models.recovery.solution import Solution, joined, part
+from models.recovery.exact import EXPLAINED, LevenbergMarquardt, exact_part, moved, residuals
+from models.recovery.solution import Solution, joined, margin_db, part
 
 CANDIDATES = 3  # codes that are held, the nearest to the free answer's
 REACHES = 4.0, LARGEST_SCALE  # how far a code whose scale is free is followed, and then where that leads nowhere
 NOWHERE = 1e-3  # objective of such a code, -27 dB
 LEAST_SCALE = 0.5  # of a code, in which the free answer is read
-LEAST = 1e-14  # objective that counts as zero
 ALIGNED = "gain", "offset", "shift"  # of a Solution: what a target was aligned by
 
 
@@ -77,8 +76,7 @@ class Coded:
         better = other.objective < solution.objective[again]
         far, near = again[better], np.setdiff1d(np.arange(len(targets)), again[better])
         start[far] = free.latent(other.z[better]).numpy()
-        parts = [(near, part(solution, near)), (far, part(other, better))]
-        return joined([one for one in parts if len(one[0])], len(targets))
+        return joined([(near, part(solution, near)), (far, part(other, better))], len(targets))
 
     def _hold_at_bounds(self, targets, generator, free, start, pairs, answers, seed):
         """Solves the noise of (clip, code) pairs side by side, the codes being bounds that are equal."""
@@ -122,7 +120,7 @@ class Coded:
                 if self.after is not None and first[0] < EXPLAINED <= second[0] and _exact(self.after):
                     both = np.stack([first[1], second[1]])  # one exact and one by ear: the waveform measures both
                     values = residuals(np.repeat(targets[i : i + 1], 2, axis=0), generator, both, 0.0)
-                margin[i] = 10 * np.log10(max(values[1], LEAST) / max(values[0], LEAST))
+                margin[i] = margin_db(*values)
         objective, z, z_std, code, runner_up = (np.array(column) for column in zip(*rows))
         best = Solution(z.astype(np.float32), objective, np.zeros(len(z), int)) if free is None else free
         best = replace(best, z=z.astype(np.float32), objective=objective, start=None)
@@ -132,9 +130,9 @@ class Coded:
 
 
 def _exact(solver):
-    """The least-squares solver that a solver is or has, or None."""
-    solver = solver if isinstance(solver, LevenbergMarquardt) else getattr(solver, "exact", None)
-    return solver and replace(solver, restarts=0, free=False)
+    """The least-squares part of a solver, without further tries, for clips that are aligned; or None."""
+    exact = exact_part(solver)
+    return exact and replace(exact, restarts=0, free=False)
 
 
 def _short(solver):

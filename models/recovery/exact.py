@@ -152,7 +152,8 @@ class _Clips:
         steady have it, with noise.
         """
         index = np.flatnonzero((self.objective > 0.5 * 10 ** (-MISSED_DB / 10)) & (self.objective <= most))
-        return index[~self.steady(index)]
+        explained = index[self.objective[index] < EXPLAINED]
+        return np.setdiff1d(index, explained[self.steady(explained)])
 
     def steady(self, index):
         """True for each of the clips `index` [m] whose residual changes far less with time than its target, and is no
@@ -169,7 +170,7 @@ class _Clips:
             power = np.where(known > 0, power / np.maximum(known, 1), np.nan)
             changes.append(np.nanstd(power, axis=0) / np.maximum(np.nanmean(power, axis=0), 1e-30))
         constant = residual.mean(axis=(1, 2)) ** 2 > STEADY * (residual**2).mean(axis=(1, 2))
-        return (changes[0] < STEADY * changes[1]) & ~constant & (self.objective[index] < EXPLAINED)
+        return (changes[0] < STEADY * changes[1]) & ~constant
 
     def problem(self, index):
         present = self.present[index].reshape(len(index), -1)
@@ -313,6 +314,11 @@ class _Clips:
         deviations = np.zeros(len(free))
         deviations[free] = np.sqrt(np.maximum(np.diag(covariance), 0))
         return deviations[: self.k]
+
+
+def exact_part(solver):
+    """The least-squares solver that a solver is or has, or None."""
+    return solver if isinstance(solver, LevenbergMarquardt) else getattr(solver, "exact", None)
 
 
 def as_recorded(waveforms, solution):

@@ -7,16 +7,15 @@ from dataclasses import replace
 import numpy as np
 
 from models.recovery.codes import Coded
-from models.recovery.exact import EXPLAINED, LevenbergMarquardt
+from models.recovery.exact import EXPLAINED, LevenbergMarquardt, exact_part
 from models.recovery.lbfgsb import LBFGSB
 from models.recovery.perceptual import Perceptual
 from models.recovery.recover import recover_clips
-from models.recovery.solution import joined, part
+from models.recovery.solution import joined, margin_db, part
 
 SHORT_JACOBIANS = 2  # of the short descent of least squares
 SHORT_STAGES, SHORT_STEPS = ((4, 8),), 8  # of the short descent by ear
 SHORT_ITERATIONS = 10  # of a short L-BFGS-B
-LEAST = 1e-14  # error that counts as zero
 
 
 def recover_clips_and_labels(clips, labelled, *, solver, seed=0, report=None):
@@ -37,49 +36,32 @@ def recover_clips_and_labels(clips, labelled, *, solver, seed=0, report=None):
         recovery, _ = recover_clips(clips, labelled.with_label(label), solver=_short(solver), **options)
         errors.append(recovery.objective)
     likely = np.argsort(errors, axis=0, kind="stable")[:2]  # [2, n]
-    best, forms = _solved(clips, labelled, likely[0], solver, options)
-    result = replace(best, label=likely[0].astype(str), runner_up=np.full(len(clips), ""))
+    best, forms = _solved(clips, labelled, likely[0], [solver] * len(clips), options)
     if len(likely) == 1:
-        return replace(result, margin_db=np.full(len(clips), np.nan)), forms
-    quick = _quick(solver)  # where the first label explains a recording, the second is not looked for by ear
-    known = _explains(best) & (quick is not None)
-    second, second_forms = _in_two(clips, labelled, likely[1], (quick, solver), known, options)
-    swapped = _explains(second) & ~_explains(best)
-    swapped |= (_explains(second) == _explains(best)) & (second.objective < best.objective)
+        nothing = {"runner_up": np.full(len(clips), ""), "margin_db": np.full(len(clips), np.nan)}
+        return replace(best, label=likely[0].astype(str), **nothing), forms
+    quick = _quick(solver) or solver  # where the first label explains a recording, the second is not looked for by ear
+    solvers = [quick if explained else solver for explained in _explains(best)]
+    second, second_forms = _solved(clips, labelled, likely[1], solvers, options)
     mixed = _explains(second) != _explains(best)
+    swapped = np.where(mixed, _explains(second), second.objective < best.objective)
     values = np.where(mixed, 10 ** (-np.stack([best.snr_db, second.snr_db]) / 10), [best.objective, second.objective])
-    ratio = np.maximum(values[1], LEAST) / np.maximum(values[0], LEAST)
-    every = np.arange(len(clips))
-    parts = [(every[~swapped], part(best, ~swapped)), (every[swapped], part(second, swapped))]
-    result = joined([one for one in parts if len(one[0])], len(clips))
-    for i in every[swapped]:
-        forms[i] = second_forms[i]
+    chosen = [np.flatnonzero(~swapped), np.flatnonzero(swapped)]
+    result = joined([(index, part(one, index)) for index, one in zip(chosen, (best, second))], len(clips))
+    forms = [second_forms[i] if swapped[i] else form for i, form in enumerate(forms)]
     label, other = np.where(swapped, likely[::-1], likely).astype(str)
-    return replace(result, label=label, runner_up=other, margin_db=np.abs(10 * np.log10(ratio))), forms
+    return replace(result, label=label, runner_up=other, margin_db=np.abs(margin_db(*values))), forms
 
 
-def _solved(clips, labelled, labels, solver, options):
-    """Recovers each clip with the label of its own in labels [n] → Recovery and the Clips' forms."""
-    parts, forms = [], list(clips)
-    for label in np.unique(labels):
-        index = np.flatnonzero(labels == label)
+def _solved(clips, labelled, labels, solvers, options):
+    """Recovers each clip with the label and the solver of its own, [n] each → Recovery and the Clips' forms."""
+    pairs, parts, forms = list(zip(labels, solvers)), [], list(clips)
+    for pair in dict.fromkeys(pairs):
+        index, (label, solver) = [i for i, other in enumerate(pairs) if other == pair], pair
         recovery, some = recover_clips([clips[i] for i in index], labelled.with_label(label), solver=solver, **options)
         parts.append((index, recovery))
         for i, form in zip(index, some):
             forms[i] = form
-    return joined(parts, len(clips)), forms
-
-
-def _in_two(clips, labelled, labels, solvers, first, options):
-    """As `_solved`, by the first of two solvers where `first` [n] is true and by the second elsewhere."""
-    parts, forms = [], list(clips)
-    for solver, chosen in zip(solvers, (first, ~first)):
-        index = np.flatnonzero(chosen)
-        if len(index):
-            recovery, some = _solved([clips[i] for i in index], labelled, labels[index], solver, options)
-            parts.append((index, recovery))
-            for i, form in zip(index, some):
-                forms[i] = form
     return joined(parts, len(clips)), forms
 
 
@@ -109,5 +91,5 @@ def _quick(solver):
     if isinstance(solver, Coded):
         quick = _quick(solver.after)
         return quick and replace(solver, after=quick)
-    exact = solver if isinstance(solver, LevenbergMarquardt) else getattr(solver, "exact", None)
+    exact = exact_part(solver)
     return exact and replace(exact, restarts=0, give_up=True)

@@ -11,7 +11,7 @@ import numpy as np
 
 from models.generator.generator import generate
 from models.metrics.metrics import snr_db
-from models.recovery.exact import EXPLAINED, LevenbergMarquardt, as_recorded, residuals
+from models.recovery.exact import EXPLAINED, as_recorded, exact_part, residuals
 from models.recovery.layer import generate_from_layer
 from models.recovery.solution import Solution, joined, part
 from models.recovery.starts import predict
@@ -86,7 +86,7 @@ def recover_clips(clips, generator, *, inverse_mapping=None, solver=None, seed=0
     taken = possible[:0]
     if len(possible):
         own = np.stack([clips[i].as_it_is for i in possible]).reshape(len(possible), *shape[1:])
-        start, exact = begin(own), solver if isinstance(solver, LevenbergMarquardt) else getattr(solver, "exact", None)
+        start, exact = begin(own), exact_part(solver)
         if exact is not None:
             solution = replace(exact, give_up=True).solve(own, generator, start, seed=seed, report=report)
             good = solution.objective < EXPLAINED

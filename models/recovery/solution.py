@@ -8,6 +8,8 @@ import numpy as np
 # solve(targets, generator, start, *, seed, report) → Solution. `solver_of` in common/recovering.py makes it from the
 # scripts' settings, of whose setting `solver` its name is one choice.
 
+LEAST = 1e-14  # objective or error that counts as zero
+
 
 @dataclass
 class Solution:
@@ -52,7 +54,9 @@ def part(solution, chosen):
 
 
 def joined(parts, n):
-    """One Solution of n clips from parts, pairs of their indices and a Solution; NaN where a part has no such value."""
+    """One Solution of n clips from parts, pairs of their indices and a Solution, some perhaps without a clip; NaN where
+    a part has no such value."""
+    parts = [one for one in parts if len(one[0])]
     if len(parts) == 1 and len(parts[0][0]) == n:
         return part(parts[0][1], np.argsort(parts[0][0]))
     values = {}
@@ -65,6 +69,11 @@ def joined(parts, n):
             for index, value in known:
                 values[name][index] = value
     return type(parts[0][1])(**values)
+
+
+def margin_db(first, second):
+    """How far an objective or an error, a number or an array, is above another, in dB."""
+    return 10 * np.log10(np.maximum(second, LEAST) / np.maximum(first, LEAST))
 
 
 def identity(value):

@@ -71,8 +71,9 @@ class InverseMappingTraining(keras.Model):
             "latent",
             "first_latent",
             *(f"{kind}_{term}" for kind in KINDS for term in ("perceptual", "spectral", "snr_db")),
-            *["code_accuracy"] * bool(generator.codes),
         ]
+        if generator.codes:
+            names.append("code_accuracy")
         self.means = {name: keras.metrics.Mean(name) for name in names}
         self.built = True
 
