@@ -28,7 +28,6 @@ network = "waveform"  # "waveform": convolutions on the samples; "resnet": the p
 width = 16  # filters of the first layer, of each network; the paper's ResNet has 64 [1 to 1024]
 spectrogram = False  # waveform: a branch on the log-magnitude spectrogram beside the one on the samples
 refinements = 2  # waveform: times that a second network corrects the prediction, from its reconstruction [0 to 16]
-gradient = False  # waveform: refinement is given the gradient of the waveform's error by the latent vector, too
 depth = 18  # resnet: layers [18, 34, 50, 101, 152]
 resnet_features = "real"  # resnet: what it sees of a clip, models/audio/features.py ["real", "complex", "log"]
 
@@ -224,7 +223,7 @@ def build_model(generator, perceptual_loss, count):
     """The inverse mapping and its training, compiled for `count` steps."""
     of_network = {"network": network, "width": width, "depth": depth, "features": resnet_features}
     of_network["refinements"] = refinements if network == "waveform" else 0
-    of_network |= {name: settings[name] and network == "waveform" for name in ("spectrogram", "gradient")}
+    of_network["spectrogram"] = spectrogram and network == "waveform"
     of_network["bounds"] = generator.bounds if network == "waveform" else math.inf
     of_network |= {"num_samples": generator.num_samples, "num_channels": generator.num_channels}
     mapping = InverseMapping(generator.latent_dim, generator_sha256=generator.sha256, **of_network).attach(generator)

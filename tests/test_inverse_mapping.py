@@ -151,8 +151,8 @@ def test_saved_and_loaded_it_predicts_the_same_and_knows_its_generator(weights, 
     assert "--gradient --inverse_mapping=False" in str(error.value)
 
 
-def test_with_spectrogram_and_gradient_it_is_saved_whole_and_without_them_as_before(generator, recording, tmp_path):
-    mapping = untrained(generator, spectrogram=True, gradient=True)
+def test_with_a_spectrogram_branch_it_is_saved_whole_and_without_one_as_before(generator, recording, tmp_path):
+    mapping = untrained(generator, spectrogram=True)
     mapping.set_weights([w.astype(np.float16).astype(np.float32) for w in mapping.get_weights()])  # as on disk
     save_network(mapping, tmp_path / INVERSE_MAPPING_FILE)
     loaded = load_inverse_mapping(tmp_path, generator)
@@ -160,21 +160,6 @@ def test_with_spectrogram_and_gradient_it_is_saved_whole_and_without_them_as_bef
     assert loaded.get_config() == mapping.get_config()
     older = {name: value for name, value in untrained(generator).get_config().items() if name in OLDER}
     assert InverseMapping.from_config(older).count_params() < mapping.count_params()
-
-
-def test_refinement_is_given_the_gradient_of_the_relative_error(generator, recording):
-    def relative_error(z):
-        error = np.asarray(generator(z)[..., 0], np.float64) - recording
-        return (error**2).sum(axis=1) / (recording.astype(np.float64) ** 2).sum(axis=1)
-
-    mapping = untrained(generator, gradient=True)
-    z = 0.5 * random_latent(generator, len(recording), 4)
-    _, again, gradient = mapping._compared(recording, tf.constant(z), lambda z: generator(z)[..., 0])
-    assert np.array_equal(again, z)
-    step = 1e-3 * np.asarray(gradient) / np.linalg.norm(gradient, axis=1, keepdims=True)
-    ahead = relative_error(z + step) - relative_error(z - step)
-    # A ReLU's kink on the way, and what float32 rounds away, change a difference of 2e-3 by far less than a tenth.
-    assert np.allclose(ahead, 2e-3 * np.linalg.norm(gradient, axis=1), rtol=0.1)
 
 
 def test_other_files_are_refused_in_one_line(weights, tmp_path):
@@ -191,7 +176,11 @@ def test_other_files_are_refused_in_one_line(weights, tmp_path):
         with pytest.raises(CheckpointError, match=words) as error:
             load_inverse_mapping(tmp_path)
         assert "\n" not in str(error.value)
-    for wrong in ({"network": "mlp"}, {"network": "resnet", "refinements": 1}, {"network": "resnet", "gradient": True}):
+    for wrong in (
+        {"network": "mlp"},
+        {"network": "resnet", "refinements": 1},
+        {"network": "resnet", "spectrogram": True},
+    ):
         with pytest.raises(ValueError):
             InverseMapping(8, **wrong)
 

@@ -6,14 +6,12 @@ backwards, five strided convolutions on the samples themselves: a latent vector 
 which a spectrogram hardly tells. A branch on the log-magnitude spectrogram may stand beside it: a recording has its
 magnitudes in common with the generator's clips, and no phase. The prediction may be refined: a second network compares
 the clip with what the generator makes of the prediction so far, and predicts the correction (ReStyle, Alaluf et al.,
-ICCV 2021), as often as wanted. It may be told which way the error falls: the gradient by the latent vector, Jᵀr, one
-backward pass through the generator.
+ICCV 2021), as often as wanted.
 """
 
 import math
 
 import keras
-import tensorflow as tf
 from keras import layers, ops
 
 from models.audio.clip import NUM_SAMPLES
@@ -31,34 +29,24 @@ AUTHORS_PREFIX = "generated_and_real_training.ckpt"  # of the authors' download
 INVERSE_MAPPING_FILES = (INVERSE_MAPPING_FILE, f"{AUTHORS_PREFIX}.index", f"{AUTHORS_PREFIX}.data-00000-of-00001")
 LEAST_SAMPLES = STRIDE**5  # that five strided convolutions make one place of
 GAIN = 5.0  # brings samples of an RMS near 0.1 to the order of 1
-HIDDEN = 256  # units for the prediction so far and its gradient
-TINY = 1e-6  # energy that keeps the relative error of silence finite
 
 
-def _waveform_network(inputs, latent_dim, width, shape, name, spectrogram=False, gradient=False):
+def _waveform_network(inputs, latent_dim, width, shape, name, spectrogram=False):
     """From `inputs` waveforms [n, *shape] side by side to [n, latent_dim].
 
-    spectrogram: a branch on the log-magnitude spectrogram, joined to the other at each place. gradient: two further
-    inputs [n, latent_dim], the prediction so far and the gradient of its error.
+    spectrogram: a branch on the log-magnitude spectrogram, joined to the other at each place.
     """
     waveforms = [keras.Input(shape, name=f"waveform_{i}") for i in range(inputs)]
     side_by_side = ops.stack(waveforms, axis=-1) if len(shape) == 1 else ops.concatenate(waveforms, axis=-1)
     x = downconvolutions(layers.Rescaling(GAIN)(side_by_side), width)  # [n, num_samples / 1024, 16 width]
-    small = keras.initializers.RandomNormal(
-        stddev=1e-3, seed=0
-    )  # the first guess is the middle of the cube, the first correction none
+    # Nearly zero at first: the first prediction is the middle of the cube, the first correction none.
+    small = keras.initializers.RandomNormal(stddev=1e-3, seed=0)
     if spectrogram:
         x = ops.concatenate([x, spectrogram_convolutions(side_by_side, 8 * width)], axis=-1)
         x = layers.LeakyReLU(0.2)(layers.Dense(16 * width, kernel_initializer="he_normal", name="joined")(x))
     x = layers.Flatten()(x)
-    vectors = [keras.Input((latent_dim,), name=name) for name in ("prediction", "gradient")] if gradient else []
-    if gradient:
-        both = ops.concatenate(vectors, axis=-1)
-        hidden = layers.Dense(HIDDEN, kernel_initializer="he_normal", name="hidden")(both)
-        x = ops.concatenate([x, both, layers.LeakyReLU(0.2)(hidden)], axis=-1)
     latent = layers.Dense(latent_dim, kernel_initializer=small, dtype="float32", name="latent")(x)
-    several = [*waveforms, *vectors]
-    return keras.Model(several if len(several) > 1 else several[0], latent, name=name)
+    return keras.Model(waveforms if inputs > 1 else waveforms[0], latent, name=name)
 
 
 @keras.saving.register_keras_serializable("latent_vector_recovery")
@@ -69,8 +57,7 @@ class InverseMapping(keras.Model):
     network: "waveform" or "resnet". width: filters of its first layer. depth, features: of the ResNet, see
     models.networks.resnet. refinements: how often a second network corrects the prediction; only "waveform" has one,
     and only with a generator, `attach`ed, to listen to. spectrogram: whether "waveform" has a branch on the
-    log-magnitude spectrogram. gradient: whether refinement is given the prediction, and the gradient by it of the
-    waveform's relative error. bounded: predictions are clipped to [-1, 1], where WaveGAN's latent vectors come from;
+    log-magnitude spectrogram. bounded: predictions are clipped to [-1, 1], where WaveGAN's latent vectors come from;
     the published ones are not. generator_sha256: of the variables of the generator it was trained for, "" where that
     is not known. num_samples, a multiple of 1,024, and num_channels: of the waveforms; other than 16,384 and 1 with
     "waveform" only. Raises ValueError for settings that do not exist or do not go together.
@@ -90,7 +77,6 @@ class InverseMapping(keras.Model):
         num_samples=NUM_SAMPLES,
         num_channels=1,
         spectrogram=False,
-        gradient=False,
         name=None,
     ):
         super().__init__(name=name or "inverse_mapping")
@@ -98,8 +84,8 @@ class InverseMapping(keras.Model):
             raise ValueError(f"network is one of {', '.join(NETWORKS)}, not {network!r}")
         if refinements and network != "waveform":
             raise ValueError("only the waveform network is refined; refinements is 0 with resnet")
-        if (spectrogram or gradient) and network != "waveform":
-            raise ValueError("only the waveform network has spectrogram or gradient; both are False with resnet")
+        if spectrogram and network != "waveform":
+            raise ValueError("only the waveform network has a spectrogram branch; spectrogram is False with resnet")
         if network == "resnet" and (num_samples, num_channels) != (NUM_SAMPLES, 1):
             raise ValueError(f"a resnet takes {NUM_SAMPLES} samples of one channel; the waveform network takes others")
         if num_samples % LEAST_SAMPLES:
@@ -114,7 +100,7 @@ class InverseMapping(keras.Model):
         self.settings |= {"refinements": refinements, "bounded": bounded and math.isfinite(bounds)}
         self.settings |= {"bounds": bounds if math.isfinite(bounds) else 1.0, "generator_sha256": generator_sha256}
         self.settings |= {"num_samples": num_samples, "num_channels": num_channels}
-        self.settings |= {"spectrogram": spectrogram, "gradient": gradient}
+        self.settings |= {"spectrogram": spectrogram}
         self.refinements, self.generator_sha256 = refinements, generator_sha256
         self.bounds = self.settings["bounds"] if self.settings["bounded"] else math.inf
         self._generator = None
@@ -125,9 +111,7 @@ class InverseMapping(keras.Model):
             self.predictor = _waveform_network(1, latent_dim, width, self.waveform_shape, "predictor", spectrogram)
         self.refiner = None
         if refinements:
-            self.refiner = _waveform_network(
-                2, latent_dim, width, self.waveform_shape, "refiner", spectrogram, gradient
-            )
+            self.refiner = _waveform_network(2, latent_dim, width, self.waveform_shape, "refiner", spectrogram)
         self.built = True
 
     @property
@@ -166,23 +150,9 @@ class InverseMapping(keras.Model):
         predictions = [self.predictor(waveform, training=training)]
         for _ in range(self.refinements if render else 0):
             z = self.bound(predictions[-1])
-            compared = [ops.stop_gradient(x) for x in self._compared(waveform, z, render)]
-            predictions.append(ops.stop_gradient(z) + self.refiner([waveform, *compared], training=training))
+            reconstruction = ops.stop_gradient(render(z))
+            predictions.append(ops.stop_gradient(z) + self.refiner([waveform, reconstruction], training=training))
         return predictions
-
-    def _compared(self, waveform, z, render):
-        """What refinement is given beside the waveform: the reconstruction [n, *waveform_shape]; with `gradient` also z
-        and the gradient by z of the error's energy, relative to the waveform's, both [n, latent_dim].
-        """
-        if not self.settings["gradient"]:
-            return [render(z)]
-        axes = tuple(range(1, len(waveform.shape)))
-        with tf.GradientTape() as tape:
-            tape.watch(z)
-            reconstruction = render(z)
-            energy = ops.sum(waveform**2, axis=axes) + TINY
-            error = ops.sum((reconstruction - waveform) ** 2, axis=axes) / energy  # [n]
-        return [reconstruction, z, tape.gradient(error, z)]
 
     def call(self, waveform, training=False):
         return self.bound(self.stages(waveform, training)[-1])

@@ -23,7 +23,7 @@ import tensorflow as tf
 DAMPINGS = np.float64(10.0) ** np.arange(-3, 3)  # tried around the current damping, as factors
 BETWEEN = np.float64(10.0) ** np.arange(-1, 2)  # the same, in a step without a new Jacobian
 SMALLEST_DAMPING, LARGEST_DAMPING = 1e-12, 1e6  # relative to the norm of the normal matrix
-SHARE = 0.3  # of the residual's energy, that the noise explains to first order; its curvature explains more
+SHARE = 0.1  # of the residual's energy, that the noise explains to first order; its curvature explains more
 MOST = 0.5  # share of the prior's energy that the noise has at most, so that σ² is finite
 PULL = 0.1  # towards the prior's mean, as a share of what the posterior has; it vanishes with the residual
 STEPS = 3  # behind each Jacobian, at most, the first among them
@@ -32,6 +32,7 @@ SLOW = 0.1  # and below which it is narrowed
 SETTLED = 0.01  # change of the objective, either way, below which it is narrowed at once
 NARROW = 0.05  # share of its usual energy below which the noise no longer matters
 LEAST = 0.2  # curvature along a step, relative to that expected, below which a correction is damped (Powell 1978)
+FINE = 1e-3  # objective, 27 dB, below which a problem that has settled is at its end: what remains is noise, or a kink
 WORTHWHILE = 0.1  # share of the objective that a step without a new Jacobian has to gain, or no other follows
 HALVINGS = 60  # of the interval of log σ²: to rounding
 FIXED = 1e-6  # deviation of a coordinate whose bounds coincide
@@ -150,6 +151,7 @@ class _Problems:
         idle = ((gain < tolerance) & ~self.noisy[index]) | ((gain <= 0) & ~moved)
         self.idle[index] = np.where(idle, self.idle[index] + 1, 0)
         settled = np.abs(self.objective[index] - here) < SETTLED * here
+        self.idle[index[settled & (self.lowest[index] < FINE)]] = 2
         change = np.where(settled, 0.05, np.where(gain < SLOW, 0.4, 1.0))
         factor = np.where(gain > FAST, 2.0, change) * self.factor[index]
         self.factor[index] = np.minimum(factor, 1.0)
