@@ -80,7 +80,10 @@ def of_labels(generator, snr):
     clips = [Clip(clip) for clip in as_kept(waves, snr)]
     solution, _ = recover_clips_and_labels(clips, generator, solver=LevenbergMarquardt(), seed=seed)
     cells = [f"{(solution.label == labels.astype(str)).sum()} of {count}"]
-    cells += [f"{(latent_mse(true, solution.z) < EXACT).sum()} of {count}", f"{np.median(solution.margin_db):.1f} dB"]
+    cells += [
+        f"{(latent_mse(true, solution.z) < EXACT).sum()} of {count}",
+        f"{np.nanmedian(solution.margin_db):.1f} dB",
+    ]
     return [*cells, decibels(waves, solution.waveforms), ""]
 
 
@@ -97,7 +100,7 @@ def measured(generator, layout, snr, scale):
     solution = Coded(LevenbergMarquardt(), scale=1.0 if scale == 1 else "free").solve(clips, generator, seed=seed)
     right = sum(codes.text(code) == one for code, one in zip(true[:, codes.places], solution.code))
     cells = [f"{right} of {count}", f"{(latent_mse(true, solution.z) < EXACT).sum()} of {count}"]
-    cells += [f"{np.median(solution.margin_db):.1f} dB", decibels(clean, generate(generator, solution.z))]
+    cells += [f"{np.nanmedian(solution.margin_db):.1f} dB", decibels(clean, generate(generator, solution.z))]
     if scale == 1:
         free = LevenbergMarquardt(restarts=0).solve(clips, relaxed(generator, 1.0), seed=seed)
         snapped = relaxed(generator, 1.0).latent(free.z).numpy()

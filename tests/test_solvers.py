@@ -10,11 +10,12 @@ import tensorflow as tf
 
 from models.generator.generator import Generator, random_latent
 from models.metrics.metrics import condition_number, latent_mse
-from models.recovery.exact import LevenbergMarquardt, moved, recorded
+from models.recovery.exact import LevenbergMarquardt
 from models.recovery.layer import Layer
 from models.recovery.lbfgsb import LBFGSB, PublishedObjective, SideBySide
 from models.recovery.levenberg_marquardt import minimise, posterior
 from models.recovery.perceptual import Perceptual
+from models.recovery.placement import moved, recorded
 from models.recovery.recover import recover
 from models.recovery.residual import Residual
 from models.recovery.solution import identity

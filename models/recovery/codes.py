@@ -5,13 +5,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from models.generator.codes import LARGEST_SCALE, held, relaxed
-from models.recovery.exact import EXPLAINED, LevenbergMarquardt, exact_part, moved, residuals
+from models.recovery.exact import EXPLAINED, LevenbergMarquardt, exact_part, residuals
+from models.recovery.placement import moved
 from models.recovery.solution import Solution, joined, margin_db, part
 
 CANDIDATES = 3  # codes that are held, the nearest to the free answer's
 REACHES = 4.0, LARGEST_SCALE  # how far a code whose scale is free is followed, and then where that leads nowhere
 NOWHERE = 1e-3  # objective of such a code, -27 dB
 LEAST_SCALE = 0.5  # of a code, in which the free answer is read
+VANISHED = 1e-2  # largest number of a code whose scale is free, up to which it is the code of zeros
 ALIGNED = "gain", "offset", "shift"  # of a Solution: what a target was aligned by
 
 
@@ -112,6 +114,7 @@ class Coded:
         the free codes, or None."""
         rows, margin = [], np.full(len(answers), np.nan)
         for i, some in enumerate(answers):
+            some = _without_vanished(generator.codes, some) if self.scale == "free" else some
             order = sorted(some, key=lambda code: some[code][0])
             rows.append((*some[order[0]], order[0], order[1] if len(order) > 1 else ""))
             if len(order) > 1:
@@ -127,6 +130,20 @@ class Coded:
         if best.z_std is not None:
             best = replace(best, z_std=np.where(np.isfinite(best.z_std).all(axis=1, keepdims=True), z_std, np.nan))
         return replace(best, code=code, runner_up=runner_up, margin_db=margin)
+
+
+def _without_vanished(codes, answers):
+    """Answers {code: (objective, z, z_std)} to one clip without those of a scale near 0, where the bits that are all 0
+    are among them: at scale 0 every code of bits is that one.
+    """
+    zeros = codes.text(np.zeros(codes.size))
+    if zeros not in answers or codes.code(zeros).any():
+        return answers
+    return {
+        code: answer
+        for code, answer in answers.items()
+        if code == zeros or np.abs(answer[1][codes.places]).max() > VANISHED
+    }
 
 
 def _exact(solver):

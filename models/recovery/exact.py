@@ -5,21 +5,21 @@ A clip that has an exact answer gives itself away: the objective of a good predi
 from anywhere Levenberg–Marquardt makes it fall several times over within a few Jacobians. For a real recording it
 neither begins low nor falls.
 
-Position is found by correlation with what the generator's waveforms are to first order, level from their usual one.
-What both leave unknown, with the offset, are three more unknowns of the same least squares, each with a column of the
+Where a clip lies in its recording, and at which level, is first estimated (models/recovery/placement.py). What that
+leaves unknown, with the offset, are three more unknowns of the same least squares, each with a column of the
 Jacobian of its own (as they are linear, variable projection would do the same: Golub and Pereyra 1973). The columns
 are those of the covariance, too, which says how sure each coordinate is.
 """
 
-import functools
 from dataclasses import dataclass
 
 import numpy as np
 import scipy.ndimage
 import scipy.stats
 
-from models.generator.generator import BATCH, generate, random_latent
+from models.generator.generator import BATCH, generate
 from models.recovery.levenberg_marquardt import minimise
+from models.recovery.placement import NEAR, has_usual_level, moved, place, prior_deviation, recorded, sketch
 from models.recovery.residual import Residual
 from models.recovery.solution import Solution
 from models.recovery.starts import random_starts
@@ -31,26 +31,19 @@ MISSED_DB = 55.0  # SNR below which an exact answer was missed; a recording of 1
 LEAST_FALL = 0.2  # share by which the objective of a clip with an exact answer falls in two iterations, at least
 NEARER = 0.15  # noise that Levenberg–Marquardt begins with at a prediction, whose error has this order
 LANDING = 0.05  # the same where a residual is reweighted
+ANEW, WIDTH = 3, 0.5  # descents from random latent vectors; the width of those and of the noise, relative to the prior
 BLOCKS = 64  # of time, whose weights are drawn
 SPREAD = 1.5  # standard deviation of the logarithm of a weight
 PATIENCE = 5  # of those in a row, without a better answer, after which none is expected
 BACK, SAME = 2, 0.01  # of those in a row that lead back to the same objective, to this share: what remains is noise
 NEAR_TRUTH = 1e-3  # objective, -27 dB, below which a clip is where it was taken to be, and its minimum a local one
 FAR = 0.02  # objective, -14 dB, above which a clip is begun anew with level, offset and position as unknowns
-LEVELS = 1.5  # times the largest level or mean of the generator's sounds, or one by it: beyond, a clip was changed
 STEADY = 0.3  # of how a target's power changes with time: what remains and changes less is noise
-UNMOVED = 0.95  # share of the best place's score that the place as it is has, if a clip may not have been moved
 REWEIGHTED, PLAIN = 6, 4  # Jacobians with random weights, and without them after those
 FREE = 0.5, 0.02, 0.5  # deviations of log gain, offset and delay in samples, behind what is known of them
 ALIGNMENTS = 4  # of a target by its delay, at most
-NEAR = 0.05  # samples beyond an end of a waveform, to which it still is known
 PLACED = 1e-3  # samples of delay below which a target needs no other
 ALIGNED = 1e-3  # noise behind an alignment
-FARTHEST = 800  # samples that a clip may have been moved by, and no more than an eighth of it
-WHOLE = 0.15  # fraction of a sample below which a shift is taken for one of whole samples at first
-BROAD = 0.7  # share of a peak that its neighbours have where a fraction can be told
-RIDGE = 0.03  # of the sketch of a generator, relative to the mean of its power
-RECOGNISED = 0.7  # of the least share that the sketch explains of the generator's sounds: below, a target seems none
 NEIGHBOURS = 64  # bins over which a spectrum is averaged
 SOUNDING = 1e-6  # power, relative to the strongest, above which a frequency is the generator's
 
@@ -60,11 +53,12 @@ class LevenbergMarquardt:
     """Exact recovery of every clip, by least squares on the waveform.
 
     max_iter: Jacobians of a descent, at most. restarts: how often, at most, a clip that is explained for the most part
-    but not exactly yet is led out of its local minimum: by a descent whose residual is reweighted at random over
-    blocks of time, and a plain one after it. The truth has a residual of zero under every weighting, a local minimum
-    is one only under its own. stft_share: weight of the STFT magnitudes, 0 to 1, in the residual of clips that no
-    latent vector explains. give_up: those clips end where the waveform alone has led, and are not
-    even begun with where neither the start nor a sketch of the generator is anything like them.
+    but not exactly yet is led out of its local minimum: far from the truth by a descent from elsewhere, three at most;
+    near it by one whose residual is reweighted at random over blocks of time, and a plain one after it. The truth has
+    a residual of zero under every weighting, a local minimum is one only under its own. stft_share: weight of the STFT
+    magnitudes, 0 to 1, in the residual of clips that no latent vector explains. give_up: those clips end where the
+    waveform alone has led, and are not even begun with where neither the start nor a sketch of the generator is
+    anything like them.
     free: a clip that is not explained as it is, or not exactly, is tried with its level, offset and position as
     unknowns.
     """
@@ -106,6 +100,7 @@ class LevenbergMarquardt:
         free = free[recognised[free]]
         if self.free and len(free):
             clips.set_free(free, shifts[free], **patience)
+        clips.begin_anew(min(self.restarts, ANEW), seed, **patience)
         clips.reweigh(self.restarts, seed, EXPLAINED)
         solution = clips.solution()
         rest = np.flatnonzero(clips.objective >= EXPLAINED)
@@ -134,7 +129,7 @@ class _Clips:
         self.lower, self.upper = (
             np.column_stack([np.broadcast_to(bound, (n, self.k)), nothing]) for bound in (lower, upper)
         )
-        self.deviation = np.append(np.full(self.k, _deviation(generator)), FREE)
+        self.deviation = np.append(np.full(self.k, prior_deviation(generator)), FREE)
         self.x = np.column_stack([np.zeros((n, self.k)) if start is None else start, nothing])
         self.normal = np.zeros((n, self.k + 3, self.k + 3))
         self.objective, self.iterations = np.full(n, np.inf), np.zeros(n, int)
@@ -180,16 +175,14 @@ class _Clips:
         """Descends from x, or from where the clips `index` stand; keeps what is better, or all of it → Descent."""
         options = {"target": CONVERGED, "deviation": self.deviation} | self.options | options
         x = self.x[index] if x is None else x
-        found = minimise(problem or self.problem(index), x, lower=self.lower[index], upper=self.upper[index], **options)
-        self.iterations[index] += found.iterations
-        better = always | (found.objective < self.objective[index])
-        kept = index[better]
-        self.x[kept], self.objective[kept], self.normal[kept] = (
-            found.z[better],
-            found.objective[better],
-            found.normal[better],
+        descent = minimise(
+            problem or self.problem(index), x, lower=self.lower[index], upper=self.upper[index], **options
         )
-        return found
+        self.iterations[index] += descent.iterations
+        better = always | (descent.objective < self.objective[index])
+        for name, values in (("x", descent.z), ("objective", descent.objective), ("normal", descent.normal)):
+            getattr(self, name)[index[better]] = values[better]
+        return descent
 
     def hold(self, index):
         """Takes the clips `index` as they are: gain 1, no offset, no delay."""
@@ -246,6 +239,21 @@ class _Clips:
         self.shift[index] += delay
         self.x[index, self.k :] = 0
 
+    def begin_anew(self, attempts, seed, **options):
+        """Descends again, from random latent vectors, with clips that are explained for the most part, but whose local
+        minimum is far from the truth: those of descents from elsewhere are others.
+        """
+        for attempt in range(attempts):
+            again = self.missed(EXPLAINED)
+            again = again[self.objective[again] > NEAR_TRUTH]
+            if not len(again):
+                break
+            x, noise = self.x[again].copy(), WIDTH * self.deviation[0]
+            drawn = random_starts(self.targets[again], self.k, [attempt, *np.atleast_1d(seed)])
+            box = self.lower[again, : self.k], self.upper[again, : self.k]
+            x[:, : self.k] = np.clip(3**0.5 * noise * drawn, *box)
+            self.descend(again, x=x, smoothing=noise, **options)
+
     def reweigh(self, attempts, seed, most):
         """Leads clips whose objective is up to `most`, but that are not exact, out of their local minima.
 
@@ -268,10 +276,10 @@ class _Clips:
             )
             self.iterations[again] += bent.iterations
             problem.reweigh(np.ones((len(again), 1)))
-            found = self.descend(again, problem, bent.z, smoothing=LANDING, max_iter=plain)
-            x[again] = found.z
+            descent = self.descend(again, problem, bent.z, smoothing=LANDING, max_iter=plain)
+            x[again] = descent.z
             idle[again] = np.where(self.objective[again] < 0.99 * before, 0, idle[again] + 1)
-            back[again] = np.where(np.abs(found.objective - before) < SAME * before, back[again] + 1, 0)
+            back[again] = np.where(np.abs(descent.objective - before) < SAME * before, back[again] + 1, 0)
 
     def solution(self):
         """What is known now, as a Solution."""
@@ -321,122 +329,9 @@ def exact_part(solver):
     return solver if isinstance(solver, LevenbergMarquardt) else getattr(solver, "exact", None)
 
 
-def as_recorded(waveforms, solution):
-    """A generator's waveforms [n, num_samples, num_channels] with the gain, offset and shift of a Solution."""
-    if solution.gain is None:
-        return waveforms
-    placed = [moved(wave, shift)[0] if shift else wave for wave, shift in zip(waveforms, solution.shift)]
-    return (np.stack(placed) * solution.gain[:, None, None] + solution.offset[:, None, None]).astype(np.float32)
-
-
 def smoothed(power):
     """Powers [bins, channels] averaged over neighbouring bins."""
     return scipy.ndimage.uniform_filter1d(power, NEIGHBOURS, axis=0, mode="nearest")
-
-
-def moved(waveform, shift):
-    """A waveform [samples, channels] `shift` samples later, and 1 where a sample of it is known, else 0; a fraction by
-    the phases of its Fourier transform.
-    """
-    n = len(waveform)
-    whole = int(np.round(shift))
-    frequencies = np.fft.rfftfreq(2 * n)[:, None]
-    turned = np.fft.rfft(waveform, 2 * n, axis=0) * np.exp(-2j * np.pi * frequencies * shift)
-    result, places = np.fft.irfft(turned, 2 * n, axis=0)[:n], np.arange(n)[:, None] - shift
-    known = np.broadcast_to((places > -NEAR) & (places < n - 1 + NEAR), waveform.shape)
-    if whole == shift:  # exactly as they were
-        result = np.zeros_like(waveform)
-        kept = slice(max(whole, 0), n + min(whole, 0))
-        result[kept] = waveform[max(-whole, 0) : n - max(whole, 0)]
-    return np.where(known, result, 0).astype(np.float32), known.astype(np.float32)
-
-
-def recorded(target):
-    """First and last sample of a target [samples, channels] that are part of it: at either end the same number twice or
-    more is what it was padded with, or nothing. All of it where nothing changes.
-    """
-    changes = np.flatnonzero(np.diff(target, axis=0).any(axis=1))
-    first, last = (changes[0], changes[-1] + 1) if len(changes) else (0, len(target) - 1)
-    return first + 1 if first > 0 else 0, last - 1 if last < len(target) - 1 else last
-
-
-@dataclass(frozen=True)
-class Sketch:
-    """rows: the mean waveform and its derivatives by each coordinate [1 + k, s], channels summed. inverse: of the
-    products among them, with a ridge. Of some of the generator's waveforms: level, lowest, highest, the median and the
-    range of their deviations about their means; mean, the largest; share, the least of their energies that the rows
-    explain.
-    """
-
-    rows: np.ndarray
-    inverse: np.ndarray
-    level: float
-    lowest: float
-    highest: float
-    mean: float
-    share: float
-
-
-@functools.lru_cache(maxsize=8)
-def sketch(generator):
-    """What the generator's waveforms are to first order → Sketch."""
-    deviation = _deviation(generator)
-    z = np.zeros((1, generator.latent_dim), np.float32)
-    waveform, tangents, _ = generator.jacobian(z, np.full(1, deviation, np.float32))
-    rows = np.concatenate([waveform.numpy(), deviation * tangents.numpy()[0]])
-    rows = rows.reshape(len(rows), generator.num_samples, -1).sum(axis=2)
-    products = rows.astype(np.float64) @ rows.T
-    products += RIDGE * np.trace(products) / len(products) * np.eye(len(products))
-    inverse, made = np.linalg.inv(products), generate(generator, random_latent(generator, BATCH, 0))
-    alike = rows @ unit(made.sum(axis=2)).T
-    share = (alike * (inverse @ alike)).sum(axis=0).min()
-    levels, means = made.std(axis=(1, 2)), np.abs(made.mean(axis=(1, 2)))
-    return Sketch(rows, inverse, np.median(levels), levels.min(), levels.max(), means.max(), share)
-
-
-def has_usual_level(targets, generator):
-    """True for each of the targets [n, num_samples, num_channels] whose level and mean the generator's sounds have."""
-    known, levels = sketch(generator), targets.std(axis=(1, 2))
-    usual = (levels > known.lowest / LEVELS) & (levels < known.highest * LEVELS)
-    return usual & (np.abs(targets.mean(axis=(1, 2))) < LEVELS * max(known.mean, known.lowest))
-
-
-def unit(waveforms):
-    """Waveforms [n, samples] without their means, each of energy 1, or 0 if it is silence."""
-    waveforms = waveforms - waveforms.mean(axis=1, keepdims=True)
-    return waveforms / np.maximum(np.linalg.norm(waveforms, axis=1, keepdims=True), 1e-12)
-
-
-def place(targets, generator):
-    """Where a generator's sound lies in targets [n, num_samples, num_channels] → shifts [n] in samples, whether the
-    sketch of the generator explains as much there as of its sounds, and whether they may not have been moved at all.
-
-    The mean waveform over the prior and its derivatives span what a clip can be to first order, whatever its level. At
-    every shift a target is projected onto them, all shifts at once by correlation.
-    """
-    known = sketch(generator)
-    rows, inverse = known.rows, known.inverse
-    size = 2 * rows.shape[1]
-    farthest = 1 + min(FARTHEST, rows.shape[1] // 8)  # an end has no neighbour
-    shifts = np.arange(-farthest, farthest + 1)
-    spectra = np.conj(np.fft.rfft(rows, size))
-    best, shares, unmoved = np.zeros(len(targets)), np.zeros(len(targets)), np.zeros(len(targets), bool)
-    for i, target in enumerate(unit(targets.sum(axis=2))):
-        alike = np.fft.irfft(spectra * np.fft.rfft(target, size), size)[:, shifts]
-        scores = (alike * (inverse @ alike)).sum(axis=0)
-        peak = int(np.clip(scores.argmax(), 1, len(scores) - 2))
-        before, top, after = scores[peak - 1 : peak + 2]
-        fraction = 0.5 * (before - after) / min(before - 2 * top + after, -1e-12)  # of a parabola's top
-        broad = min(before, after) > BROAD * top and WHOLE < abs(fraction) < 1
-        best[i], shares[i] = shifts[peak] + (fraction if broad else 0), scores.max()
-        unmoved[i] = scores[farthest] >= UNMOVED * shares[i]
-    return best, shares > RECOGNISED * known.share, unmoved
-
-
-def _deviation(generator):
-    """The standard deviation of a coordinate under the generator's prior, no wider than uniform within its bounds."""
-    usual = 1.0 if generator.prior == "normal" else 3**-0.5 * max(generator.bounds, 1.0)
-    return min(usual if np.isfinite(usual) else 1.0, 3**-0.5 * generator.bounds)
 
 
 def residuals(targets, generator, z, stft_share=LevenbergMarquardt.stft_share):

@@ -47,45 +47,45 @@ class Mismatch:
         self.has_spectrum = generator.num_samples >= HOP_LENGTH  # less has none
         self._compiled = {}
 
-    def _run(self, function, z, known, *others):
+    def _run(self, function, z, originals, *others):
         """A function of tensors [m, …], compiled at its first use for any m, with magnitudes and without."""
-        key, arguments = (function.__name__, len(known), z.shape[1]), (z, known, *others)
+        key, arguments = (function.__name__, len(originals), z.shape[1]), (z, originals, *others)
         if key not in self._compiled:
             specs = tf.nest.map_structure(lambda a: tf.TensorSpec([None, *a.shape[1:]], a.dtype), arguments)
             self._compiled[key] = tf.function(function, autograph=False).get_concrete_function(*specs)
         return self._compiled[key](*arguments)
 
-    def errors(self, z, known):
+    def errors(self, z, originals):
         """Latent vectors and originals → relative squared errors, a list of one or two [m]."""
-        return self._run(self._errors, z, known)
+        return self._run(self._errors, z, originals)
 
-    def gradient(self, z, known, smoothing, widths, weights):
+    def gradient(self, z, originals, smoothing, widths, weights):
         """The gradients [m, latent_dim] of half the squared residuals of the waveform averaged over latent noise of
         deviation `smoothing` [m]. widths: of `linearised`. weights: of the parts, a list of [m].
         """
-        return self._run(self._gradient, z, known, smoothing, widths, weights)
+        return self._run(self._gradient, z, originals, smoothing, widths, weights)
 
-    def averaged_errors(self, z, known, smoothing, widths):
+    def averaged_errors(self, z, originals, smoothing, widths):
         """As `errors`, of waveforms averaged over latent noise."""
-        return self._run(self._averaged_errors, z, known, smoothing, widths)
+        return self._run(self._averaged_errors, z, originals, smoothing, widths)
 
-    def linearised(self, z, known, smoothing, directions):
+    def linearised(self, z, originals, smoothing, directions):
         """The normal matrices of the parts along directions [m, k, latent_dim], averaged in the same way, a list of
         [m, k, k] in float64, and the widths.
         """
-        return self._run(self._linearised, z, known, smoothing, directions)
+        return self._run(self._linearised, z, originals, smoothing, directions)
 
     def originals(self, targets):
-        """Targets [n, num_samples, num_channels] → all that has to be known of them, a list of tensors [n, …]: of the
+        """Targets [n, num_samples, num_channels] → what their comparison needs, a list of tensors [n, …]: of the
         waveforms themselves and each sample's weight, 1 / sqrt(energy), and the same of the magnitudes, whose weight
         is one number.
         """
         flat = tf.reshape(tf.convert_to_tensor(targets, tf.float32), (len(targets), -1))  # [n, samples * channels]
-        known = [flat, tf.constant(relative(flat.numpy(), np.ones(flat.shape)))]
+        originals = [flat, tf.constant(relative(flat.numpy(), np.ones(flat.shape)))]
         if self.has_spectrum:
             magnitudes = compressed(*self._stft(flat))[0]  # [n, channels * frames * bins]
-            known += [magnitudes, tf.math.rsqrt(tf.reduce_sum(magnitudes**2, axis=1))[:, None]]
-        return known
+            originals += [magnitudes, tf.math.rsqrt(tf.reduce_sum(magnitudes**2, axis=1))[:, None]]
+        return originals
 
     def _stft(self, flat):
         """[..., num_samples * num_channels] → real and imaginary part, each [..., channels * frames * bins]."""
@@ -94,22 +94,22 @@ class Mismatch:
         waves = tf.reshape(tf.transpose(waves, (0, 2, 1)), (-1, self.generator.num_samples))
         return [tf.reshape(part, tf.concat([shape[:-1], [-1]], 0)) for part in spectrogram(waves)]
 
-    def _residuals(self, waveform, known):
+    def _residuals(self, waveform, originals):
         """Waveforms [m, s] → how far they are from the originals, a list of one or two arrays [m, …]."""
-        found = [(waveform - known[0]) * known[1]]
-        if len(known) > 2:
-            found.append((compressed(*self._stft(waveform))[0] - known[2]) * known[3])
-        return found
+        parts = [(waveform - originals[0]) * originals[1]]
+        if len(originals) > 2:
+            parts.append((compressed(*self._stft(waveform))[0] - originals[2]) * originals[3])
+        return parts
 
-    def _tangents(self, waveform, tangents, known):
+    def _tangents(self, waveform, tangents, originals):
         """Waveforms [m, s] and tangents [m, k, s] of theirs → those of the residuals, a list of [m, k, …]."""
-        found = [tangents * known[1][:, None]]
-        if len(known) > 2:
+        parts = [tangents * originals[1][:, None]]
+        if len(originals) > 2:
             real, imaginary = self._stft(waveform)
             tangent_real, tangent_imaginary = self._stft(tangents)
-            slope = compressed(real, imaginary)[1] * known[3]
-            found.append((slope * real)[:, None] * tangent_real + (slope * imaginary)[:, None] * tangent_imaginary)
-        return found
+            slope = compressed(real, imaginary)[1] * originals[3]
+            parts.append((slope * real)[:, None] * tangent_real + (slope * imaginary)[:, None] * tangent_imaginary)
+        return parts
 
     def _derivative(self, flat):
         """−dw/dt of waveforms [..., samples * channels], by central differences."""
@@ -142,26 +142,26 @@ class Mismatch:
     def _flat(self, waveform):
         return tf.reshape(waveform, (-1, self.generator.num_samples * self.generator.num_channels))
 
-    def _errors(self, z, known):
+    def _errors(self, z, originals):
         waveform = self._moved(self._flat(self.generator(self._latent(z))), z)
-        return [tf.reduce_sum(part**2, axis=1) for part in self._residuals(waveform, known)]
+        return [tf.reduce_sum(part**2, axis=1) for part in self._residuals(waveform, originals)]
 
-    def _averaged_errors(self, z, known, smoothing, widths):
+    def _averaged_errors(self, z, originals, smoothing, widths):
         waveform = self._moved(self._flat(self.generator.smoothed(self._latent(z), smoothing, widths)), z)
-        return [tf.reduce_sum(part**2, axis=1) for part in self._residuals(waveform, known)]
+        return [tf.reduce_sum(part**2, axis=1) for part in self._residuals(waveform, originals)]
 
-    def _gradient(self, z, known, smoothing, widths, weights):
+    def _gradient(self, z, originals, smoothing, widths, weights):
         with tf.GradientTape() as tape:
             tape.watch(z)
             waveform = self._moved(self._flat(self.generator.smoothed(self._latent(z), smoothing, widths)), z)
-            parts = zip(self._residuals(waveform, known), weights)
+            parts = zip(self._residuals(waveform, originals), weights)
             half = tf.add_n([0.5 * weight * tf.reduce_sum(part**2, axis=1) for part, weight in parts])
         return tape.gradient(half, z)
 
-    def _linearised(self, z, known, smoothing, directions):
+    def _linearised(self, z, originals, smoothing, directions):
         # means over the noise, [m, s] and [m, k, s]
         flat, tangents, widths = self.generator.jacobian(self._latent(z), smoothing, self._latent(directions))
         waveform, tangents = self._moved(flat, z), self._moved_tangents(flat, tangents, z, directions)
         # in float64: the condition of the normal equations is that of J squared
-        jacobians = [tf.cast(part, tf.float64) for part in self._tangents(waveform, tangents, known)]
+        jacobians = [tf.cast(part, tf.float64) for part in self._tangents(waveform, tangents, originals)]
         return [tf.matmul(jacobian, jacobian, transpose_b=True) for jacobian in jacobians], widths

@@ -11,8 +11,9 @@ import numpy as np
 
 from models.generator.generator import generate
 from models.metrics.metrics import snr_db
-from models.recovery.exact import EXPLAINED, as_recorded, exact_part, residuals
+from models.recovery.exact import EXPLAINED, exact_part, residuals
 from models.recovery.layer import generate_from_layer
+from models.recovery.placement import as_recorded
 from models.recovery.solution import Solution, joined, part
 from models.recovery.starts import predict
 

@@ -12,9 +12,7 @@ import tensorflow as tf
 
 from models.recovery.mismatch import mismatch, relative
 
-# Relative squared error of a waveform, 20 dB, below which an exact answer is near and the spectral part has done its
-# work
-CLOSE = 0.01
+CLOSE = 0.01  # relative squared error of a waveform, 20 dB, below which an exact answer is near
 JACOBIANS_AT_ONCE = 4  # clips, to bound the memory
 AVERAGED_AT_ONCE = 64  # waveforms
 
@@ -48,7 +46,7 @@ class Residual:
         places = np.arange(flat.shape[1]) * weights.shape[1] // flat.shape[1]
         self.originals[1] = tf.constant(relative(flat, self.present * weights[:, places]))
 
-    def _known(self, index):
+    def _of(self, index):
         """The originals of the targets `index` [m], without magnitudes where none of them needs those."""
         needed = self.originals if self.weights[index].any() else self.originals[:2]
         return [tf.gather(tensor, index) for tensor in needed]
@@ -76,7 +74,7 @@ class Residual:
         return self._objectives(errors, index)
 
     def _errors(self, z, index):
-        errors = self.functions.errors(tf.constant(z, tf.float32), self._known(index))
+        errors = self.functions.errors(tf.constant(z, tf.float32), self._of(index))
         return [error.numpy().astype(np.float64) for error in errors]
 
     def _objectives(self, errors, index):
@@ -90,37 +88,37 @@ class Residual:
         for i in range(0, len(z), JACOBIANS_AT_ONCE):
             rows = slice(i, i + JACOBIANS_AT_ONCE)
             near, noise, along = (tf.constant(a[rows], tf.float32) for a in (z, smoothing, directions))
-            normals, widths = self.functions.linearised(near, self._known(index[rows]), noise, along)
-            self._keep(self._normals, index[rows], normals)
-            self._keep(self._widths, index[rows], widths)
+            normals, widths = self.functions.linearised(near, self._of(index[rows]), noise, along)
+            self._store(self._normals, index[rows], normals)
+            self._store(self._widths, index[rows], widths)
 
     def quieten(self, index):
         """Leaves `gradients` and `averaged` of the targets `index` [m] without noise until their next Jacobians."""
         self.smoothing[index] = 0
 
-    def _keep(self, kept, index, arrays):
-        """Puts arrays [m, …] into the rows `index` of those kept, a list of [n, …]."""
+    def _store(self, stored, index, arrays):
+        """Puts arrays [m, …] into the rows `index` of the stored ones, a list of [n, …]."""
         for position, array in enumerate(arrays):
-            if position == len(kept):
-                kept.append(np.zeros((len(self.weights), *array.shape[1:]), array.dtype.as_numpy_dtype))
-            kept[position][index] = array
+            if position == len(stored):
+                stored.append(np.zeros((len(self.weights), *array.shape[1:]), array.dtype.as_numpy_dtype))
+            stored[position][index] = array
 
     def normals(self, index):
         """The normal matrices JᵀJ [m, k, k] of the targets `index` [m] along the directions of their last Jacobians,
         float64.
         """
         parts = zip(self._normals, self._shares(index))
-        return sum(share[:, None, None].astype(np.float64) * kept[index] for kept, share in parts)
+        return sum(share[:, None, None].astype(np.float64) * normals[index] for normals, share in parts)
 
     def _noise(self, index):
-        return tf.constant(self.smoothing[index]), [tf.constant(kept[index]) for kept in self._widths]
+        return tf.constant(self.smoothing[index]), [tf.constant(widths[index]) for widths in self._widths]
 
     def gradients(self, z, index):
         """z [m, k] → gradients [m, k] of `averaged` of the targets `index` [m], float64."""
         shares = [tf.constant(share, tf.float32) for share in self._shares(index)]
-        known = self._known(index)
+        originals = self._of(index)
         return (
-            self.functions.gradient(tf.constant(z, tf.float32), known, *self._noise(index), shares)
+            self.functions.gradient(tf.constant(z, tf.float32), originals, *self._noise(index), shares)
             .numpy()
             .astype(np.float64)
         )
@@ -135,6 +133,6 @@ class Residual:
         for i in range(0, len(z), AVERAGED_AT_ONCE):
             rows = index[i : i + AVERAGED_AT_ONCE]
             near = tf.constant(z[i : i + AVERAGED_AT_ONCE], tf.float32)
-            errors = self.functions.averaged_errors(near, self._known(rows), *self._noise(rows))
+            errors = self.functions.averaged_errors(near, self._of(rows), *self._noise(rows))
             parts.append(self._objectives([error.numpy().astype(np.float64) for error in errors], rows))
         return np.concatenate(parts)

@@ -1,0 +1,134 @@
+"""Where in a recording a generator's sound lies, and at which level, before its latent vector is known.
+
+What the generator's waveforms can be to first order is a sketch: the mean waveform over the prior and its derivatives
+by each coordinate. Position is found by correlation with it, level from the usual one of the generator's sounds.
+"""
+
+import functools
+from dataclasses import dataclass
+
+import numpy as np
+
+from models.generator.generator import BATCH, generate, random_latent
+
+NEAR = 0.05  # samples beyond an end of a waveform, to which it still is known
+FARTHEST = 800  # samples that a clip may have been moved by, and no more than an eighth of it
+WHOLE = 0.15  # fraction of a sample below which a shift is taken for one of whole samples at first
+BROAD = 0.7  # share of a peak that its neighbours have where a fraction can be told
+RIDGE = 0.03  # of the sketch of a generator, relative to the mean of its power
+RECOGNISED = 0.7  # of the least share that the sketch explains of the generator's sounds: below, a target seems none
+UNMOVED = 0.95  # share of the best place's score that the place as it is has, if a clip may not have been moved
+LEVELS = 1.5  # times the largest level or mean of the generator's sounds, or one by it: beyond, a clip was changed
+
+
+def place(targets, generator):
+    """Where a generator's sound lies in targets [n, num_samples, num_channels] → shifts [n] in samples, whether the
+    sketch of the generator explains as much there as of its sounds, and whether they may not have been moved at all.
+
+    The mean waveform over the prior and its derivatives span what a clip can be to first order, whatever its level. At
+    every shift a target is projected onto them, all shifts at once by correlation.
+    """
+    known = sketch(generator)
+    rows, inverse = known.rows, known.inverse
+    size = 2 * rows.shape[1]
+    farthest = 1 + min(FARTHEST, rows.shape[1] // 8)  # an end has no neighbour
+    shifts = np.arange(-farthest, farthest + 1)
+    spectra = np.conj(np.fft.rfft(rows, size))
+    best, shares, unmoved = np.zeros(len(targets)), np.zeros(len(targets)), np.zeros(len(targets), bool)
+    for i, target in enumerate(unit(targets.sum(axis=2))):
+        alike = np.fft.irfft(spectra * np.fft.rfft(target, size), size)[:, shifts]
+        scores = (alike * (inverse @ alike)).sum(axis=0)
+        peak = int(np.clip(scores.argmax(), 1, len(scores) - 2))
+        before, top, after = scores[peak - 1 : peak + 2]
+        fraction = 0.5 * (before - after) / min(before - 2 * top + after, -1e-12)  # of a parabola's top
+        broad = min(before, after) > BROAD * top and WHOLE < abs(fraction) < 1
+        best[i], shares[i] = shifts[peak] + (fraction if broad else 0), scores.max()
+        unmoved[i] = scores[farthest] >= UNMOVED * shares[i]
+    return best, shares > RECOGNISED * known.share, unmoved
+
+
+@dataclass(frozen=True)
+class Sketch:
+    """rows: the mean waveform and its derivatives by each coordinate [1 + k, s], channels summed. inverse: of the
+    products among them, with a ridge. Of some of the generator's waveforms: level, lowest, highest, the median and the
+    range of their deviations about their means; mean, the largest; share, the least of their energies that the rows
+    explain.
+    """
+
+    rows: np.ndarray
+    inverse: np.ndarray
+    level: float
+    lowest: float
+    highest: float
+    mean: float
+    share: float
+
+
+@functools.lru_cache(maxsize=8)
+def sketch(generator):
+    """What the generator's waveforms are to first order → Sketch."""
+    deviation = prior_deviation(generator)
+    z = np.zeros((1, generator.latent_dim), np.float32)
+    waveform, tangents, _ = generator.jacobian(z, np.full(1, deviation, np.float32))
+    rows = np.concatenate([waveform.numpy(), deviation * tangents.numpy()[0]])
+    rows = rows.reshape(len(rows), generator.num_samples, -1).sum(axis=2)
+    products = rows.astype(np.float64) @ rows.T
+    products += RIDGE * np.trace(products) / len(products) * np.eye(len(products))
+    inverse, made = np.linalg.inv(products), generate(generator, random_latent(generator, BATCH, 0))
+    alike = rows @ unit(made.sum(axis=2)).T
+    share = (alike * (inverse @ alike)).sum(axis=0).min()
+    levels, means = made.std(axis=(1, 2)), np.abs(made.mean(axis=(1, 2)))
+    return Sketch(rows, inverse, np.median(levels), levels.min(), levels.max(), means.max(), share)
+
+
+def has_usual_level(targets, generator):
+    """True for each of the targets [n, num_samples, num_channels] whose level and mean the generator's sounds have."""
+    known, levels = sketch(generator), targets.std(axis=(1, 2))
+    usual = (levels > known.lowest / LEVELS) & (levels < known.highest * LEVELS)
+    return usual & (np.abs(targets.mean(axis=(1, 2))) < LEVELS * max(known.mean, known.lowest))
+
+
+def unit(waveforms):
+    """Waveforms [n, samples] without their means, each of energy 1, or 0 if it is silence."""
+    waveforms = waveforms - waveforms.mean(axis=1, keepdims=True)
+    return waveforms / np.maximum(np.linalg.norm(waveforms, axis=1, keepdims=True), 1e-12)
+
+
+def moved(waveform, shift):
+    """A waveform [samples, channels] `shift` samples later, and 1 where a sample of it is known, else 0; a fraction by
+    the phases of its Fourier transform.
+    """
+    n = len(waveform)
+    whole = int(np.round(shift))
+    frequencies = np.fft.rfftfreq(2 * n)[:, None]
+    turned = np.fft.rfft(waveform, 2 * n, axis=0) * np.exp(-2j * np.pi * frequencies * shift)
+    result, places = np.fft.irfft(turned, 2 * n, axis=0)[:n], np.arange(n)[:, None] - shift
+    known = np.broadcast_to((places > -NEAR) & (places < n - 1 + NEAR), waveform.shape)
+    if whole == shift:  # exactly as they were
+        result = np.zeros_like(waveform)
+        kept = slice(max(whole, 0), n + min(whole, 0))
+        result[kept] = waveform[max(-whole, 0) : n - max(whole, 0)]
+    return np.where(known, result, 0).astype(np.float32), known.astype(np.float32)
+
+
+def recorded(target):
+    """First and last sample of a target [samples, channels] that are part of it: at either end the same number twice or
+    more is what it was padded with, or nothing. All of it where nothing changes.
+    """
+    changes = np.flatnonzero(np.diff(target, axis=0).any(axis=1))
+    first, last = (changes[0], changes[-1] + 1) if len(changes) else (0, len(target) - 1)
+    return first + 1 if first > 0 else 0, last - 1 if last < len(target) - 1 else last
+
+
+def as_recorded(waveforms, solution):
+    """A generator's waveforms [n, num_samples, num_channels] with the gain, offset and shift of a Solution."""
+    if solution.gain is None:
+        return waveforms
+    placed = [moved(wave, shift)[0] if shift else wave for wave, shift in zip(waveforms, solution.shift)]
+    return (np.stack(placed) * solution.gain[:, None, None] + solution.offset[:, None, None]).astype(np.float32)
+
+
+def prior_deviation(generator):
+    """The standard deviation of a coordinate under the generator's prior, no wider than uniform within its bounds."""
+    usual = 1.0 if generator.prior == "normal" else 3**-0.5 * max(generator.bounds, 1.0)
+    return min(usual if np.isfinite(usual) else 1.0, 3**-0.5 * generator.bounds)
