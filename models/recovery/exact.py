@@ -31,7 +31,8 @@ MISSED_DB = 55.0  # SNR below which an exact answer was missed; a recording of 1
 LEAST_FALL = 0.2  # share by which the objective of a clip with an exact answer falls in two iterations, at least
 NEARER = 0.15  # noise that Levenberg–Marquardt begins with at a prediction, whose error has this order
 LANDING = 0.05  # the same where a residual is reweighted
-ANEW, WIDTH = 3, 0.5  # descents from random latent vectors; the width of those and of the noise, relative to the prior
+ANEW = 3  # descents from random latent vectors
+DRAWN, WIDTH = 0.25, 0.5  # deviation of those vectors and of the noise they begin with, relative to the prior's
 BLOCKS = 64  # of time, whose weights are drawn
 SPREAD = 1.5  # standard deviation of the logarithm of a weight
 PATIENCE = 5  # of those in a row, without a better answer, after which none is expected
@@ -248,11 +249,11 @@ class _Clips:
             again = again[self.objective[again] > NEAR_TRUTH]
             if not len(again):
                 break
-            x, noise = self.x[again].copy(), WIDTH * self.deviation[0]
+            x = self.x[again].copy()
             drawn = random_starts(self.targets[again], self.k, [attempt, *np.atleast_1d(seed)])
             box = self.lower[again, : self.k], self.upper[again, : self.k]
-            x[:, : self.k] = np.clip(3**0.5 * noise * drawn, *box)
-            self.descend(again, x=x, smoothing=noise, **options)
+            x[:, : self.k] = np.clip(3**0.5 * DRAWN * self.deviation[0] * drawn, *box)
+            self.descend(again, x=x, smoothing=WIDTH * self.deviation[0], **options)
 
     def reweigh(self, attempts, seed, most):
         """Leads clips whose objective is up to `most`, but that are not exact, out of their local minima.

@@ -7,13 +7,13 @@ from dataclasses import replace
 import numpy as np
 
 from models.recovery.codes import Coded
-from models.recovery.exact import EXPLAINED, LevenbergMarquardt, exact_part
+from models.recovery.exact import EXPLAINED, PROMISING, LevenbergMarquardt, exact_part
 from models.recovery.lbfgsb import LBFGSB
 from models.recovery.perceptual import Perceptual
 from models.recovery.recover import recover_clips
 from models.recovery.solution import joined, margin_db, part
 
-SHORT_JACOBIANS = 2  # of the short descent of least squares
+SHORT_JACOBIANS = 1  # of the short descent of least squares
 SHORT_STAGES, SHORT_STEPS = ((4, 8),), 8  # of the short descent by ear
 SHORT_ITERATIONS = 10  # of a short L-BFGS-B
 
@@ -31,17 +31,21 @@ def recover_clips_and_labels(clips, labelled, *, solver, seed=0, report=None):
     if labelled.num_labels is None:
         raise ValueError("the generator does not say how many labels it has, so its label has to be set")
     clips, options = list(clips), {"seed": seed, "report": report}
-    errors = []
-    for label in range(labelled.num_labels):
-        recovery, _ = recover_clips(clips, labelled.with_label(label), solver=_short(solver), **options)
-        errors.append(recovery.objective)
+    errors = _first_look(clips, labelled, _short(solver, free=False), options)
+    far = np.flatnonzero(errors.min(axis=0) > PROMISING)
+    if len(far) and exact_part(solver) is not None:  # their level or position may be another
+        errors[:, far] = _first_look([clips[i] for i in far], labelled, _short(solver, free=True), options)
     likely = np.argsort(errors, axis=0, kind="stable")[:2]  # [2, n]
     best, forms = _solved(clips, labelled, likely[0], [solver] * len(clips), options)
     if len(likely) == 1:
         nothing = {"runner_up": np.full(len(clips), ""), "margin_db": np.full(len(clips), np.nan)}
         return replace(best, label=likely[0].astype(str), **nothing), forms
-    quick = _quick(solver) or solver  # where the first label explains a recording, the second is not looked for by ear
-    solvers = [quick if explained else solver for explained in _explains(best)]
+    # Where the first label explains a recording, the second is not looked for by ear, nor at another level or position
+    # than the first was found at.
+    moved = _moved(best)
+    solvers = [
+        _quick(solver, moved[i]) or solver if explained else solver for i, explained in enumerate(_explains(best))
+    ]
     second, second_forms = _solved(clips, labelled, likely[1], solvers, options)
     mixed = _explains(second) != _explains(best)
     swapped = np.where(mixed, _explains(second), second.objective < best.objective)
@@ -51,6 +55,19 @@ def recover_clips_and_labels(clips, labelled, *, solver, seed=0, report=None):
     forms = [second_forms[i] if swapped[i] else form for i, form in enumerate(forms)]
     label, other = np.where(swapped, likely[::-1], likely).astype(str)
     return replace(result, label=label, runner_up=other, margin_db=np.abs(margin_db(*values))), forms
+
+
+def _first_look(clips, labelled, solver, options):
+    """The objectives [labels, n] that a solver ends with, label by label."""
+    every = [labelled.with_label(label) for label in range(labelled.num_labels)]
+    return np.stack([recover_clips(clips, one, solver=solver, **options)[0].objective for one in every])
+
+
+def _moved(recovery):
+    """Which recordings [n] were recovered at another level, offset or position than the generator's."""
+    if recovery.gain is None:
+        return np.zeros(len(recovery.z), bool)
+    return (recovery.gain != 1) | (recovery.offset != 0) | (recovery.shift != 0)
 
 
 def _solved(clips, labelled, labels, solvers, options):
@@ -72,24 +89,29 @@ def _explains(recovery):
     return recovery.explained > 1 - 2 * EXPLAINED
 
 
-def _short(solver):
-    """A solver that takes a first look: enough to tell which labels are likely."""
+def _short(solver, free):
+    """A solver that takes a first look: enough to tell which labels are likely. free: whether at any level, offset and
+    position.
+    """
     if isinstance(solver, Coded):
-        return replace(solver, after=_short(solver.after))
+        return replace(solver, after=_short(solver.after, free))
     if isinstance(solver, LevenbergMarquardt):
-        return replace(solver, max_iter=min(solver.max_iter, SHORT_JACOBIANS), restarts=0, give_up=True)
+        short = min(solver.max_iter, SHORT_JACOBIANS)
+        return replace(solver, max_iter=short, restarts=0, give_up=True, free=free and solver.free)
     if isinstance(solver, LBFGSB):
         return replace(solver, max_iter=min(solver.max_iter, SHORT_ITERATIONS))
     if isinstance(solver, Perceptual):
-        exact = solver.exact and _short(solver.exact)
+        exact = solver.exact and _short(solver.exact, free)
         return replace(solver, stages=SHORT_STAGES, steps=SHORT_STEPS, exact=exact)
     raise ValueError(f"{type(solver).__name__} does not look for a label")
 
 
-def _quick(solver):
-    """The least-squares part of a solver, which gives up where no latent vector explains a recording; or None."""
+def _quick(solver, free):
+    """The least-squares part of a solver, which gives up where no latent vector explains a recording; or None. free: as
+    of `_short`.
+    """
     if isinstance(solver, Coded):
-        quick = _quick(solver.after)
+        quick = _quick(solver.after, free)
         return quick and replace(solver, after=quick)
     exact = exact_part(solver)
-    return exact and replace(exact, restarts=0, give_up=True)
+    return exact and replace(exact, restarts=0, give_up=True, free=bool(free and exact.free))
