@@ -27,7 +27,7 @@ from models.recovery.starts import random_starts
 CONVERGED = 0.5e-10  # objective from which on Levenberg–Marquardt takes no more Jacobians: 100 dB
 EXPLAINED = 0.1  # objective below which an exact answer seems to exist; silence has 0.5
 PROMISING = 0.3  # objective of a start below which one may exist
-MISSED_DB = 55.0  # SNR below which an exact answer was missed; a recording of 16 bits seldom allows less
+MISSED_DB = 65.0  # SNR below which an exact answer was missed, unless what remains is noise, as that of 16 bits is
 LEAST_FALL = 0.2  # share by which the objective of a clip with an exact answer falls in two iterations, at least
 NEARER = 0.15  # noise that Levenberg–Marquardt begins with at a prediction, whose error has this order
 LANDING = 0.05  # the same where a residual is reweighted
