@@ -111,8 +111,11 @@ def measured(waves, true, first, damage, method, generator, mapping):
     return {name: np.asarray(values, float).tolist() for name, values in columns.items()}
 
 
-class Kept:
-    """What is measured so far, in a file: {what it depends on: {column: list, a number a sound}}."""
+class Measurements:
+    """What is measured so far, in a file: {what it depends on: {column: list, a number a sound}}.
+
+    The solver's code is not among what it depends on: after a change of it the file is deleted by hand.
+    """
 
     def __init__(self, path):
         self.path = path
@@ -153,7 +156,7 @@ def main():
     begin = time.monotonic()
     generator = open_generator(checkpoint)
     mapping = open_inverse_mapping(inverse_mapping_checkpoint, generator) if "hybrid" in methods else None
-    kept = Kept(Path(results) / "measured.json")
+    measurements = Measurements(Path(results) / "measured.json")
     kinds, lines = sounds(generator), [COLUMNS, "|---" * (COLUMNS.count("|") - 1) + "|"]
     print("\n".join(lines), flush=True)
     for damage in damages.split(";") if damages else DAMAGES:
@@ -166,13 +169,13 @@ def main():
                 depends_on = [identity(generator), identity(LevenbergMarquardt()), predicts, seed, source]
                 digest = hashlib.sha256(json.dumps(depends_on).encode()).hexdigest()[:12]
                 key = f"{damage}: {method}: {kind}: {digest}"
-                while (done := len(kept.first(key, len(waves)).get("seconds", []))) < len(waves):
+                while (done := len(measurements.first(key, len(waves)).get("seconds", []))) < len(waves):
                     if minutes and time.monotonic() - begin > 60 * minutes:
                         break
                     batch = slice(done, min(done + BATCH, len(waves)))
                     part = None if true is None else true[batch]
-                    kept.add(key, measured(waves[batch], part, done, damage, method, generator, mapping))
-                known[kind] = kept.first(key, len(waves))
+                    measurements.add(key, measured(waves[batch], part, done, damage, method, generator, mapping))
+                known[kind] = measurements.first(key, len(waves))
             if known[OWN]:
                 lines.append(row(damage, method, known))
                 print(lines[-1], flush=True)
