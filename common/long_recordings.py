@@ -133,8 +133,9 @@ class LongRecording:
         """The models.recovery.recover.Recovery of some windows, from their rows."""
         waveforms = waveforms_of(rows, self.generator)
         snr = snr_db(np.stack([clip.samples.reshape(waveforms[0].shape) for clip in clips]), waveforms)
-        unknown = np.full(len(clips), np.nan)
-        return Recovery(rows["z"], unknown, unknown, waveforms=waveforms, matched=waveforms, snr_db=snr)
+        unknown, explained = np.full(len(clips), np.nan), rows["explained"]
+        sounds = {"waveforms": waveforms, "matched": waveforms, "snr_db": snr}
+        return Recovery(rows["z"], unknown, unknown, explained=explained, **sounds)
 
     @contextmanager
     def _wave(self, kind):

@@ -27,6 +27,7 @@ from models.recovery.labels import recover_clips_and_labels
 from models.recovery.layer import Layer, generate_from_layer
 from models.recovery.lbfgsb import LBFGSB
 from models.recovery.perceptual import Perceptual
+from models.recovery.placement import as_recorded
 from models.recovery.recover import recover_clips
 from models.recovery.solution import identity
 
@@ -34,6 +35,9 @@ COLUMNS = tuple(
     "file name method solver form iterations objective label code runner_up margin_db snr_db log_spectral_distance "
     "perceptual_loss predicted_digit probability explained gain offset shift z_std at_bound seconds size sha256".split()
 )
+
+
+AS_RECORDED = {"gain": 1, "offset": 0, "shift": 0, "explained": np.nan}  # of a Solution, with what None stands for
 
 
 def solver_of(settings, perceptual_loss, codes=None):
@@ -132,6 +136,7 @@ def _row_type(generator, solver):
     """The NumPy type of a clip's row in the files of `recover_into`."""
     latent = np.float32, (generator.latent_dim,)
     columns = [("z", *latent), ("start", *latent), ("iterations", np.float32), ("seconds", np.float32)]
+    columns += [(name, np.float64) for name in AS_RECORDED]
     if isinstance(solver, Layer):
         columns.append(("layer", np.float32, generator.first_layer(np.zeros((1, generator.latent_dim))).shape[1:]))
     return np.dtype(columns)
@@ -140,8 +145,9 @@ def _row_type(generator, solver):
 def recover_into(path, count, load, batch_size, *, description, unit="clip", **method):
     """Recovers `count` clips batch by batch into the file `path` → its rows, mapped from the disk.
 
-    A row has the fields z and start [latent_dim], iterations, seconds, and in the first layer's space layer; start is
-    NaN without a prediction or a random start. Each batch is on the disk before the next begins; a run that was killed
+    A row has the fields z and start [latent_dim], iterations, seconds, gain, offset, shift and explained, and in the
+    first layer's space layer; start is NaN without a prediction or a random start, explained without least squares on
+    the waveform. Each batch is on the disk before the next begins; a run that was killed
     goes on behind the last whole row. load: number of a clip → clip. description, unit: for the progress bar. method:
     the networks, the solver and its seed, as of `recovered_batches`.
     """
@@ -157,7 +163,8 @@ def recover_into(path, count, load, batch_size, *, description, unit="clip", **m
         for batch, _, recovery, seconds in recovered_batches(range(done, count), load, batch_size, **shown, **method):
             rows = np.empty(len(batch), row_type)
             for name in row_type.names:
-                rows[name] = seconds if name == "seconds" else getattr(recovery, name)
+                value = seconds if name == "seconds" else getattr(recovery, name)
+                rows[name] = AS_RECORDED[name] if value is None and name in AS_RECORDED else value
             check_room(path, rows.nbytes)
             file.write(rows)
             file.flush()
@@ -173,15 +180,17 @@ def recover_all(clips, name, folder, batch_size, **method):
     method: as of `recover_into`.
     """
     made_of = json.dumps({key: identity(value) for key, value in method.items()}, sort_keys=True).encode()
+    made_of += str(_row_type(method["generator"], method.get("solver"))).encode()
     made_of += np.ascontiguousarray(clips).tobytes()
     path = Path(folder) / f"{name.replace(' ', '_')}_{hashlib.sha256(made_of).hexdigest()[:12]}.rows"
     return recover_into(path, len(clips), lambda i: clips[i], batch_size, description=name, **method)
 
 
 def waveforms_of(rows, generator):
-    """Waveforms [n, num_samples, num_channels] of what `recover_into` returned."""
+    """Waveforms [n, num_samples, num_channels] of what `recover_into` returned, at the level and position recovered."""
     has_layer = "layer" in rows.dtype.names
-    return generate_from_layer(generator, rows["layer"]) if has_layer else generate(generator, rows["z"])
+    waveforms = generate_from_layer(generator, rows["layer"]) if has_layer else generate(generator, rows["z"])
+    return as_recorded(waveforms, rows.view(np.recarray))
 
 
 class RecoveryTable:

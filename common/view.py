@@ -50,6 +50,8 @@ MAIN = (
     "seconds_per_clip",
 )  # README's
 DRAWN = ("inception_score", "accuracy", "log_spectral_distance", "perceptual_loss", "snr_db", "latent_mse")
+IN_A_ROW = 8  # spectrograms of a figure
+KEPT = 3  # epochs whose pairs are kept
 
 
 def magnitudes_db(waveforms):
@@ -57,28 +59,24 @@ def magnitudes_db(waveforms):
     return 20 * np.log10(np.hypot(*(np.asarray(part) for part in spectrogram(waveforms))) + 1e-6)
 
 
-def spectrogram_figure(rows, columns=8, titles=(), sample_rate=SAMPLE_RATE):
-    """Spectrograms of waveforms [n, num_samples] as a matplotlib figure, `columns` a row, all on one scale of decibels.
+def spectrogram_figure(rows, sample_rate=SAMPLE_RATE):
+    """Spectrograms of waveforms [n, num_samples] as a matplotlib figure, eight a row, all on one scale of decibels.
 
-    rows: one array, or several that begin a new row each. titles: one for each waveform. sample_rate: in Hz.
+    rows: one array, or several that begin a new row each. sample_rate: in Hz.
     """
     rows = [rows] if isinstance(rows, np.ndarray) else list(rows)
-    lines = [group[i : i + columns] for group in rows for i in range(0, len(group), columns)]
-    size = (1.6 * columns, 1.5 * len(lines))
-    figure, axes = pyplot().subplots(len(lines), columns, figsize=size, squeeze=False, layout="constrained")
+    lines = [group[i : i + IN_A_ROW] for group in rows for i in range(0, len(group), IN_A_ROW)]
+    size = (1.6 * IN_A_ROW, 1.5 * len(lines))
+    figure, axes = pyplot().subplots(len(lines), IN_A_ROW, figsize=size, squeeze=False, layout="constrained")
     levels = [magnitudes_db(line) for line in lines]
     top = max(level.max() for level in levels)
     for axis in axes.flat:
         axis.set_axis_off()
-    count = 0
     for row, level in zip(axes, levels):
         for axis, picture in zip(row, level):
             extent = (0, picture.shape[0] * HOP_LENGTH / sample_rate, 0, sample_rate / 2000)  # seconds, kHz
             shown = {"vmin": top - RANGE_DB, "vmax": top, "extent": extent, "cmap": "magma"}
             axis.imshow(picture.T, origin="lower", aspect="auto", **shown)
-            if count < len(titles):
-                axis.set_title(titles[count], fontsize=7)
-            count += 1
     return figure
 
 
@@ -116,16 +114,16 @@ def log_sounds(writer, name, waveforms, step, sample_rate=SAMPLE_RATE):
 class Pairs(keras.callbacks.Callback):
     """After each epoch: originals and their reconstructions, to listen to in `folder` and in TensorBoard's `logs`.
 
-    Writes `folder`/{epoch}/{kind}_{i}_{original,reconstruction}.wav and keeps the last `kept` epochs.
+    Writes `folder`/{epoch}/{kind}_{i}_{original,reconstruction}.wav and keeps the last KEPT epochs.
     originals: {kind: waveforms [n, num_samples], or with channels [n, num_samples, num_channels]}. The model has a
     `mapping` to latent vectors and a `generator`.
     """
 
-    def __init__(self, originals, folder, logs, sample_rate=SAMPLE_RATE, kept=3):
+    def __init__(self, originals, folder, logs, sample_rate=SAMPLE_RATE):
         super().__init__()
         self.originals = originals
         self.folder = Path(folder)
-        self.sample_rate, self.kept = sample_rate, kept
+        self.sample_rate = sample_rate
         self.writer = tf.summary.create_file_writer(str(Path(logs) / "pairs"))
 
     def on_epoch_end(self, epoch, logs=None):
@@ -137,7 +135,7 @@ class Pairs(keras.callbacks.Callback):
                         write_wav(file, waveform, self.sample_rate)
             log_sounds(self.writer, kind, np.concatenate(list(zip(clips, again))), epoch + 1, self.sample_rate)
         epochs = sorted((p for p in self.folder.iterdir() if p.name.isdigit()), key=lambda p: int(p.name))
-        for old in epochs[: -self.kept]:
+        for old in epochs[:-KEPT]:
             for path in old.glob("*_*.wav"):
                 path.unlink()
             if not any(old.iterdir()):

@@ -8,12 +8,14 @@ import soundfile
 import tf1_wavegan
 from run_script import run_script
 
+from models.audio.clip import Clip
 from models.generator.codes import Codes
 from models.generator.generator import generate, random_latent
 from models.generator.wavegan import load_wavegan
 from models.metrics.metrics import EXACT, latent_mse
 from models.recovery.codes import Coded
 from models.recovery.exact import LevenbergMarquardt
+from models.recovery.recover import recover_clips
 
 
 @pytest.fixture(scope="module")
@@ -111,6 +113,16 @@ def test_a_code_far_beyond_the_range_of_training_is_recovered_with_its_scale(fol
     solution = Coded(LevenbergMarquardt(), scale="free").solve(generate(generator, z), generator)
     assert list(solution.code) == [codes.text(code) for code in z[:, codes.places]]
     assert (latent_mse(z, solution.z) < EXACT).all()
+
+
+def test_a_clip_with_a_code_is_tried_as_it_is_too(folder):
+    generator = coded(folder, "onehot:4")
+    z = random_latent(generator, 1, 8)
+    wave = generate(generator, z)[0]
+    clip = Clip(np.roll(1.4 * wave, 5000, axis=0), as_it_is=wave)  # farther than a position is looked for
+    recovery, forms = recover_clips([clip], generator, solver=Coded(LevenbergMarquardt()))
+    assert forms[0].samples is wave
+    assert latent_mse(z, recovery.z)[0] < EXACT and np.array_equal(recovery.z[0, :4], z[0, :4])
 
 
 @pytest.mark.slow

@@ -5,13 +5,17 @@ import os
 import numpy as np
 import pytest
 import soundfile
+import tf1_wavegan
 from conftest import ROOT
 
 from common.files import result_names, write_array, write_clip
-from common.recovering import RecoveryTable, recover_all, solver_of
+from common.recovering import RecoveryTable, recover_all, solver_of, waveforms_of
 from common.settings import declared
 from models.files.latents import known_latent
 from models.generator.codes import Codes
+from models.generator.generator import generate, random_latent
+from models.generator.wavegan import load_wavegan
+from models.metrics.metrics import snr_db
 from models.recovery.exact import LevenbergMarquardt
 from models.recovery.layer import Layer
 from models.recovery.lbfgsb import LBFGSB
@@ -125,7 +129,7 @@ def test_batches_that_are_done_are_kept_and_half_a_row_is_done_again(output, mon
     again = recover_all(clips, "gradient real", output / "new", 2, generator=Three)["z"]
     assert np.array_equal(again, z) and calls == [2, 2, 1]
     (path,) = (output / "new").glob("*.rows")
-    path.write_bytes(path.read_bytes()[:-50])  # a kill: the last row is gone, the one before cut short
+    path.write_bytes(path.read_bytes()[:-80])  # a kill: the last row is gone, the one before cut short
     again = recover_all(clips, "gradient real", output / "new", 2, generator=Three)["z"]
     assert np.array_equal(again, z) and calls[3:] == [2]
 
@@ -133,6 +137,16 @@ def test_batches_that_are_done_are_kept_and_half_a_row_is_done_again(output, mon
 def scripts_settings(script):
     """{name: default} of a script."""
     return {name: setting.default for name, setting in declared((ROOT / script).read_text(encoding="utf-8")).items()}
+
+
+def test_rows_hold_the_level_and_the_position_that_were_recovered(tmp_path, output):
+    tf1_wavegan.write(tmp_path, latent_dim=8, width=2, seed=5)
+    generator = load_wavegan(tmp_path, check_derivative=False)
+    clip = 0.2 * np.roll(generate(generator, random_latent(generator, 1, 3)), 37, axis=1) + 0.01
+    clip[:, :37] = 0.01
+    rows = recover_all(clip, "gradient", output, 1, generator=generator, solver=LevenbergMarquardt())
+    assert rows["gain"] == pytest.approx(0.2, rel=1e-3) and rows["shift"] == pytest.approx(37, abs=0.01)
+    assert rows["explained"] > 0.99 and snr_db(clip, waveforms_of(rows, generator))[0] > 40
 
 
 @pytest.mark.parametrize("script", ["latent_vector_recovery.py", "calculate_metrics.py"])

@@ -132,6 +132,17 @@ class Coded:
         return replace(best, code=code, runner_up=runner_up, margin_db=margin)
 
 
+def exact_only(solver, **changes):
+    """The least-squares part of a solver, with codes where it looks for those, which gives up recordings that no latent
+    vector explains; or None. changes: {field of LevenbergMarquardt: value}.
+    """
+    if isinstance(solver, Coded):
+        after = exact_only(solver.after, **changes)
+        return after and replace(solver, after=after)
+    exact = exact_part(solver)
+    return exact and replace(exact, give_up=True, **changes)
+
+
 def _without_vanished(codes, answers):
     """Answers {code: (objective, z, z_std)} to one clip without those of a scale near 0, where the bits that are all 0
     are among them: at scale 0 every code of bits is that one.

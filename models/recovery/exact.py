@@ -2,7 +2,7 @@
 they have now, and the signs by which it is told that it made a clip.
 
 A clip that has an exact answer gives itself away: the objective of a good prediction is far below that of silence, and
-from anywhere Levenberg–Marquardt makes it fall several times over within a few Jacobians. For a real recording it
+from anywhere Levenberg–Marquardt makes it fall by a fifth or more with every two Jacobians. For a real recording it
 neither begins low nor falls.
 
 Where a clip lies in its recording, and at which level, is first estimated (models/recovery/placement.py). What that

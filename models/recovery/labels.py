@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from models.recovery.codes import Coded
-from models.recovery.exact import EXPLAINED, PROMISING, LevenbergMarquardt, exact_part
+from models.recovery.codes import Coded, exact_only
+from models.recovery.exact import EXPLAINED, PROMISING, LevenbergMarquardt
 from models.recovery.lbfgsb import LBFGSB
 from models.recovery.perceptual import Perceptual
 from models.recovery.recover import recover_clips
@@ -33,7 +33,7 @@ def recover_clips_and_labels(clips, labelled, *, solver, seed=0, report=None):
     clips, options = list(clips), {"seed": seed, "report": report}
     errors = _first_look(clips, labelled, _short(solver, free=False), options)
     far = np.flatnonzero(errors.min(axis=0) > PROMISING)
-    if len(far) and exact_part(solver) is not None:  # their level or position may be another
+    if len(far) and exact_only(solver) is not None:  # their level or position may be another
         errors[:, far] = _first_look([clips[i] for i in far], labelled, _short(solver, free=True), options)
     likely = np.argsort(errors, axis=0, kind="stable")[:2]  # [2, n]
     best, forms = _solved(clips, labelled, likely[0], [solver] * len(clips), options)
@@ -44,7 +44,7 @@ def recover_clips_and_labels(clips, labelled, *, solver, seed=0, report=None):
     # than the first was found at.
     moved = _moved(best)
     solvers = [
-        _quick(solver, moved[i]) or solver if explained else solver for i, explained in enumerate(_explains(best))
+        _quickly(solver, moved[i]) or solver if explained else solver for i, explained in enumerate(_explains(best))
     ]
     second, second_forms = _solved(clips, labelled, likely[1], solvers, options)
     mixed = _explains(second) != _explains(best)
@@ -106,12 +106,6 @@ def _short(solver, free):
     raise ValueError(f"{type(solver).__name__} does not look for a label")
 
 
-def _quick(solver, free):
-    """The least-squares part of a solver, which gives up where no latent vector explains a recording; or None. free: as
-    of `_short`.
-    """
-    if isinstance(solver, Coded):
-        quick = _quick(solver.after, free)
-        return quick and replace(solver, after=quick)
-    exact = exact_part(solver)
-    return exact and replace(exact, restarts=0, give_up=True, free=bool(free and exact.free))
+def _quickly(solver, free):
+    """The least-squares part of a solver, without further tries, or None. free: as of `_short`."""
+    return exact_only(solver, restarts=0) if free else exact_only(solver, restarts=0, free=False)

@@ -5,13 +5,14 @@ them; without one the start is the answer, a prediction in most cases. A predict
 `recover_clips` does the same for recordings, of which some may be the generator's own clips as they are.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from models.generator.generator import generate
 from models.metrics.metrics import snr_db
-from models.recovery.exact import EXPLAINED, exact_part, residuals
+from models.recovery.codes import exact_only
+from models.recovery.exact import EXPLAINED, residuals
 from models.recovery.layer import generate_from_layer
 from models.recovery.placement import as_recorded
 from models.recovery.solution import Solution, joined, part
@@ -36,7 +37,7 @@ def recover(
     targets,  # waveforms [n, num_samples] or [n, num_samples, num_channels], prepared as the generator's training clips
     generator,  # models.generator.generator.Generator
     *,
-    solver=None,  # Perceptual(), LevenbergMarquardt(), LBFGSB() or Layer(after=…); None: the start is the answer
+    solver=None,  # Perceptual(), LevenbergMarquardt(), LBFGSB(), Coded or Layer; None: the start is the answer
     start=None,  # latent vectors [n, latent_dim] to begin from, such as models.recovery.starts.predict returns
     seed=0,  # of whatever the solver draws, a number or a list of numbers
     report=None,  # called with the number of clips still being worked on
@@ -72,8 +73,9 @@ def recover_clips(clips, generator, *, inverse_mapping=None, solver=None, seed=0
     """Recovers models.audio.clip.Clips → Recovery, and the Clips in the form that was recovered.
 
     A clip that may be the generator's own `as_it_is` is tried in that form first; where a latent vector explains it,
-    that form is recovered, elsewhere the prepared one. inverse_mapping: predicts where to begin, or None. The other
-    arguments are those of `recover`.
+    that form is recovered, elsewhere the prepared one. A solver without least squares on the waveform takes the form
+    whose prediction is closer, or without a prediction the prepared one. inverse_mapping: predicts where to begin,
+    or None. The other arguments are those of `recover`.
     """
     shape = len(clips), generator.num_samples, generator.num_channels
     targets = np.stack([clip.samples for clip in clips]).reshape(shape)
@@ -87,9 +89,9 @@ def recover_clips(clips, generator, *, inverse_mapping=None, solver=None, seed=0
     taken = possible[:0]
     if len(possible):
         own = np.stack([clips[i].as_it_is for i in possible]).reshape(len(possible), *shape[1:])
-        start, exact = begin(own), exact_part(solver)
+        start, exact = begin(own), exact_only(solver)
         if exact is not None:
-            solution = replace(exact, give_up=True).solve(own, generator, start, seed=seed, report=report)
+            solution = exact.solve(own, generator, start, seed=seed, report=report)
             good = solution.objective < EXPLAINED
             taken = possible[good]
             if len(taken):

@@ -26,8 +26,8 @@ class Solution:
 
     Of least squares on the waveform, else None: a target is gain · (the generator's waveform, `shift` samples later) +
     offset, each [n]. z_std [n, latent_dim]: standard deviations of the coordinates, NaN for a clip that no latent
-    vector explains. at_bound [n]: coordinates that ended at a bound. explained [n]: the share of the target's energy
-    about its mean that gain, shift, offset and the generator's waveform explain, 0 to 1.
+    vector explains. at_bound [n]: coordinates that ended at a bound. explained [n]: the share of the target's energy,
+    less the offset that was recovered, that gain, shift and the generator's waveform explain, 0 to 1.
     """
 
     z: np.ndarray
