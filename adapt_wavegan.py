@@ -45,10 +45,10 @@ from datasets.layouts import find_datasets
 from models.files.file_set import replaced_together
 from models.files.hashing import fingerprint
 from models.files.saving import save_network
+from models.generator.loading import load_generator
 from models.generator.readers.tf1 import checkpoint_prefix
 from models.generator.readers.training_checkpoint import read_wavegan
 from models.generator.tf1_export import export_wavegan
-from models.generator.wavegan import load_wavegan
 from models.networks.inverse_mapping import INVERSE_MAPPING_FILE, InverseMapping
 from models.recovery.perceptual import Perceptual
 from models.training.adaptation import adapt, adaptable
@@ -106,7 +106,7 @@ def main():
     with replaced_together(folder) as place:
         export_wavegan(place / "checkpoint", tuned)
         generator.preparation.write(place / "checkpoint" / "clip.json", fingerprint(tuned))
-        adapted = load_wavegan(place / "checkpoint")
+        adapted = load_generator(place / "checkpoint")
         same = mapping.get_config() | {"generator_sha256": adapted.sha256}
         same = InverseMapping.from_config(same)  # where other samples keep their sound, its predictions hold
         same.set_weights(mapping.get_weights())

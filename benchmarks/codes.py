@@ -30,7 +30,7 @@ from models.audio.clip import Clip
 from models.generator.codes import relaxed
 from models.generator.generator import generate, random_latent
 from models.generator.labelled import LabelInput, LabelledGenerator
-from models.generator.wavegan import load_wavegan
+from models.generator.loading import load_generator
 from models.metrics.metrics import EXACT, latent_mse, snr_db
 from models.recovery.codes import Coded
 from models.recovery.exact import LevenbergMarquardt
@@ -121,7 +121,7 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         tf1_wavegan.write(Path(folder), width=width, seed=seed)
         for name in chosen:
-            generator = load_wavegan(folder)
+            generator = load_generator(folder)
             print(f"| {name} | " + " | ".join(measured(generator, *ROWS[name])) + " |", flush=True)
 
 

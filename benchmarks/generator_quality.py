@@ -39,7 +39,7 @@ from models.audio.digits import DIGITS
 from models.files.errors import CheckpointError
 from models.files.writing import written_whole
 from models.generator.generator import generate, random_latent
-from models.generator.wavegan import load_wavegan
+from models.generator.loading import load_generator
 from models.metrics.metrics import (
     condition_number,
     energy_above,
@@ -144,7 +144,7 @@ def table(rows):
 
 
 def main():
-    generator = load_wavegan(checkpoint)
+    generator = load_generator(checkpoint)
     networks = {"classifier": load_classifier(classifier_checkpoint), "judge": load_judge(judge_checkpoint)}
     z = random_latent(generator, num_samples, seed)
     samples = generate(generator, z)[..., 0]

@@ -41,7 +41,7 @@ from common.view import write_figures
 from models.files.errors import CheckpointError
 from models.files.writing import written_whole
 from models.generator.generator import random_latent
-from models.generator.wavegan import load_wavegan
+from models.generator.loading import load_generator
 from models.metrics.metrics import EXACT, condition_number, latent_mse
 from models.recovery.exact import LevenbergMarquardt
 from models.recovery.recover import recover
@@ -194,7 +194,7 @@ def generator_of(name, width):
                 made.save(folder / "generator.keras")
             else:
                 (folder / "generator.pb").write_bytes(made.SerializeToString())
-        return load_wavegan(folder)
+        return load_generator(folder)
 
 
 def measure(name, width, count):
@@ -212,7 +212,7 @@ def measure_file(name, count):
     """
     with tempfile.TemporaryDirectory() as folder:
         true, waveforms, label = FILES[name](Path(folder), count)
-        generator = load_wavegan(Path(folder))
+        generator = load_generator(Path(folder))
         generator = generator if label is None else generator.with_label(label)
     difference = np.linalg.norm(np.ravel(generator(true) - waveforms)) / np.linalg.norm(np.ravel(waveforms))
     clips = (np.round(waveforms * FULL_SCALE) / FULL_SCALE).astype(np.float32)

@@ -49,7 +49,7 @@ from models.audio.windows import samples_of
 from models.files.errors import CheckpointError
 from models.files.writing import written_whole
 from models.generator.generator import generate, random_latent
-from models.generator.wavegan import load_wavegan
+from models.generator.loading import load_generator
 from models.metrics.metrics import EXACT, latent_mse
 from models.recovery.exact import LevenbergMarquardt
 from models.recovery.solution import identity
@@ -80,7 +80,7 @@ def sounds(generator):
         blocks = (next(samples_of(paths[i], 1, generator.sample_rate)) for i in chosen)
         kinds[RECORDINGS] = [block[: generator.num_samples, 0] for block in blocks], None, datasets
     if num_others and other:
-        another = load_wavegan(other)
+        another = load_generator(other)
         waves = generate(another, random_latent(another, num_others, [STREAM, seed, 1]))[..., 0]
         kinds[OTHER] = list(waves), None, another.sha256
     return kinds

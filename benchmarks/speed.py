@@ -38,8 +38,8 @@ import tensorflow as tf
 from common.view import write_figures
 from models.audio.clip import spectrogram
 from models.generator.generator import generate, random_latent
+from models.generator.loading import load_generator
 from models.generator.tf1_export import export_wavegan, wavegan_variables
-from models.generator.wavegan import load_wavegan
 from models.metrics.metrics import log_spectral_distance, snr_db, ssim, waveform_mse
 from models.networks.classifier import PerceptualLoss, build_classifier
 from models.networks.inverse_mapping import InverseMapping
@@ -97,7 +97,7 @@ def generators(width):
     keras.utils.set_random_seed(seed)
     with tempfile.TemporaryDirectory() as folder:
         export_wavegan(folder, wavegan_variables(build_generator(width)))
-        return [load_wavegan(folder, subpixel=subpixel) for subpixel in (False, True)]
+        return [load_generator(folder, subpixel=subpixel) for subpixel in (False, True)]
 
 
 def gradient_of(generator):

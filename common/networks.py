@@ -61,8 +61,8 @@ def _import_quietly():
 _import_quietly()
 
 from models.files.errors import CheckpointError
+from models.generator.loading import load_generator
 from models.generator.readers.arguments import wavegan_arguments, whole_number
-from models.generator.wavegan import load_wavegan
 from models.networks.classifier import PerceptualLoss, load_classifier
 from models.networks.inverse_mapping import INVERSE_MAPPING_FILE, load_inverse_mapping
 from models.networks.judge import load_judge
@@ -75,10 +75,10 @@ def open_generator(folder, sample_rate=0, bounds=0.0, prior="", code="", label=N
     sample_rate in Hz, bounds, prior, code: in place of what lies beside the weights (models/audio/preparation.py),
     where they are not 0 or "". label: of a generator that takes one, -1 for none; None where the caller has no use for
     labels. any_label: the caller finds out which label it is, where none is set, so it gets a
-    models.generator.labelled.LabelledGenerator. options: of models.generator.wavegan.load_wavegan. Raises ScriptError
+    models.generator.labelled.LabelledGenerator. options: of models.generator.loading.load_generator. Raises ScriptError
     for a label that is missing or idle.
     """
-    generator = load_wavegan(folder, **options)
+    generator = load_generator(folder, **options)
     if generator.takes_label:
         which = f"0 to {generator.num_labels - 1}" if generator.num_labels else "a number"
         if label is None:

@@ -13,7 +13,7 @@ Its rooms, each of which imports only those before it:
 Where a new thing goes:
 
 - a solver: a file in recovery/, of the shape that recovery/solution.py describes
-- a format of generators: a file in generator/readers/, called by generator/wavegan.py: `_generator_in` recognises the
+- a format of generators: a file in generator/readers/, called by generator/loading.py: `_generator_in` recognises the
   file, `_frozen` or `_read` makes a function of it
 - a discriminator: a network and its view in training/wavegan/discriminators.py, added by `Discriminators`
 - a layout of recordings: outside the library, a function in datasets/layouts.py
@@ -25,9 +25,9 @@ For example, a recording's latent vector and its reconstruction:
     from models.recovery.perceptual import Perceptual
     from models.recovery.recover import recover
     from models.recovery.starts import predict
-    from models.generator.wavegan import load_wavegan
+    from models.generator.loading import load_generator
 
-    generator = load_wavegan("checkpoint/")  # z [n, 100] → [n, 16384, 1]
+    generator = load_generator("checkpoint/")  # z [n, 100] → [n, 16384, 1]
     mapping = load_inverse_mapping("inverse_mapping_checkpoint/", generator)  # [n, 16384] → z [n, 100]
     clip = read_clip("Audio_Examples/real/3.wav", preparation=generator.preparation)  # [16384]
     start = predict(clip[None], mapping)  # z [1, 100]

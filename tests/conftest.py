@@ -54,7 +54,7 @@ def weights(tmp_path_factory):
 @pytest.fixture(scope="session")
 def generator(weights):
     """The generator in weights/checkpoint."""
-    return common.networks.load_wavegan(weights / "checkpoint")
+    return common.networks.load_generator(weights / "checkpoint")
 
 
 @pytest.fixture(scope="session")
@@ -110,7 +110,7 @@ def _opened_once(load):
 @pytest.fixture(autouse=True, scope="session")
 def networks_opened_once():
     """The scripts that tests run open each network once."""
-    names = ("load_wavegan", "load_classifier", "load_judge", "load_inverse_mapping")
+    names = ("load_generator", "load_classifier", "load_judge", "load_inverse_mapping")
     with pytest.MonkeyPatch.context() as patched:
         for name in names:
             patched.setattr(common.networks, name, _opened_once(getattr(common.networks, name)))

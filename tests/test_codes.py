@@ -11,7 +11,7 @@ from run_script import run_script
 from models.audio.clip import Clip
 from models.generator.codes import Codes
 from models.generator.generator import generate, random_latent
-from models.generator.wavegan import load_wavegan
+from models.generator.loading import load_generator
 from models.metrics.metrics import EXACT, latent_mse
 from models.recovery.codes import Coded
 from models.recovery.exact import LevenbergMarquardt
@@ -27,7 +27,7 @@ def folder(tmp_path_factory):
 
 
 def coded(folder, layout):
-    generator = load_wavegan(folder, check_derivative=False)
+    generator = load_generator(folder, check_derivative=False)
     generator.preparation = replace(generator.preparation, code=layout)
     return generator
 

@@ -24,7 +24,7 @@ from common.corpus import SCHEMA, CorpusTable, Recoverer
 from models.audio.clip import prepare, read_clip
 from models.files.saving import save_network
 from models.generator.generator import random_latent
-from models.generator.wavegan import load_wavegan
+from models.generator.loading import load_generator
 from models.metrics.metrics import EXACT, latent_mse
 from models.networks.inverse_mapping import InverseMapping, load_inverse_mapping
 from models.recovery.recover import recover
@@ -39,7 +39,7 @@ WEIGHTS = ("checkpoint", "inverse_mapping_checkpoint", "classifier_checkpoint", 
 def corpus(tmp_path):
     """A tiny generator, an inverse mapping that learnt nothing, twelve recordings and one file that is none."""
     tf1_wavegan.write(tmp_path, latent_dim=8, width=2, seed=5)
-    sha256 = load_wavegan(tmp_path).sha256
+    sha256 = load_generator(tmp_path).sha256
     mapping = InverseMapping(8, width=1, generator_sha256=sha256)
     save_network(mapping, tmp_path / "networks/inverse_mapping.keras")
     rng = np.random.default_rng(0)
@@ -94,7 +94,7 @@ def test_a_process_finds_what_the_library_finds_and_names_what_it_cannot_read(co
     found = Recoverer(True, False, 0, True, {}, **weights(corpus)).rows(paths)
     assert [row["file"] for row in found] == paths
     assert "not a readable recording" in found[1]["error"] and found[2]["size"] == -1
-    generator = load_wavegan(corpus)
+    generator = load_generator(corpus)
     clips = np.stack([read_clip(paths[i], preparation=generator.preparation) for i in (0, 3)])
     start = predict(clips, load_inverse_mapping(corpus / "networks", generator))
     alone = recover(clips, generator, start=start)
@@ -129,7 +129,7 @@ def test_every_recording_once_and_as_without_ray_though_a_process_is_killed(corp
 
 
 def test_codes_are_recovered(corpus):
-    generator = load_wavegan(corpus)
+    generator = load_generator(corpus)
     generator.preparation = replace(generator.preparation, code="onehot:3")
     codes, true = generator.codes, random_latent(generator, 2, 0)
     paths = [str(corpus / f"{i}.wav") for i in range(2)]

@@ -30,7 +30,7 @@ from models.audio.preparation import Preparation
 from models.files.errors import CheckpointError
 from models.files.latents import known_latent
 from models.files.saving import save_network
-from models.generator.wavegan import load_wavegan
+from models.generator.loading import load_generator
 from models.networks.classifier import build_classifier, load_classifier
 from models.networks.inverse_mapping import load_inverse_mapping
 from models.networks.judge import build_judge, load_judge
@@ -166,7 +166,7 @@ def checkpoints(tmp_path_factory):
     for name in ("wavegan", "keras", "published", "progress"):
         (folder / name).mkdir()
     tf1_wavegan.write(folder / "wavegan", latent_dim=LATENT, width=2)
-    generator = load_wavegan(folder / "wavegan")
+    generator = load_generator(folder / "wavegan")
     Preparation(PEAK, "center").write(folder / "wavegan/clip.json", generator.sha256)
     write_pb(folder / "graph", dense)
     layers = keras.layers
@@ -190,7 +190,7 @@ def checkpoints(tmp_path_factory):
 
 
 def check_generator(folder):
-    generator = load_wavegan(folder)
+    generator = load_generator(folder)
     assert np.isfinite(generator(np.zeros((1, generator.latent_dim), np.float32))).all()
 
 

@@ -7,9 +7,9 @@ import tensorflow as tf
 import tf1_wavegan
 
 from models.generator.generator import Generator, generate, random_latent
+from models.generator.loading import load_generator
 from models.generator.readers.tf1 import freeze
 from models.generator.tf1_export import export_wavegan, wavegan_variables
-from models.generator.wavegan import load_wavegan
 from models.metrics.metrics import latent_mse, log_spectral_distance
 from models.recovery import perceptual as perceptual_solver
 from models.recovery.descent import Descent, Objective, latent_descent, take, unbounded
@@ -134,7 +134,7 @@ def test_adaptation_nears_its_recordings_and_keeps_the_rest(tmp_path, kind):
     assert set(tuned) == set(variables) and losses[-1] < losses[0] and len(losses) == 40
     export_wavegan(tmp_path / "tuned", tuned)
     export_wavegan(tmp_path / "before", variables)
-    before, after = load_wavegan(tmp_path / "before"), load_wavegan(tmp_path / "tuned")
+    before, after = load_generator(tmp_path / "before"), load_generator(tmp_path / "tuned")
     assert before.sha256 != after.sha256
     near = log_spectral_distance(clips, generate(after, z)[..., 0]) < log_spectral_distance(
         clips, generate(before, z)[..., 0]
@@ -147,6 +147,6 @@ def test_adaptation_nears_its_recordings_and_keeps_the_rest(tmp_path, kind):
         return np.sum((was - now) ** 2) / np.sum(was**2)
 
     export_wavegan(tmp_path / "free", adapt(variables, clips, z, keeping_weight=0.0, **options))
-    assert drift(after) < drift(load_wavegan(tmp_path / "free"))
+    assert drift(after) < drift(load_generator(tmp_path / "free"))
     with pytest.raises(ValueError, match="adapted"):
         adapt({"G/z_project/dense/kernel": np.zeros((8, 512))}, clips, z)

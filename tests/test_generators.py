@@ -13,7 +13,7 @@ from models.audio.clip import SAMPLE_RATE
 from models.files.errors import CheckpointError
 from models.generator.generator import Generator, random_latent
 from models.generator.jacobian import rules as forward_rules
-from models.generator.wavegan import load_wavegan
+from models.generator.loading import load_generator
 from models.metrics.metrics import EXACT, condition_number, latent_mse
 from models.recovery.exact import LevenbergMarquardt
 from models.recovery.recover import recover
@@ -69,7 +69,7 @@ def gradient(generator, z, weights):
 
 @pytest.mark.parametrize("build, smooths", BUILDS.values(), ids=BUILDS)
 def test_forward_mode_is_reverse_mode(tmp_path, build, smooths):
-    generator = load_wavegan(write_pb(tmp_path, build))
+    generator = load_generator(write_pb(tmp_path, build))
     z = random_latent(generator, 3, 1)
     weights = np.random.default_rng(0).normal(size=(3, generator.num_samples, 1)).astype("f")
     waveforms, jacobian, _ = generator.jacobian(z, np.zeros(3))
@@ -94,7 +94,7 @@ def test_forward_mode_is_reverse_mode(tmp_path, build, smooths):
     [normalised("FusedBatchNormV3"), resized(v1.image.resize_bilinear), resized(v1.image.resize_bicubic), attention],
 )
 def test_each_is_recovered_exactly(tmp_path, build):
-    generator = load_wavegan(write_pb(tmp_path, build))
+    generator = load_generator(write_pb(tmp_path, build))
     true = random_latent(generator, 3, 2)
     conditions = condition_number(generator, true)
     assert np.isfinite(conditions).all()
@@ -114,7 +114,7 @@ def test_exact_is_exact_whatever_the_spectrum(generator):
 
 
 def test_a_problem_that_is_close_goes_on_with_the_waveform_alone(tmp_path):
-    generator = load_wavegan(write_pb(tmp_path, BUILDS["nearest"][0]))
+    generator = load_generator(write_pb(tmp_path, BUILDS["nearest"][0]))
     true = random_latent(generator, 2, 3)
     problem = Residual(generator, generator(true), 0.5)
     z = np.stack([true[0] + 1e-3, -true[1]])
@@ -135,7 +135,7 @@ def test_the_mean_over_noise_is_that_of_samples(tmp_path):
     """Mean waveform and mean Jacobian against 2,000 draws, whose own spread over halves is the yardstick; far closer
     than without averaging.
     """
-    generator = load_wavegan(write_pb(tmp_path, BUILDS["nearest"][0]))
+    generator = load_generator(write_pb(tmp_path, BUILDS["nearest"][0]))
     z, deviation = np.full((1, LATENT), 0.1, np.float32), 0.3
     noise = np.random.default_rng(0).normal(0, deviation, (1000, LATENT)).astype(np.float32)
     draws = z + np.concatenate([noise, -noise])
@@ -158,12 +158,12 @@ def test_a_derivative_that_two_modes_find_differently_is_refused(tmp_path, monke
         lambda op, at, values, tangents: (values[0], (1.01 * tf.ones_like(values[0]),)),
     )
     with pytest.raises(CheckpointError, match="forward and reverse mode find derivatives that differ"):
-        load_wavegan(folder)
+        load_generator(folder)
     monkeypatch.delitem(forward_rules.KINKED, "LeakyRelu")
     with pytest.raises(CheckpointError, match="forward and reverse mode find derivatives that differ by 100%"):
-        load_wavegan(folder)
+        load_generator(folder)
     monkeypatch.undo()
-    load_wavegan(folder)
+    load_generator(folder)
 
 
 def test_no_derivative_at_all_is_refused():
@@ -183,10 +183,10 @@ def test_outputs_are_waveforms_whatever_the_order_of_their_axes(tmp_path, shape,
     write_pb(tmp_path, build)
     if expected is None:
         with pytest.raises(CheckpointError, match="a waveform is") as error:
-            load_wavegan(tmp_path)
+            load_generator(tmp_path)
         assert "\n" not in str(error.value)
         return
-    generator = load_wavegan(tmp_path)
+    generator = load_generator(tmp_path)
     assert (generator.num_samples, generator.num_channels) == expected
     z = random_latent(generator, 2, 0)
     flat = np.asarray(dense(tf.constant(z)))
@@ -204,4 +204,4 @@ def test_outputs_are_waveforms_whatever_the_order_of_their_axes(tmp_path, shape,
 
 def test_numbers_that_are_no_float32_are_refused(tmp_path):
     with pytest.raises(CheckpointError, match="its output is int16"):
-        load_wavegan(write_pb(tmp_path, lambda z: tf.cast(dense(z) * 32767, tf.int16)))
+        load_generator(write_pb(tmp_path, lambda z: tf.cast(dense(z) * 32767, tf.int16)))

@@ -19,7 +19,7 @@ from models.files.errors import CheckpointError
 from models.files.file_set import replaced_together
 from models.files.saving import save_network
 from models.generator.generator import random_latent
-from models.generator.wavegan import load_wavegan
+from models.generator.loading import load_generator
 from models.networks.classifier import PerceptualLoss, build_classifier, tapped
 from models.networks.inverse_mapping import (
     INVERSE_MAPPING_FILE,
@@ -88,7 +88,7 @@ def test_the_objective_is_what_a_hand_computes(generator, recording):
 
 
 def test_validation_counts_the_right_codes(weights):
-    generator = load_wavegan(weights / "checkpoint")
+    generator = load_generator(weights / "checkpoint")
     generator.preparation = replace(generator.preparation, code="onehot:2@end")
     training = InverseMappingTraining(untrained(generator), generator)
     training.compile("adam")
@@ -141,12 +141,12 @@ def test_saved_and_loaded_it_predicts_the_same_and_knows_its_generator(weights, 
         "not refined without its generator"
     )
     with pytest.raises(CheckpointError) as error:
-        load_inverse_mapping(weights / "mapping", load_wavegan(weights / "other"))
+        load_inverse_mapping(weights / "mapping", load_generator(weights / "other"))
     message = str(error.value)
-    assert generator.sha256[:12] in message and load_wavegan(weights / "other").sha256[:12] in message
+    assert generator.sha256[:12] in message and load_generator(weights / "other").sha256[:12] in message
     assert "\n" not in message
     with pytest.raises(ScriptError) as error:
-        open_inverse_mapping(weights / "mapping", load_wavegan(weights / "other"))
+        open_inverse_mapping(weights / "mapping", load_generator(weights / "other"))
     assert message in str(error.value) and "python train.py trains one" in str(error.value)
     assert "--gradient --inverse_mapping=False" in str(error.value)
 

@@ -8,7 +8,7 @@ from tf1_graphs import KERNEL, LATENT, dense, picture, sound, write_pb
 
 from models.files.errors import CheckpointError
 from models.generator.generator import Generator, random_latent
-from models.generator.wavegan import load_wavegan
+from models.generator.loading import load_generator
 from models.metrics.metrics import EXACT, condition_number, latent_mse
 from models.recovery.exact import LevenbergMarquardt
 from models.recovery.recover import recover
@@ -24,7 +24,7 @@ def one_at_a_time(z):
 
 
 def test_a_graph_for_one_latent_vector_takes_several(tmp_path):
-    one = load_wavegan(write_pb(tmp_path / "one", one_at_a_time, batch=1))
+    one = load_generator(write_pb(tmp_path / "one", one_at_a_time, batch=1))
 
     def batched(z):
         return sound(
@@ -39,7 +39,7 @@ def test_a_graph_for_one_latent_vector_takes_several(tmp_path):
     assert np.abs(one(z) - several(z)).max() < rounding
     assert np.abs(one.jacobian(z, np.zeros(5))[1] - several.jacobian(z, np.zeros(5))[1]).max() < 8 * rounding
     with pytest.raises(CheckpointError, match="one latent vector at a time"):
-        load_wavegan(
+        load_generator(
             write_pb(
                 tmp_path / "mixed",
                 lambda z: tf.reshape(tf.reshape(dense(z), [64, 8]) @ KERNEL[0, 0], [1, 512]),
@@ -60,12 +60,16 @@ def test_a_keras_model_with_resizing_and_normalisation(tmp_path, interpolation):
     x = layers.Conv2D(1, (1, 9), padding="same", activation="tanh")(x)
     model = keras.Model(inputs, layers.Reshape((128, 1))(x))
     model.save(tmp_path / "gan.keras")
-    generator = load_wavegan(tmp_path)
+    generator = load_generator(tmp_path)
     assert generator.smooths and generator.num_samples == 128
     true = random_latent(generator, 3, 2)
     conditions = condition_number(generator, true)
     recovery = recover(generator(true), generator, solver=LevenbergMarquardt(60, 3, 0.0))
     assert (latent_mse(true, recovery.z)[conditions < 100] < EXACT).all()
+    for name in ("input_name", "output_name"):
+        with pytest.raises(CheckpointError) as error:
+            load_generator(tmp_path, **{name: "elsewhere"})
+        assert "\n" not in str(error.value)
 
 
 LAYERS = {
@@ -92,11 +96,11 @@ def test_layers_of_keras_have_a_derivative_that_averages(tmp_path, made):
     keras.utils.set_random_seed(1)
     stack = [layers.Dense(256), layers.Reshape((64, 4)), *made(), layers.Flatten(), layers.Dense(64, "tanh")]
     keras.Sequential([keras.Input((LATENT,)), *stack]).save(tmp_path / "gan.keras")
-    assert load_wavegan(tmp_path).smooths  # loading compares the derivative with reverse mode
+    assert load_generator(tmp_path).smooths  # loading compares the derivative with reverse mode
 
 
 def test_a_condition_number_is_a_number_or_an_error(tmp_path):
-    generator = load_wavegan(write_pb(tmp_path, dense))
+    generator = load_generator(write_pb(tmp_path, dense))
     assert np.isfinite(condition_number(generator, random_latent(generator, 2, 0))).all()
     with pytest.raises(ValueError, match="condition"):
         condition_number(generator, np.full((1, LATENT), np.nan, np.float32))

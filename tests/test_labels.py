@@ -13,7 +13,7 @@ from tf1_graphs import LATENT, SAMPLES, dense, picture, sound, v1, write_pb
 from models.audio.clip import Clip
 from models.files.errors import CheckpointError
 from models.generator.generator import Generator, random_latent
-from models.generator.wavegan import load_wavegan
+from models.generator.loading import load_generator
 from models.metrics.metrics import EXACT, latent_mse
 from models.recovery.exact import LevenbergMarquardt
 from models.recovery.labels import recover_clips_and_labels
@@ -57,7 +57,7 @@ def sounds(build, z, label):
     "build, count, fed", [(looked_up, LABELS, 3), (one_hot, LABELS, np.eye(LABELS)[3]), (number, None, 3)]
 )
 def test_bound_to_a_label_it_is_a_generator(tmp_path, build, count, fed, batch):
-    labelled = load_wavegan(write_pb(tmp_path, lambda z: build(z, batch), batch))
+    labelled = load_generator(write_pb(tmp_path, lambda z: build(z, batch), batch))
     assert labelled.takes_label and (labelled.latent_dim, labelled.num_labels) == (LATENT, count)
     generator = labelled.with_label(3)
     assert not generator.takes_label and generator is labelled.with_label(3) and generator.smooths
@@ -72,13 +72,13 @@ def test_bound_to_a_label_it_is_a_generator(tmp_path, build, count, fed, batch):
 
 
 def test_a_condition_is_a_vector_of_any_numbers(tmp_path):
-    labelled = load_wavegan(write_pb(tmp_path, one_hot))
+    labelled = load_generator(write_pb(tmp_path, one_hot))
     condition, z = np.linspace(-1, 2, LABELS), np.zeros((2, LATENT), np.float32)
     assert np.allclose(labelled.with_label(condition)(z)[..., 0], sounds(one_hot, z, condition), atol=1e-5)
 
 
 def test_labels_that_are_not_there(tmp_path):
-    labelled = load_wavegan(write_pb(tmp_path, looked_up))
+    labelled = load_generator(write_pb(tmp_path, looked_up))
     for label, words in [(5, "0 to 4"), (-1, "0 to 4"), (1.5, "0 to 4"), ([1, 2], "has shape"), (np.nan, "finite")]:
         with pytest.raises(ValueError, match=words) as error:
             labelled.with_label(label)
@@ -87,7 +87,7 @@ def test_labels_that_are_not_there(tmp_path):
 
 @pytest.mark.parametrize("build", [looked_up, one_hot])
 def test_a_label_that_is_not_known_is_recovered(tmp_path, build):
-    labelled = load_wavegan(write_pb(tmp_path, build))
+    labelled = load_generator(write_pb(tmp_path, build))
     true, labels = random_latent(labelled.with_label(0), 6, 1), np.array([0, 1, 2, 3, 4, 2])
     clips = [Clip(labelled.with_label(label)(z[None])[0].numpy()) for z, label in zip(true, labels)]
     recovery, _ = recover_clips_and_labels(clips, labelled, solver=LevenbergMarquardt(40, 2))
@@ -99,13 +99,13 @@ def test_a_label_that_is_not_known_is_recovered(tmp_path, build):
 
 
 def test_a_generator_without_a_number_of_labels_has_to_be_told(tmp_path):
-    labelled = load_wavegan(write_pb(tmp_path, number))
+    labelled = load_generator(write_pb(tmp_path, number))
     with pytest.raises(ValueError, match="how many labels"):
         recover_clips_and_labels([], labelled, solver=LevenbergMarquardt())
 
 
 def test_the_script_finds_the_label(tmp_path, weights, capsys):
-    labelled = load_wavegan(write_pb(tmp_path / "generator", looked_up))
+    labelled = load_generator(write_pb(tmp_path / "generator", looked_up))
     true = random_latent(labelled.with_label(0), 2, 3)
     (tmp_path / "clips").mkdir()
     for i, label in enumerate((4, 1)):
@@ -152,7 +152,7 @@ def test_inputs_that_are_no_label_are_refused(tmp_path):
     ]
     for i, (build, words) in enumerate(cases):
         with pytest.raises(CheckpointError, match=words) as error:
-            load_wavegan(write_pb(tmp_path / str(i), build))
+            load_generator(write_pb(tmp_path / str(i), build))
         assert "\n" not in str(error.value)
 
 
@@ -162,7 +162,7 @@ def test_a_keras_model_of_two_inputs(tmp_path, label_first):
     x = layers.Concatenate()([z, layers.Flatten()(layers.Embedding(LABELS, 3)(y))])
     model = keras.Model([y, z] if label_first else [z, y], layers.Dense(64, "tanh", kernel_initializer="he_normal")(x))
     model.save(tmp_path / "gan.keras")
-    labelled = load_wavegan(tmp_path)
+    labelled = load_generator(tmp_path)
     assert (labelled.num_labels, labelled.num_samples, labelled.label.name) == (LABELS, 64, "word")
     latent, words = random_latent(labelled.with_label(2), 3, 0), np.full((3, 1), 2)
     expected = model([words, latent] if label_first else [latent, words])
@@ -171,7 +171,7 @@ def test_a_keras_model_of_two_inputs(tmp_path, label_first):
 
 def test_a_function_that_calls_a_generator(tmp_path):
     """Calls of functions become what they call, so such a function has its Jacobian in forward mode, too."""
-    inner = load_wavegan(write_pb(tmp_path, lambda z: sound(picture(z))))
+    inner = load_generator(write_pb(tmp_path, lambda z: sound(picture(z))))
     outer = Generator(tf.function(lambda u: inner(u)), LATENT, "", "")
     z = random_latent(inner, 3, 0)
     assert outer.smooths and np.array_equal(outer(z), inner(z))

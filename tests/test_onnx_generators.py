@@ -11,9 +11,9 @@ from models.files.errors import CheckpointError
 from models.generator.generator import random_latent
 from models.generator.inlining import inlined
 from models.generator.jacobian.graph_walk import GraphWalk
+from models.generator.loading import load_generator
 from models.generator.readers.onnx import read_onnx
 from models.generator.readers.tf1 import as_function
-from models.generator.wavegan import load_wavegan
 from models.metrics.metrics import EXACT, latent_mse
 from models.recovery.exact import LevenbergMarquardt
 from models.recovery.recover import recover
@@ -34,7 +34,7 @@ VARIANTS = {
 def test_sounds_as_onnxruntime_makes_them(tmp_path, variant):
     """As far from float64 as 16 times what rounding to float32 does to this graph, whatever the order of its sums."""
     onnx_generators.write(tmp_path / FILE, **variant)
-    generator = load_wavegan(tmp_path)
+    generator = load_generator(tmp_path)
     assert generator.takes_label == ("label" in variant)
     generator = generator.with_label(2) if generator.takes_label else generator
     assert generator.smooths
@@ -53,7 +53,7 @@ def test_sounds_as_onnxruntime_makes_them(tmp_path, variant):
 )
 def test_latent_vectors_of_16_bit_clips_are_recovered(tmp_path, variant):
     onnx_generators.write(tmp_path / FILE, width=3, layers=4, **variant)
-    generator = load_wavegan(tmp_path)
+    generator = load_generator(tmp_path)
     generator = generator.with_label(1) if generator.takes_label else generator
     true = random_latent(generator, 4, 1)
     clips = np.round(onnx_generators.run(tmp_path / FILE, true, 1).reshape(4, -1, 1) * 32767) / 32767
@@ -141,7 +141,7 @@ def test_small_layers_are_onnx_s(tmp_path, layer, opset):
 
 def refused(folder, words, **options):
     with pytest.raises(CheckpointError, match=words) as error:
-        load_wavegan(folder, **options)
+        load_generator(folder, **options)
     assert "\n" not in str(error.value) and str(folder) in str(error.value)
 
 
@@ -158,7 +158,7 @@ def rewritten(folder, model):
 
 
 def test_arrays_in_another_file(tmp_path, model):
-    expected = load_wavegan(tmp_path)
+    expected = load_generator(tmp_path)
     tensor, content = model.graph.initializer[0], model.graph.initializer[0].raw_data
     tensor.ClearField("raw_data")
     tensor.data_location = TensorProto.EXTERNAL
@@ -172,7 +172,7 @@ def test_arrays_in_another_file(tmp_path, model):
 
     refused(lying_in("weights.data"), "its arrays lie in weights.data, which has to be beside it")
     (tmp_path / "weights.data").write_bytes(bytes(16) + content)
-    assert load_wavegan(lying_in("weights.data", 16)).sha256 == expected.sha256
+    assert load_generator(lying_in("weights.data", 16)).sha256 == expected.sha256
     refused(lying_in("weights.data", 17), "cut short")
     refused(lying_in("weights.data", 0, 2**31), "claims 2147483648 bytes")
     outside = tmp_path.parent / f"{tmp_path.name}.data"
@@ -242,5 +242,5 @@ def test_inputs_and_outputs_by_name(tmp_path):
     inputs = [("a", TensorProto.FLOAT, [8]), ("b", TensorProto.FLOAT, [8])]
     net.write(tmp_path / FILE, x, inputs, 1, rank=2)
     refused(tmp_path, r"its inputs are a \[n, 8\], b \[n, 8\]: set input_name")
-    assert load_wavegan(tmp_path, input_name="b").label.name == "label"
+    assert load_generator(tmp_path, input_name="b").label.name == "label"
     refused(tmp_path, "output_name is sound, the file has waveform", output_name="sound", input_name="b")

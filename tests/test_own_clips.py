@@ -9,7 +9,7 @@ from run_script import run_script
 from common.closeness import Closeness
 from models.audio.clip import Clip, prepare
 from models.generator.generator import generate, random_latent
-from models.generator.wavegan import load_wavegan
+from models.generator.loading import load_generator
 from models.metrics.metrics import EXACT, latent_mse
 from models.recovery.exact import LevenbergMarquardt
 from models.recovery.perceptual import Perceptual
@@ -28,7 +28,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def generator(folder):
-    return load_wavegan(folder)
+    return load_generator(folder)
 
 
 def test_own_clips_are_recovered_as_they_are_and_recordings_prepared(generator, tmp_path):
@@ -48,7 +48,7 @@ def test_own_clips_are_recovered_as_they_are_and_recordings_prepared(generator, 
 @pytest.mark.parametrize("rate, length", [(22050, 16384), (44100, 65536)])
 def test_clips_of_16_bits_are_exact_at_any_rate_and_length(rate, length, tmp_path):
     tf1_wavegan.write(tmp_path, latent_dim=8, width=2, length=length, seed=3, sample_rate=rate)
-    generator = load_wavegan(tmp_path)
+    generator = load_generator(tmp_path)
     true, paths = random_latent(generator, 2, 6), [tmp_path / "0.wav", tmp_path / "1.wav"]
     for path, wave in zip(paths, generate(generator, true)):
         soundfile.write(path, wave, generator.sample_rate, subtype="PCM_16")

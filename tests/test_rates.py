@@ -17,7 +17,7 @@ from models.audio.second import Second
 from models.audio.windows import duration_of, windows
 from models.files.errors import CheckpointError
 from models.generator.generator import generate, random_latent
-from models.generator.wavegan import load_wavegan
+from models.generator.loading import load_generator
 from models.recovery.descent import inside, unbounded
 from models.recovery.recover import Recovery
 
@@ -34,26 +34,26 @@ def test_the_rate_is_clip_jsons_else_args_txts_else_16000(folder, tmp_path):
     (tmp_path / "infer.meta").write_bytes((folder / "infer.meta").read_bytes())
     for path in folder.glob("model.ckpt*"):
         (tmp_path / path.name).write_bytes(path.read_bytes())
-    generator = load_wavegan(tmp_path)
+    generator = load_generator(tmp_path)
     assert generator.sample_rate == 16000 and not generator.rate_is_known
     (tmp_path / "clip.json").write_text(json.dumps({"peak": 0.5, "generator": generator.sha256}))
-    assert load_wavegan(tmp_path).sample_rate == 16384, "a clip.json without a rate is this project's"
+    assert load_generator(tmp_path).sample_rate == 16384, "a clip.json without a rate is this project's"
     (tmp_path / "args.txt").write_text("data_dir,x,y\ndata_sample_rate,22050\n")
-    contradicted = load_wavegan(tmp_path)
+    contradicted = load_generator(tmp_path)
     assert contradicted.sample_rate == 16384 and "22,050" in contradicted.warnings[0]
     (tmp_path / "clip.json").write_text(json.dumps({"peak": 0.5}))
-    assert load_wavegan(tmp_path).sample_rate == 22050 and load_wavegan(tmp_path).rate_is_known
+    assert load_generator(tmp_path).sample_rate == 22050 and load_generator(tmp_path).rate_is_known
     inner = tmp_path / "infer"
     inner.mkdir()
     for path in [*tmp_path.glob("infer.meta"), *tmp_path.glob("model.ckpt*")]:
         (inner / path.name).write_bytes(path.read_bytes())
-    assert load_wavegan(inner).sample_rate == 22050, "args.txt lies above infer/"
+    assert load_generator(inner).sample_rate == 22050, "args.txt lies above infer/"
     (tmp_path / "args.txt").write_text("data_sample_rate,4000\n")
     with pytest.raises(CheckpointError, match="args.txt: data_sample_rate is 4,000 Hz"):
-        load_wavegan(inner)
+        load_generator(inner)
     Preparation(sample_rate=44100, bounds=float("inf"), prior="normal").write(tmp_path / "clip.json")
     (tmp_path / "args.txt").unlink()
-    loaded = load_wavegan(tmp_path)
+    loaded = load_generator(tmp_path)
     assert (loaded.sample_rate, loaded.bounds, loaded.prior) == (44100, np.inf, "normal")
     assert "Infinity" not in (tmp_path / "clip.json").read_text()
 
@@ -71,7 +71,7 @@ def test_scripts_write_and_read_at_the_generators_rate(folder, tmp_path, capsys)
     assert run_script("generate.py", *arguments) == 0 and "22,050 Hz" in capsys.readouterr().out
     samples, rate = soundfile.read(tmp_path / "made/0.wav", dtype="float32")
     assert rate == 22050
-    generator = load_wavegan(folder)
+    generator = load_generator(folder)
     clip = prepare(tmp_path / "made/0.wav", preparation=generator.preparation, prepared=True)
     assert np.array_equal(clip.samples, samples)
     gradient = "--gradient", "--inverse_mapping=False", "--max_iter=40"
@@ -119,7 +119,7 @@ def test_bounds_and_priors(folder):
         assert np.abs(again).max() <= bounds and np.allclose(
             again, np.clip(z, -0.97 * bounds, 0.97 * bounds), atol=1e-5
         )
-    generator = load_wavegan(folder)
+    generator = load_generator(folder)
     assert np.abs(random_latent(generator, 500, 0)).max() <= 1
     generator.preparation = Preparation(prior="normal")
     drawn = random_latent(generator, 500, 0)
@@ -157,7 +157,7 @@ def test_a_constant_is_no_sound_and_the_line_says_so(tmp_path):
 
 
 def test_coordinates_at_the_bounds_are_counted_and_a_wrong_answer_is_never_called_identical(folder):
-    generator = load_wavegan(folder)
+    generator = load_generator(folder)
     z = np.array([[1, -1, 0.5, 0, 0, 0, 0, 0.99]], np.float32)
     waveforms = generate(generator, z)
     recovery = Recovery(z, 0, 0, waveforms=waveforms, matched=waveforms, snr_db=[99.0])

@@ -14,7 +14,7 @@ from common.settings import declared
 from models.files.latents import known_latent
 from models.generator.codes import Codes
 from models.generator.generator import generate, random_latent
-from models.generator.wavegan import load_wavegan
+from models.generator.loading import load_generator
 from models.metrics.metrics import snr_db
 from models.recovery.exact import LevenbergMarquardt
 from models.recovery.layer import Layer
@@ -141,7 +141,7 @@ def scripts_settings(script):
 
 def test_rows_hold_the_level_and_the_position_that_were_recovered(tmp_path, output):
     tf1_wavegan.write(tmp_path, latent_dim=8, width=2, seed=5)
-    generator = load_wavegan(tmp_path, check_derivative=False)
+    generator = load_generator(tmp_path, check_derivative=False)
     clip = 0.2 * np.roll(generate(generator, random_latent(generator, 1, 3)), 37, axis=1) + 0.01
     clip[:, :37] = 0.01
     rows = recover_all(clip, "gradient", output, 1, generator=generator, solver=LevenbergMarquardt())

@@ -10,7 +10,7 @@ from tf1_graphs import LATENT, dense, write_pb
 
 from models.files.errors import CheckpointError
 from models.generator.generator import random_latent
-from models.generator.wavegan import load_wavegan
+from models.generator.loading import load_generator
 from models.metrics.metrics import EXACT, latent_mse
 from models.recovery.exact import LevenbergMarquardt
 from models.recovery.recover import recover
@@ -55,7 +55,7 @@ def test_a_keras_generator(tmp_path, label, save):
     else:
         tf.saved_model.save(model, tmp_path / "generator")
     refused(tmp_path, "generator is a SavedModel, a folder with a generator of its own")
-    generator = load_wavegan(tmp_path / "generator")
+    generator = load_generator(tmp_path / "generator")
     if label:
         assert generator.num_labels == LABELS
         generator = generator.with_label(2)
@@ -92,7 +92,7 @@ def test_outputs_by_name_and_only_what_they_need(tmp_path):
     tf.saved_model.save(module, tmp_path, signatures=module.run)
     refused(tmp_path, "its signature has other, sound: set output_name")
     refused(tmp_path, "the operation (ReadFile|StringToNumber)", output_name="other")
-    generator = load_wavegan(tmp_path, output_name="sound")
+    generator = load_generator(tmp_path, output_name="sound")
     z = random_latent(generator, 3, 0)
     expected = np.tanh(np.tanh(z @ module.first.numpy()) @ module.second.numpy())
     assert np.abs(generator(z)[..., 0] - expected).max() < 64 * np.finfo(np.float32).eps
@@ -106,12 +106,12 @@ def test_a_frozen_graph_by_name(tmp_path):
     write_pb(tmp_path, graph.as_graph_def())
     refused(tmp_path, "no tensor G_z:0 in it; it ends in sound, which output_name can choose")
     refused(tmp_path, "no placeholder z:0 leads to sound:0; it takes noise", output_name="sound")
-    assert load_wavegan(tmp_path, input_name="noise", output_name="sound").latent_dim == LATENT
+    assert load_generator(tmp_path, input_name="noise", output_name="sound").latent_dim == LATENT
 
 
 def refused(folder, words, **options):
     with pytest.raises(CheckpointError, match=words) as error:
-        load_wavegan(folder, **options)
+        load_generator(folder, **options)
     assert "\n" not in str(error.value) and str(folder) in str(error.value)
 
 

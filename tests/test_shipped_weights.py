@@ -12,7 +12,7 @@ from conftest import ROOT
 
 from models.files.hashing import network_hash
 from models.generator.generator import generate, random_latent
-from models.generator.wavegan import load_wavegan
+from models.generator.loading import load_generator
 from models.metrics.metrics import latent_mse, snr_db
 from models.networks.inverse_mapping import load_inverse_mapping
 from models.recovery.starts import predict
@@ -22,7 +22,7 @@ NEVER_USED = 77  # a seed of latent vectors that no table and no training has
 
 @pytest.fixture(scope="module")
 def generator():
-    return load_wavegan(ROOT / "checkpoint")
+    return load_generator(ROOT / "checkpoint")
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ import tf1_wavegan
 from tf1_graphs import LATENT, SAMPLES, dense, graph_def, write_meta, write_pb
 
 from models.files.errors import CheckpointError
-from models.generator.wavegan import load_wavegan
+from models.generator.loading import load_generator
 
 v1 = tf.compat.v1
 HUGE = 2_500_000_000  # float32 numbers, 10 GB
@@ -26,7 +26,7 @@ def refused(folder, words, most=KIBIBYTES_A_GIBIBYTE):
     """
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with pytest.raises(CheckpointError, match=words) as error:
-        load_wavegan(folder)
+        load_generator(folder)
     assert "\n" not in str(error.value) and str(folder) in str(error.value)
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < most
 
@@ -93,9 +93,9 @@ def test_functions_hide_nothing(tmp_path):
     call.attr.clear()
     call.attr["T"].type = tf.float32.as_datatype_enum
     z = np.random.default_rng(0).uniform(-1, 1, (2, LATENT)).astype(np.float32)
-    plain = load_wavegan(write_pb(tmp_path / "plain", lambda z: tf.tanh(dense(z))))
+    plain = load_generator(write_pb(tmp_path / "plain", lambda z: tf.tanh(dense(z))))
     assert np.array_equal(
-        load_wavegan(write_pb(tmp_path / "shadowed", graph))(z), plain(z)
+        load_generator(write_pb(tmp_path / "shadowed", graph))(z), plain(z)
     )  # the library is left behind
 
 

@@ -16,7 +16,7 @@ from run_script import run_killed, run_on_two_devices, run_script, scalars
 from common.runs import begin_run
 from common.state import Saved, epochs_done
 from models.generator.generator import generate, random_latent
-from models.generator.wavegan import load_wavegan
+from models.generator.loading import load_generator
 from models.networks.inverse_mapping import load_inverse_mapping
 from models.recovery.starts import predict
 
@@ -150,7 +150,7 @@ def test_mixed_precision_trains_and_what_it_saves_is_float32(inputs, tmp_path):
         assert run_script("train.py", *settings(inputs, tmp_path, "--mixed_precision=mixed_float16", "--epochs=1")) == 0
     finally:
         keras.mixed_precision.set_global_policy("float32")
-    mapping = load_inverse_mapping(tmp_path / "mapping", load_wavegan(inputs / "checkpoint"))
+    mapping = load_inverse_mapping(tmp_path / "mapping", load_generator(inputs / "checkpoint"))
     assert mapping.predictor.layers[2].compute_dtype == "float32"
     assert np.isfinite(mapping(np.zeros((1, 16384), np.float32))).all()
 
@@ -159,7 +159,7 @@ def test_mixed_precision_trains_and_what_it_saves_is_float32(inputs, tmp_path):
 def test_a_resnet_needs_no_other_setting(inputs, tmp_path, capsys):
     arguments = [a for a in settings(inputs, tmp_path, "--network=resnet", "--epochs=1") if "refinements" not in a]
     assert run_script("train.py", *arguments) == 0
-    mapping = load_inverse_mapping(tmp_path / "mapping", load_wavegan(inputs / "checkpoint"))
+    mapping = load_inverse_mapping(tmp_path / "mapping", load_generator(inputs / "checkpoint"))
     assert mapping.settings["network"] == "resnet" and mapping.settings["refinements"] == 0
 
 
@@ -170,7 +170,7 @@ def test_a_generator_of_two_channels_and_two_seconds(inputs, tmp_path, capsys):
     tf1_wavegan.write(tmp_path / "stereo", latent_dim=8, width=2, seed=5, length=32768, channels=2)
     stereo = f"--checkpoint={tmp_path / 'stereo'}"
     assert run_script("train.py", *settings(inputs, tmp_path, stereo, "--epochs=1")) == 0
-    generator = load_wavegan(tmp_path / "stereo")
+    generator = load_generator(tmp_path / "stereo")
     mapping = load_inverse_mapping(tmp_path / "mapping", generator)
     clips = generate(generator, random_latent(generator, 3, 0))
     assert clips.shape == (3, 32768, 2) and np.std(clips[..., 0] - clips[..., 1]) > 0

@@ -14,7 +14,7 @@ from conftest import ROOT
 from run_script import run_eagerly, run_script
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from models.generator.wavegan import load_wavegan
+from models.generator.loading import load_generator
 
 STEPS = 2  # an epoch
 
@@ -103,13 +103,13 @@ def trained(arguments):
 def test_the_generator_is_loaded_and_generated_from(trained, tmp_path):
     folder = ["--checkpoint", trained["checkpoint"]]
     assert run_script("generate.py", "=".join(map(str, folder)), f"--output={tmp_path}", "--num_samples=2") == 0
-    generator = load_wavegan(trained["checkpoint"])
+    generator = load_generator(trained["checkpoint"])
     assert "nearest-neighbour upsampling" in generator.description
     wave, rate = soundfile.read(tmp_path / "1.wav", dtype="float32")
     z = np.load(tmp_path / "1.npy")[None]
     rounding = 6 * np.sqrt(25 * 32) * np.finfo(np.float32).eps  # of six sums of that many terms, before the low-pass
     assert rate == 16384 and np.abs(wave - generator(z)[0, :, 0]).max() < rounding
-    assert np.abs(load_wavegan(trained["checkpoint"], subpixel=False)(z)[0, :, 0] - wave).max() < rounding
+    assert np.abs(load_generator(trained["checkpoint"], subpixel=False)(z)[0, :, 0] - wave).max() < rounding
     assert (generator.preparation.peak, generator.preparation.position) == (0.9, "center")
     spectrum = np.abs(np.fft.rfft(wave * np.hanning(len(wave))))  # no jump from end to beginning
     assert spectrum[4400:].max() < 1e-3 * spectrum.max()  # Hz, for a clip of one second

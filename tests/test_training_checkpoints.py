@@ -10,7 +10,7 @@ from test_wavegan import rounding
 
 from models.files.errors import CheckpointError
 from models.generator.generator import random_latent
-from models.generator.wavegan import load_wavegan
+from models.generator.loading import load_generator
 from models.metrics.metrics import EXACT, latent_mse
 from models.recovery.exact import LevenbergMarquardt
 from models.recovery.recover import recover
@@ -39,17 +39,17 @@ def write(folder, **variant):
 def test_the_variables_alone_are_the_session_s_generator(tmp_path, variant):
     z, expected = write(tmp_path, **variant)
     (tmp_path / "model.ckpt-7.meta").write_bytes(b"a training graph, which is not read")
-    alone = load_wavegan(tmp_path)
+    alone = load_generator(tmp_path)
     (tmp_path / "aside" / "infer.meta").rename(tmp_path / "infer.meta")
     assert np.abs(alone(z) - expected).max() < rounding(tmp_path, z, expected)
-    with_graph = load_wavegan(tmp_path)
+    with_graph = load_generator(tmp_path)
     assert with_graph.sha256 == alone.sha256 and np.array_equal(with_graph(z), alone(z))
 
 
 @pytest.mark.parametrize("variant", [{}, {"batch_norm": True, "filter_taps": 64}], ids=["plain", "filter"])
 def test_its_latent_vectors_are_recovered(tmp_path, variant):
     write(tmp_path, width=3, **variant)
-    generator = load_wavegan(tmp_path)
+    generator = load_generator(tmp_path)
     true = random_latent(generator, 4, 1)
     result = recover(generator(true), generator, solver=LevenbergMarquardt(60, 3))
     assert (latent_mse(true, result.z) < EXACT).all()
@@ -70,12 +70,12 @@ def test_the_newest_checkpoint_counts(tmp_path):
     z, expected = write(tmp_path / "later", width=1, seed=2)
     for path in (tmp_path / "later").glob("model.ckpt-7.*"):
         path.rename(tmp_path / path.name.replace("-7", "-12"))
-    assert np.abs(load_wavegan(tmp_path)(z) - expected).max() < 1e-4  # far from what the other weights make
+    assert np.abs(load_generator(tmp_path)(z) - expected).max() < 1e-4  # far from what the other weights make
 
 
 def refused(folder, words, **options):
     with pytest.raises(CheckpointError, match=words) as error:
-        load_wavegan(folder, **options)
+        load_generator(folder, **options)
     assert "\n" not in str(error.value)
 
 
@@ -83,7 +83,7 @@ def test_a_length_is_declared_or_asked_for(tmp_path):
     z, expected = write(tmp_path, length=32768, width=1)
     (tmp_path / "args.txt").unlink()
     refused(tmp_path, "its layers make 32,768 or 65,536 samples, and no args.txt beside it says which: set num_samples")
-    generator = load_wavegan(tmp_path, num_samples=32768)
+    generator = load_generator(tmp_path, num_samples=32768)
     assert generator(z).shape == expected.shape and np.abs(generator(z) - expected).mean() < 1e-4  # far from 65,536's
     refused(tmp_path, "num_samples is 16,384; the 6 layers", num_samples=16384)
     (tmp_path / "args.txt").write_text("data_slice_len,many\n")

@@ -9,9 +9,9 @@ import tf1_wavegan
 from models.files.errors import CheckpointError
 from models.generator.jacobian.graph_walk import GraphWalk
 from models.generator.layers import SubpixelWaveGAN
+from models.generator.loading import load_generator
 from models.generator.readers.tf1 import as_function, checkpoint_prefix, freeze
 from models.generator.tf1_export import export_wavegan
-from models.generator.wavegan import load_wavegan
 from models.training.wavegan.schedule import RAMP_STEPS
 from models.training.wavegan.training import WaveGANTraining
 
@@ -46,7 +46,7 @@ def rounding(folder, z, session):
 @pytest.mark.parametrize("variant", VARIANTS.values(), ids=VARIANTS)
 def test_equals_tensorflow_1(tmp_path, variant):
     z, expected = tf1_wavegan.write(tmp_path, **variant)
-    graph, fast = load_wavegan(tmp_path, subpixel=False), load_wavegan(tmp_path)
+    graph, fast = load_generator(tmp_path, subpixel=False), load_generator(tmp_path)
     assert (
         not isinstance(graph.function, SubpixelWaveGAN)
         and isinstance(fast.function, SubpixelWaveGAN)
@@ -66,10 +66,10 @@ def test_jacobians_agree_with_reverse_mode(tmp_path, variant):
     with tf.GradientTape() as tape:
         latent = tf.constant(z)
         tape.watch(latent)
-        total = tf.reduce_sum(weights * load_wavegan(tmp_path)(latent)[..., 0])
+        total = tf.reduce_sum(weights * load_generator(tmp_path)(latent)[..., 0])
     expected = tape.gradient(total, latent)
     for subpixel in (True, False):
-        _, jacobian, _ = load_wavegan(tmp_path, subpixel=subpixel).jacobian(z, np.zeros(2, np.float32))
+        _, jacobian, _ = load_generator(tmp_path, subpixel=subpixel).jacobian(z, np.zeros(2, np.float32))
         terms = np.asarray(jacobian, float) * np.asarray(weights, float)[:, None]
         # Sums of at most 800 products in each of five layers, as in `rounding`; the terms err independently.
         allowed = 16 * np.sqrt(5 * 800) * np.finfo(np.float32).eps * np.sqrt((terms**2).sum(axis=2)).max()
@@ -79,7 +79,7 @@ def test_jacobians_agree_with_reverse_mode(tmp_path, variant):
 def test_the_smoothed_jacobian_is_that_of_the_mean_over_noise(tmp_path):
     """Against the mean of plain Jacobians over sampled noise: much closer to it than the plain Jacobian is."""
     tf1_wavegan.write(tmp_path, latent_dim=6, width=1)
-    generator = load_wavegan(tmp_path)
+    generator = load_generator(tmp_path)
     z, sigma = np.full((1, 6), 0.1, np.float32), 0.3
     noise = np.random.default_rng(0).normal(0, sigma, (400, 6)).astype(np.float32)
     sampled = np.mean([generator.jacobian(z + n, np.zeros(1))[1].numpy() for n in noise], axis=0)
@@ -92,7 +92,7 @@ def test_a_graph_that_is_no_wavegan_runs_as_the_graph(tmp_path, monkeypatch):
     z, expected = tf1_wavegan.write(tmp_path, kernel=25)
     original = SubpixelWaveGAN.__call__
     monkeypatch.setattr(SubpixelWaveGAN, "__call__", lambda self, z: original(self, z) * (1 + 1e-6))
-    generator = load_wavegan(tmp_path)
+    generator = load_generator(tmp_path)
     assert not isinstance(generator.function, SubpixelWaveGAN) and np.abs(generator(z) - expected).max() < rounding(
         tmp_path, z, expected
     )
@@ -115,7 +115,7 @@ def test_a_frozen_wavegan_is_the_same_generator(tmp_path, variant):
         )
         frozen = v1.graph_util.convert_variables_to_constants(session, session.graph_def, ["G_z"])
     (tmp_path / "pb" / "gan.pb").write_bytes(frozen.SerializeToString())
-    meta, pb = load_wavegan(tmp_path / "meta"), load_wavegan(tmp_path / "pb")
+    meta, pb = load_generator(tmp_path / "meta"), load_generator(tmp_path / "pb")
     assert isinstance(pb.function, SubpixelWaveGAN) and pb.description == meta.description
     assert pb.sha256 == meta.sha256 and np.array_equal(pb(z), meta(z))
 
@@ -140,7 +140,7 @@ def test_our_export_reads_as_wavegans(tmp_path, lowpass):
         waves, flat = session.run(["G_z:0", "G_z_flat_int16:0"], {"z:0": z, "flat_pad:0": 8})
         assert session.run("global_step:0") == 12 and session.run("samp_z:0", {"samp_z_n:0": 5}).shape == (5, 100)
     allowed = rounding(tmp_path, z, waves)
-    assert np.abs(waves - model(z)).max() < allowed and np.abs(load_wavegan(tmp_path)(z) - model(z)).max() < allowed
+    assert np.abs(waves - model(z)).max() < allowed and np.abs(load_generator(tmp_path)(z) - model(z)).max() < allowed
     assert flat.shape == (4 * (16384 + 8), 1) and flat.dtype == np.int16
 
 
@@ -157,7 +157,7 @@ def test_frozen_graph_and_keras_model(tmp_path):
     (tmp_path / "p" / "gan.pb").write_bytes(graph.as_graph_def().SerializeToString())
     z = np.random.default_rng(0).uniform(-1, 1, (3, 5)).astype(np.float32)
     for folder in "kp":
-        generator = load_wavegan(tmp_path / folder)
+        generator = load_generator(tmp_path / folder)
         assert (generator.latent_dim, generator.num_samples, generator.num_channels) == (5, 64, 1)
         slope = kernel * (1 - np.asarray(model(z))[0] ** 2)
         few = 16 * np.finfo(np.float32).eps  # sums of six terms below 1
@@ -172,7 +172,7 @@ def test_half_a_checkpoint_is_one_line_that_says_which_half(tmp_path):
 
     def refused(words):
         with pytest.raises(CheckpointError, match=words) as error:
-            load_wavegan(tmp_path)
+            load_generator(tmp_path)
         assert "\n" not in str(error.value) and str(tmp_path) in str(error.value)
 
     data.write_bytes(whole[: len(whole) // 2])
@@ -196,4 +196,4 @@ def test_variables_of_another_checkpoint_are_named(tmp_path):
     tf1_wavegan.write(tmp_path / "b", width=3)
     (tmp_path / "a" / "infer.meta").replace(tmp_path / "b" / "infer.meta")
     with pytest.raises(CheckpointError, match="variable G/.* has shape"):
-        load_wavegan(tmp_path / "b")
+        load_generator(tmp_path / "b")

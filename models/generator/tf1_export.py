@@ -1,7 +1,7 @@
 """Writes a generator as WaveGAN's own TensorFlow 1 checkpoint: infer.meta and model.ckpt.*, to the last tensor name
 (its `infer`).
 
-What this writes is read by models/generator/wavegan.py, and by every tool that reads the published SC09 model.
+What this writes is read by models/generator/loading.py, and by every tool that reads the published SC09 model.
 """
 
 import errno

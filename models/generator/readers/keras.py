@@ -155,6 +155,8 @@ def _inputs(model, path, input_name):
     if len(inputs) == 2 and input_name:
         inputs = sorted(inputs, key=lambda tensor: tensor.name != input_name)
     shown = ", ".join(f"{tensor.name} {tuple(tensor.shape)}" for tensor in model.inputs)
+    if input_name and input_name not in [tensor.name for tensor in inputs]:
+        raise CheckpointError(f"{path}: no input is called {input_name}; there is {shown}")
     latent = inputs[0]
     if len(inputs) > 2 or len(latent.shape) != 2 or not latent.shape[1] or latent.shape[1] > MOST_LATENT:
         raise CheckpointError(

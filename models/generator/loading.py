@@ -26,18 +26,18 @@ CHECKPOINT, SAVED_MODEL = "model.ckpt", "saved_model.pb"
 BESIDE_SAVED_MODEL = ("fingerprint.pb", "keras_metadata.pb")
 
 
-def load_wavegan(folder, *, subpixel=True, check_derivative=True, num_samples=0, input_name="", output_name=""):
+def load_generator(folder, *, subpixel=True, check_derivative=True, num_samples=0, input_name="", output_name=""):
     """Loads the one generator in `folder`: infer.meta with model.ckpt.* (WaveGAN's names; also a training run's
     folder), a WaveGAN's model.ckpt-N.* alone, a .pb, .onnx or .keras file, or a SavedModel.
 
     subpixel: False keeps the frozen graph even of a WaveGAN that is recognised. check_derivative: False does not check
     the derivative of a recognised WaveGAN, for whoever wants its sounds only. num_samples: of a WaveGAN's checkpoint
     without a graph, where neither its layers nor args.txt say it. input_name, output_name: of the latent vector and the
-    waveform in a .pb (z and G_z otherwise), .onnx, .keras or SavedModel that leaves them open. Returns a Generator, or
-    a LabelledGenerator (models/generator/labelled.py) for what takes a label besides its latent vector. Raises
-    CheckpointError, in one line, for a folder without a generator, with several, or with half of one, and for one that
-    cannot be used: damaged, not finite, no function of its latent vector, without a derivative, or doing more than to
-    compute.
+    waveform in a .pb (z and G_z otherwise), .onnx or SavedModel that leaves them open; a .keras file has the first
+    only. Returns a Generator, or a LabelledGenerator (models/generator/labelled.py) for what takes a label besides its
+    latent vector. Raises CheckpointError, in one line, for a folder without a generator, with several, or with half of
+    one, and for one that cannot be used: damaged, not finite, no function of its latent vector, without a derivative,
+    or doing more than to compute.
     """
     options = {"subpixel": subpixel, "check_derivative": check_derivative, "num_samples": num_samples}
     options |= {"input_name": input_name, "output_name": output_name}
@@ -92,6 +92,8 @@ def _names_a_rate(path):
 
 def _read(path, folder, preparation, subpixel, check_derivative, num_samples, input_name, output_name):
     if path.suffix == ".keras":
+        if output_name:
+            raise CheckpointError(f"{path}: a Keras model's only output is taken, without output_name")
         return load_keras(path, preparation, input_name)
     if path.name == CHECKPOINT:
         variables, length = read_wavegan(checkpoint_prefix(folder), folder, num_samples)
