@@ -6,7 +6,7 @@ import numpy as np
 
 from models.generator.codes import LARGEST_SCALE, held, relaxed
 from models.recovery.exact import EXPLAINED, LevenbergMarquardt, exact_part, residuals
-from models.recovery.placement import moved
+from models.recovery.placement import aligned
 from models.recovery.solution import Solution, joined, margin_db, part
 
 CANDIDATES = 3  # codes that are held, the nearest to the free answer's
@@ -175,5 +175,4 @@ def _aligned(targets, solution):
     if solution.gain is None:
         return targets
     gain, offset, shift = (np.nan_to_num(getattr(solution, name), nan=float(name == "gain")) for name in ALIGNED)
-    back = [moved(wave, -far)[0] if far else wave for wave, far in zip(targets, shift)]
-    return ((np.stack(back) - offset[:, None, None]) / gain[:, None, None]).astype(np.float32)
+    return np.stack([aligned(*one)[0] for one in zip(targets, gain, offset, shift)])

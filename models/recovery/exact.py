@@ -19,7 +19,7 @@ import scipy.stats
 
 from models.generator.generator import BATCH, generate
 from models.recovery.levenberg_marquardt import minimise
-from models.recovery.placement import NEAR, has_usual_level, moved, place, prior_deviation, recorded, sketch
+from models.recovery.placement import NEAR, aligned, has_usual_level, place, prior_deviation, recorded, sketch
 from models.recovery.residual import Residual
 from models.recovery.solution import Solution
 from models.recovery.starts import random_starts
@@ -196,7 +196,7 @@ class _Clips:
     def align(self, index):
         """Moves, scales and offsets the targets `index` by what is known of them."""
         for i in index:
-            self.aligned[i], known = moved((self.targets[i] - self.offset[i]) / self.gain[i], -self.shift[i])
+            self.aligned[i], known = aligned(self.targets[i], self.gain[i], self.offset[i], self.shift[i])
             self.present[i] = known * self.inside(i, self.shift[i])
 
     def inside(self, i, shift=0.0):

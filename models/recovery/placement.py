@@ -111,6 +111,13 @@ def moved(waveform, shift):
     return np.where(known, result, 0).astype(np.float32), known.astype(np.float32)
 
 
+def aligned(target, gain, offset, shift):
+    """A target [samples, channels] at the level, mean and position of the generator's own sounds, and 1 where a sample
+    of it is known, else 0: what `as_recorded` does, undone.
+    """
+    return moved((target - offset) / gain, -shift)
+
+
 def recorded(target):
     """First and last sample of a target [samples, channels] that are part of it: at either end the same number twice or
     more is what it was padded with, or nothing. All of it where nothing changes.
