@@ -217,7 +217,7 @@ def write(rows, record):
         written += [str(folder / "metrics.md"), str(folder / "metrics.png")]
         weights = {"generator": record["generator"], "inverse_mapping": record["prediction"]}
         weights |= {name: record[name] for name in ("resnet", "classifier", "judge") if name in record}
-        short = markdown_table([row for row in rows if row["method"] != SILENCE], MAIN)
+        short = markdown_table([row for row in rows if row["method"] not in (SILENCE, RANDOM)], MAIN)
         for path in filter(None, cards.split(",")):
             whole = "<!-- metrics -->" in Path(path).read_text(encoding="utf-8")
             shown = ("metrics", markdown) if whole else ("results", short)
