@@ -39,8 +39,9 @@ from tqdm import tqdm
 
 from common.files import find_recordings, readable_clip, writable_folder
 from common.lock import hold
-from common.recovering import coded, recovered_batches
+from common.recovering import recovered_batches
 from common.script import ScriptError, one_line_errors
+from common.solvers import coded
 from datasets.layouts import find_datasets
 from models.files.file_set import replaced_together
 from models.files.hashing import fingerprint

@@ -34,8 +34,9 @@ import numpy as np
 
 from common.files import find_recordings, readable_clip, result_names, writable_folder, write_clip
 from common.page import Sound, write_page
-from common.recovering import coded, recover_all, waveforms_of
+from common.recovering import recover_all, waveforms_of
 from common.script import ScriptError, one_line_errors
+from common.solvers import coded
 from models.audio.digits import DIGITS
 from models.audio.second import Second
 from models.generator.generator import by_channel, generate, random_latent

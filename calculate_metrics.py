@@ -71,8 +71,9 @@ import numpy as np
 
 from common.files import writable_folder
 from common.memory import check_memory
-from common.recovering import recover_all, solver_of, waveforms_of
+from common.recovering import recover_all, waveforms_of
 from common.script import one_line_errors
+from common.solvers import solver_of
 from common.view import MAIN, draw_table, in_words, markdown_table, write_figures
 from datasets.held_out import held_out_clips
 from models.audio.second import Second

@@ -76,8 +76,9 @@ from common.closeness import Closeness
 from common.files import find_recordings, printable, writable_folder, write_array, write_clip, write_latents
 from common.long_recordings import LongRecording, hop_in_samples
 from common.page import Sound, write_page
-from common.recovering import RecoveryTable, code_of, recovered_batches, solver_of
+from common.recovering import RecoveryTable, code_of, recovered_batches
 from common.script import EXIT_FAILED, ScriptError, complain, one_line_errors
+from common.solvers import solver_of
 from models.audio.clip import AudioError, prepare
 from models.files.latents import known_latent
 from models.metrics.metrics import EXACT, IDENTIFIABLE, condition_number, latent_mse

@@ -12,7 +12,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from common.closeness import Closeness
-from common.recovering import code_of, coded, recovered
+from common.recovering import code_of, recovered
+from common.solvers import coded
 from models.audio.clip import AudioError, prepare
 from models.files.hashing import content_hash
 from models.files.writing import written_whole

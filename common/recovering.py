@@ -19,14 +19,9 @@ from models.audio.clip import Clip
 from models.files.file_set import check_room
 from models.files.hashing import content_hash
 from models.files.writing import written_whole
-from models.generator.codes import LARGEST_SCALE
 from models.generator.generator import generate
-from models.recovery.codes import Coded
-from models.recovery.exact import LevenbergMarquardt
 from models.recovery.labels import recover_clips_and_labels
 from models.recovery.layer import Layer, generate_from_layer
-from models.recovery.lbfgsb import LBFGSB
-from models.recovery.perceptual import Perceptual
 from models.recovery.placement import as_recorded
 from models.recovery.recover import recover_clips
 from models.recovery.solution import identity
@@ -35,53 +30,7 @@ COLUMNS = tuple(
     "file name method solver form iterations objective label code runner_up margin_db snr_db log_spectral_distance "
     "perceptual_loss predicted_digit probability explained gain offset shift z_std at_bound seconds size sha256".split()
 )
-
-
 AS_RECORDED = {"gain": 1, "offset": 0, "shift": 0, "explained": np.nan}  # of a Solution, with what None stands for
-
-
-def solver_of(settings, perceptual_loss, codes=None):
-    """The solver that a script's settings describe, or None where the prediction is the answer.
-
-    settings: {name: value} with gradient, solver, space and what the solvers take. perceptual_loss: the
-    models.networks.classifier.PerceptualLoss, or None. codes: of the generator, whose code is then recovered too; their
-    settings are hold_code and code_scale. Raises ValueError, in one line, for those that the layout lacks.
-    """
-    solver = None
-    if settings["gradient"]:
-        exact = LevenbergMarquardt(settings["max_iter"], settings["restarts"], settings["stft_share"])
-        weights = settings["log_spectral_weight"], settings["perceptual_weight"]
-        solver = {
-            "perceptual": Perceptual(perceptual_loss, weights[0], exact=exact),
-            "levenberg_marquardt": exact,
-            "l_bfgs_b": LBFGSB(settings["max_iter"], perceptual_loss, weights[1]),
-        }[settings["solver"]]
-    solver = coded(solver, codes, settings.get("hold_code", ""), settings.get("code_scale", "1"))
-    return Layer(solver, perceptual_loss) if settings["space"] == "layer" else solver
-
-
-def coded(solver, codes, hold_code="", code_scale="1"):
-    """The solver that recovers codes too, where a generator has `codes`; else `solver` itself, which may be None.
-
-    hold_code, code_scale: the settings. Raises ValueError, in one line, for a code that the layout lacks, for no scale,
-    and for either without a layout.
-    """
-    scale = code_scale_of(code_scale)
-    if codes is None:
-        if hold_code or scale != 1:
-            raise ValueError("hold_code and code_scale: no layout says where the code is; give one, --code=onehot:10")
-        return solver
-    if hold_code:
-        codes.code(hold_code)
-    return Coded(solver, hold_code, scale)
-
-
-def code_scale_of(text):
-    """The setting code_scale as a number above 0, up to 20, or "free". Raises ValueError for anything else."""
-    with contextlib.suppress(ValueError):
-        if text == "free" or 0 < float(text) <= LARGEST_SCALE:
-            return text if text == "free" else float(text)
-    raise ValueError(f'code_scale is a number above 0, up to {LARGEST_SCALE:g}, or "free", not {text!r}')
 
 
 def _mover(bar, size):
@@ -147,9 +96,9 @@ def recover_into(path, count, load, batch_size, *, description, unit="clip", **m
 
     A row has the fields z and start [latent_dim], iterations, seconds, gain, offset, shift and explained, and in the
     first layer's space layer; start is NaN without a prediction or a random start, explained without least squares on
-    the waveform. Each batch is on the disk before the next begins; a run that was killed
-    goes on behind the last whole row. load: number of a clip → clip. description, unit: for the progress bar. method:
-    the networks, the solver and its seed, as of `recovered_batches`.
+    the waveform. Each batch is on the disk before the next begins; a run that was killed goes on behind the last whole
+    row. load: number of a clip → clip. description, unit: for the progress bar. method: the networks, the solver and
+    its seed, as of `recovered_batches`.
     """
     row_type = _row_type(method["generator"], method.get("solver"))
     path = Path(path)
@@ -164,7 +113,7 @@ def recover_into(path, count, load, batch_size, *, description, unit="clip", **m
             rows = np.empty(len(batch), row_type)
             for name in row_type.names:
                 value = seconds if name == "seconds" else getattr(recovery, name)
-                rows[name] = AS_RECORDED[name] if value is None and name in AS_RECORDED else value
+                rows[name] = AS_RECORDED.get(name) if value is None else value
             check_room(path, rows.nbytes)
             file.write(rows)
             file.flush()

@@ -9,8 +9,9 @@ import tf1_wavegan
 from conftest import ROOT
 
 from common.files import result_names, write_array, write_clip
-from common.recovering import RecoveryTable, recover_all, solver_of, waveforms_of
+from common.recovering import RecoveryTable, recover_all, waveforms_of
 from common.settings import declared
+from common.solvers import solver_of
 from models.files.latents import known_latent
 from models.generator.codes import Codes
 from models.generator.generator import generate, random_latent

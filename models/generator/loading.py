@@ -92,9 +92,7 @@ def _names_a_rate(path):
 
 def _read(path, folder, preparation, subpixel, check_derivative, num_samples, input_name, output_name):
     if path.suffix == ".keras":
-        if output_name:
-            raise CheckpointError(f"{path}: a Keras model's only output is taken, without output_name")
-        return load_keras(path, preparation, input_name)
+        return load_keras(path, preparation, input_name, output_name)
     if path.name == CHECKPOINT:
         variables, length = read_wavegan(checkpoint_prefix(folder), folder, num_samples)
         function, latent_dim = SubpixelWaveGAN(variables, length), variables[DENSE].shape[0]

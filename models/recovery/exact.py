@@ -251,8 +251,7 @@ class _Clips:
                 break
             x = self.x[again].copy()
             drawn = random_starts(self.targets[again], self.k, [attempt, *np.atleast_1d(seed)])
-            box = self.lower[again, : self.k], self.upper[again, : self.k]
-            x[:, : self.k] = np.clip(3**0.5 * DRAWN * self.deviation[0] * drawn, *box)
+            x[:, : self.k] = 3**0.5 * DRAWN * self.deviation[0] * drawn
             self.descend(again, x=x, smoothing=WIDTH * self.deviation[0], **options)
 
     def reweigh(self, attempts, seed, most):

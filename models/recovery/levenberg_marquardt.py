@@ -32,6 +32,7 @@ SLOW = 0.1  # and below which it is narrowed
 SETTLED = 0.01  # change of the objective, either way, below which it is narrowed at once
 NARROW = 0.05  # share of its usual energy below which the noise no longer matters
 LEAST = 0.2  # curvature along a step, relative to that expected, below which a correction is damped (Powell 1978)
+IDLE = 2  # iterations in a row that gain too little, after which a problem ends
 FINE = 1e-3  # objective, 27 dB, below which a problem that has settled is at its end: what remains is noise, or a kink
 WORTHWHILE = 0.1  # share of the objective that a step without a new Jacobian has to gain, or no other follows
 HALVINGS = 60  # of the interval of log σ²: to rounding
@@ -151,7 +152,7 @@ class _Problems:
         idle = ((gain < tolerance) & ~self.noisy[index]) | ((gain <= 0) & ~moved)
         self.idle[index] = np.where(idle, self.idle[index] + 1, 0)
         settled = np.abs(self.objective[index] - here) < SETTLED * here
-        self.idle[index[settled & (self.lowest[index] < FINE)]] = 2
+        self.idle[index[settled & (self.lowest[index] < FINE)]] = IDLE
         change = np.where(settled, 0.05, np.where(gain < SLOW, 0.4, 1.0))
         factor = np.where(gain > FAST, 2.0, change) * self.factor[index]
         self.factor[index] = np.minimum(factor, 1.0)
@@ -269,7 +270,7 @@ def minimise(
         earlier[active] = np.column_stack([earlier[active, 1:], state.lowest[active]])
         if len(active):
             state.iterate(active, tolerance)
-        active = active[(state.idle[active] < 2) & (state.lowest[active] > target[active])]
+        active = active[(state.idle[active] < IDLE) & (state.lowest[active] > target[active])]
         if report:
             report(active)
     state.finish(np.flatnonzero((state.lowest <= target) & (state.iterations > 0)))

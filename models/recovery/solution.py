@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields, is_dataclass, replace
 import numpy as np
 
 # Another solver is a frozen dataclass in a file of its own, with its settings as fields and
-# solve(targets, generator, start, *, seed, report) → Solution. `solver_of` in common/recovering.py makes it from the
+# solve(targets, generator, start, *, seed, report) → Solution. `solver_of` in common/solvers.py makes it from the
 # scripts' settings, of whose setting `solver` its name is one choice.
 
 LEAST = 1e-14  # objective or error that counts as zero

@@ -119,12 +119,14 @@ def _loaded(path):
         raise CheckpointError(f"{path}: not a Keras model that loads ({first_line(error)})") from error
 
 
-def load_keras(path, preparation, input_name=None):
+def load_keras(path, preparation, input_name="", output_name=""):
     """The Generator of a `.keras` file, or the LabelledGenerator of one with two inputs. Raises CheckpointError, in one
-    line, for a file that is damaged, of Keras 2, too large, or no generator.
+    line, for a file that is damaged, of Keras 2, too large, or no generator, and for any output_name.
 
     input_name: of two inputs, the latent vector; by default the one of floating-point numbers that is longer.
     """
+    if output_name:
+        raise CheckpointError(f"{path}: a Keras model's only output is taken, without output_name")
     model = _loaded(path)
     latent, label = _inputs(model, path, input_name)
     arrays = {f"{i} {v.path}": v.numpy() for i, v in enumerate(model.variables)}
