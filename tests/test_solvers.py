@@ -10,7 +10,8 @@ import tensorflow as tf
 
 from models.generator.generator import Generator, random_latent
 from models.metrics.metrics import condition_number, latent_mse
-from models.recovery.exact import LevenbergMarquardt
+from models.recovery import exact
+from models.recovery.exact import NEAR_TRUTH, LevenbergMarquardt, _Clips
 from models.recovery.layer import Layer
 from models.recovery.lbfgsb import LBFGSB, PublishedObjective, SideBySide
 from models.recovery.levenberg_marquardt import minimise, posterior
@@ -337,6 +338,61 @@ def test_noise_is_not_taken_for_a_local_minimum(generator):
     assert (patient.iterations == once.iterations).all() and (patient.z == once.z).all()
     away = LevenbergMarquardt(restarts=0).solve(clips + 0.1 * level, word, true)
     assert np.abs(away.offset / level[:, 0, 0] - 0.1).max() < 0.01, "a constant is no noise"
+
+
+def test_noise_that_comes_and_goes_is_not_steady(generator):
+    """For a word that is far louder at one moment than elsewhere."""
+    loud = np.where(np.arange(generator.num_samples) < 256, 1, 0.01).astype(np.float32)[:, None]
+    word, true = Generator(lambda z: loud * generator(z), 8, "", ""), random_latent(generator, 1, 72)
+    noise = 1e-3 * np.random.default_rng(6).normal(size=(1, generator.num_samples, 1)).astype(np.float32)
+    noise = np.concatenate([noise, noise])
+    noise[1, generator.num_samples // 4 :] = 0
+    clips = _Clips(word(true).numpy() + noise, word, np.repeat(true, 2, axis=0), None, {})
+    assert clips.steady(np.arange(2)).tolist() == [True, False]
+
+
+def test_a_constant_does_not_hide_what_was_missed(generator):
+    """For sounds that are next to nothing beside their mean, as those of a saturated generator."""
+    faint, index = Generator(lambda z: 1 + 1e-3 * generator(z), 8, "", ""), np.arange(2)
+    true = random_latent(faint, 2, 81)
+    clips = _Clips(faint(true).numpy(), faint, 0.9 * true, None, {})
+    clips.objective = Residual(faint, clips.targets).evaluate(clips.x, index)
+    assert (clips.objective < 1e-8).all() and clips.missed(1).tolist() == [0, 1]
+
+
+@pytest.fixture
+def folded(generator):
+    """A generator whose first coordinate has a local minimum at 0.195 for each truth of 0.41, and truths of that."""
+    along = Generator(lambda z: generator(tf.concat([z[:, :1] + 0.12 * tf.sin(12 * z[:, :1]), z[:, 1:]], 1)), 8, "", "")
+    true = 0.5 * random_latent(along, 6, 81)
+    true[:, 0] = 0.41
+    return along, true
+
+
+def test_a_local_minimum_is_left_from_elsewhere(folded):
+    folded, true = folded
+    start, index = true * (np.arange(8) > 0), np.arange(6)
+    clips = _Clips(folded(true).numpy(), folded, start, None, {"max_iter": 50})
+    clips.descend(index, smoothing=0.05)
+    local = clips.objective.copy()
+    assert (clips.missed(NEAR_TRUTH) == index).all()
+    clips.begin_anew(3, [0], NEAR_TRUTH)
+    assert (clips.objective == local).all()
+    clips.begin_anew(3, [0], 0)
+    assert (clips.objective <= local).all() and (latent_mse(true, clips.z) < 1e-4).any()
+
+
+def test_no_two_tries_draw_the_same(folded, monkeypatch):
+    folded, true = folded
+    drawn, random_starts = [], exact.random_starts
+
+    def noted(targets, count, seed, *others):
+        drawn.append(tuple(seed))
+        return random_starts(targets, count, seed, *others)
+
+    monkeypatch.setattr(exact, "random_starts", noted)
+    LevenbergMarquardt(restarts=1, free=False).solve(folded(true).numpy(), folded, true * (np.arange(8) > 0))
+    assert len(set(drawn)) == len(drawn) > 1
 
 
 def test_what_no_latent_vector_explains_says_so(generator):

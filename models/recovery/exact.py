@@ -11,6 +11,7 @@ Jacobian of its own (as they are linear, variable projection would do the same: 
 are those of the covariance, too, which says how sure each coordinate is.
 """
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -56,7 +57,8 @@ class LevenbergMarquardt:
     max_iter: Jacobians of a descent, at most. restarts: how often, at most, a clip that is explained for the most part
     but not exactly yet is led out of its local minimum: far from the truth by a descent from elsewhere, three at most;
     near it by one whose residual is reweighted at random over blocks of time, and a plain one after it. The truth has
-    a residual of zero under every weighting, a local minimum is one only under its own. stft_share: weight of the STFT
+    a residual of zero under every weighting, a local minimum is one only under its own. What is missed even then goes
+    through both once more, wherever it is. stft_share: weight of the STFT
     magnitudes, 0 to 1, in the residual of clips that no latent vector explains. give_up: those clips end where the
     waveform alone has led, and are not even begun with where neither the start nor a sketch of the generator is
     anything like them.
@@ -96,13 +98,15 @@ class LevenbergMarquardt:
             plain |= ~recognised
         if plain.any():
             clips.descend(every[plain], smoothing=nearness[plain], **patience)
-        clips.reweigh(self.restarts, seed, NEAR_TRUTH)
+        streams = ([number, *np.atleast_1d(seed)] for number in itertools.count())
+        clips.reweigh(self.restarts, next(streams), NEAR_TRUTH)
         free = clips.missed(np.inf)
         free = free[recognised[free]]
         if self.free and len(free):
             clips.set_free(free, shifts[free], **patience)
-        clips.begin_anew(min(self.restarts, ANEW), seed, **patience)
-        clips.reweigh(self.restarts, seed, EXPLAINED)
+        for least in (NEAR_TRUTH, 0):
+            clips.begin_anew(min(self.restarts, ANEW), next(streams), least, **patience)
+            clips.reweigh(self.restarts, next(streams), EXPLAINED)
         solution = clips.solution()
         rest = np.flatnonzero(clips.objective >= EXPLAINED)
         if not self.give_up and len(rest):
@@ -119,7 +123,7 @@ class _Clips:
     the offset and the delay in samples (models/recovery/mismatch.py), and what each is compared with.
 
     aligned: the targets with mean, level and position as the generator's own, as far as they are known. present: 0
-    where a sample of theirs is not known, else 1.
+    where a sample of theirs is not known, else 1. back: how often in a row each came back to the objective it had.
     """
 
     def __init__(self, targets, generator, start, bounds, options):
@@ -134,6 +138,7 @@ class _Clips:
         self.x = np.column_stack([np.zeros((n, self.k)) if start is None else start, nothing])
         self.normal = np.zeros((n, self.k + 3, self.k + 3))
         self.objective, self.iterations = np.full(n, np.inf), np.zeros(n, int)
+        self.back = np.zeros(n, int)
         self.ends = [recorded(target) for target in self.targets]
         self.aligned, self.present = self.targets.copy(), np.stack([self.inside(i) for i in range(n)])
         self.gain, self.offset, self.shift = np.ones(n), np.zeros(n), np.zeros(n)
@@ -147,13 +152,15 @@ class _Clips:
         """Indices of the clips whose exact answer was missed, of objectives up to `most`: those whose residual is
         steady have it, with noise.
         """
-        index = np.flatnonzero((self.objective > 0.5 * 10 ** (-MISSED_DB / 10)) & (self.objective <= most))
+        varying = self.aligned.var(axis=(1, 2)) / np.maximum((self.aligned**2).mean(axis=(1, 2)), 1e-30)
+        least = 0.5 * 10 ** (-MISSED_DB / 10) * varying  # a constant counts for nothing
+        index = np.flatnonzero((self.objective > least) & (self.objective <= most))
         explained = index[self.objective[index] < EXPLAINED]
         return np.setdiff1d(index, explained[self.steady(explained)])
 
     def steady(self, index):
-        """True for each of the clips `index` [m] whose residual changes far less with time than its target, and is no
-        constant.
+        """True for each of the clips `index` [m] whose residual is no constant and changes far less with time than its
+        target, and by less than its mean.
         """
         if not len(index):
             return np.zeros(0, bool)
@@ -166,7 +173,7 @@ class _Clips:
             power = np.where(known > 0, power / np.maximum(known, 1), np.nan)
             changes.append(np.nanstd(power, axis=0) / np.maximum(np.nanmean(power, axis=0), 1e-30))
         constant = residual.mean(axis=(1, 2)) ** 2 > STEADY * (residual**2).mean(axis=(1, 2))
-        return (changes[0] < STEADY * changes[1]) & ~constant
+        return (changes[0] < np.minimum(STEADY * changes[1], 1)) & ~constant
 
     def problem(self, index):
         present = self.present[index].reshape(len(index), -1)
@@ -227,6 +234,7 @@ class _Clips:
             if not len(again):
                 break
             self.descend(again, smoothing=ALIGNED, always=True, **options)
+        self.back[index] = 0
         worse = 2 * self.objective[index] > before["objective"]
         for name in names:
             getattr(self, name)[index[worse]] = before[name][worse]
@@ -240,34 +248,40 @@ class _Clips:
         self.shift[index] += delay
         self.x[index, self.k :] = 0
 
-    def begin_anew(self, attempts, seed, **options):
+    def count_back(self, index, objective, before):
+        """Notes which of the clips `index` [m] have come back to the objectives `before` [m] that they had."""
+        same = np.abs(objective - before) < SAME * before
+        self.back[index] = np.where(same, self.back[index] + 1, 0)
+
+    def begin_anew(self, attempts, stream, least, **options):
         """Descends again, from random latent vectors, with clips that are explained for the most part, but whose local
-        minimum is far from the truth: those of descents from elsewhere are others.
+        minimum, an objective above `least`, is not the truth: those of descents from elsewhere are others.
         """
         for attempt in range(attempts):
             again = self.missed(EXPLAINED)
-            again = again[self.objective[again] > NEAR_TRUTH]
+            again = again[(self.objective[again] > least) & (self.back[again] < BACK)]
             if not len(again):
                 break
-            x = self.x[again].copy()
-            drawn = random_starts(self.targets[again], self.k, [attempt, *np.atleast_1d(seed)])
+            x, before = self.x[again].copy(), self.objective[again].copy()
+            drawn = random_starts(self.targets[again], self.k, [attempt, *stream])
             x[:, : self.k] = 3**0.5 * DRAWN * self.deviation[0] * drawn
-            self.descend(again, x=x, smoothing=WIDTH * self.deviation[0], **options)
+            descent = self.descend(again, x=x, smoothing=WIDTH * self.deviation[0], **options)
+            self.count_back(again, descent.objective, before)
 
-    def reweigh(self, attempts, seed, most):
+    def reweigh(self, attempts, stream, most):
         """Leads clips whose objective is up to `most`, but that are not exact, out of their local minima.
 
         What leads back to the same objective again and again is no local minimum but noise.
         """
-        x, idle, back = self.x.copy(), np.zeros(len(self.x), int), np.zeros(len(self.x), int)
+        x, idle = self.x.copy(), np.zeros(len(self.x), int)
         for attempt in range(attempts):
             again = self.missed(most)
-            again = again[(idle[again] < PATIENCE) & (back[again] < BACK)]
+            again = again[(idle[again] < PATIENCE) & (self.back[again] < BACK)]
             if not len(again):
                 break
             before = self.objective[again].copy()
             problem = self.problem(again)
-            drawn = random_starts(self.targets[again], BLOCKS, [attempt, *np.atleast_1d(seed)])
+            drawn = random_starts(self.targets[again], BLOCKS, [attempt, *stream])
             problem.reweigh(np.exp(SPREAD * scipy.stats.norm.ppf((1 + drawn * (1 - 1e-6)) / 2)))
             box = {"lower": self.lower[again], "upper": self.upper[again], "deviation": self.deviation}
             longest, plain = (min(count, self.options["max_iter"]) for count in (REWEIGHTED, PLAIN))
@@ -279,7 +293,7 @@ class _Clips:
             descent = self.descend(again, problem, bent.z, smoothing=LANDING, max_iter=plain)
             x[again] = descent.z
             idle[again] = np.where(self.objective[again] < 0.99 * before, 0, idle[again] + 1)
-            back[again] = np.where(np.abs(descent.objective - before) < SAME * before, back[again] + 1, 0)
+            self.count_back(again, descent.objective, before)
 
     def solution(self):
         """What is known now, as a Solution."""
