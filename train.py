@@ -47,6 +47,7 @@ steps = 50  # an epoch; 0: one pass over the recordings [0 to 1,000,000]
 batch_size = 32  # synthesized clips a step [1 to 65,536]
 real_batch_size = 8  # recordings a step [1 to 65,536]
 learning_rate = 0.001  # Adam's [0 to 10]
+largest_gradient = 3.0  # norm over all weights that a gradient is cut to; 0: as it comes [0 to 1e6]
 schedule = "cosine"  # "cosine": up in 100 steps, down to a hundredth over all epochs ["cosine", "constant"]
 separate_updates = False  # one update for the recordings and one for the synthesized clips, as published
 mixed_precision = ""  # for GPUs ["", "mixed_float16", "mixed_bfloat16"]
@@ -65,6 +66,7 @@ PUBLISHED = {
     "batch_size": 64,
     "real_batch_size": 64,
     "schedule": "constant",
+    "largest_gradient": 0.0,
     "separate_updates": True,
     "sample_rate": 16384,
     "balanced": False,
@@ -232,7 +234,7 @@ def build_model(generator, perceptual_loss, count):
     names = ("latent_weight", "perceptual_weight", "spectral_weight", "perceptual_synthesized", "separate_updates")
     options = {name: settings[name] for name in names}
     model = InverseMappingTraining(mapping, generator, perceptual_loss, **options)
-    model.compile(keras.optimizers.Adam(rate(count)))
+    model.compile(keras.optimizers.Adam(rate(count), global_clipnorm=largest_gradient or None))
     return model
 
 
