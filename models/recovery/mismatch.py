@@ -27,6 +27,14 @@ def relative(flat, weights):
     return (weights / np.sqrt(np.maximum(energy, SILENCE))).astype(np.float32)
 
 
+def distinct(*arrays):
+    """Arrays [m, …] → the rows that differ from every row before, and for each row its like among those, int [m]."""
+    known = {}
+    keys = [b"".join(array[i].tobytes() for array in arrays) for i in range(len(arrays[0]))]
+    which = [known.setdefault(key, len(known)) for key in keys]
+    return [which.index(i) for i in range(len(known))], which
+
+
 @functools.lru_cache(maxsize=8)
 def mismatch(generator):
     """The Mismatch of a generator; kept, since compiling it takes seconds."""
@@ -71,9 +79,12 @@ class Mismatch:
 
     def linearised(self, z, originals, smoothing, directions):
         """The normal matrices of the parts along directions [m, k, latent_dim], averaged in the same way, a list of
-        [m, k, k] in float64, and the widths.
+        [m, k, k] in float64, and the widths. Rows that ask the same of the generator, as all clips do that begin at
+        zero, share its Jacobian.
         """
-        return self._run(self._linearised, z, originals, smoothing, directions)
+        asked = self._latent(z), smoothing, self._latent(directions)
+        first, which = (tf.constant(rows, tf.int32) for rows in distinct(*(tensor.numpy() for tensor in asked)))
+        return self._run(self._linearised, z, originals, smoothing, directions, first, which)
 
     def originals(self, targets):
         """Targets [n, num_samples, num_channels] → what their comparison needs, a list of tensors [n, …]: of the
@@ -158,9 +169,10 @@ class Mismatch:
             half = tf.add_n([0.5 * weight * tf.reduce_sum(part**2, axis=1) for part, weight in parts])
         return tape.gradient(half, z)
 
-    def _linearised(self, z, originals, smoothing, directions):
+    def _linearised(self, z, originals, smoothing, directions, first, which):
+        asked = [tf.gather(tensor, first) for tensor in (self._latent(z), smoothing, self._latent(directions))]
         # means over the noise, [m, s] and [m, k, s]
-        flat, tangents, widths = self.generator.jacobian(self._latent(z), smoothing, self._latent(directions))
+        flat, tangents, widths = tf.nest.map_structure(lambda a: tf.gather(a, which), self.generator.jacobian(*asked))
         waveform, tangents = self._moved(flat, z), self._moved_tangents(flat, tangents, z, directions)
         # in float64: the condition of the normal equations is that of J squared
         jacobians = [tf.cast(part, tf.float64) for part in self._tangents(waveform, tangents, originals)]
