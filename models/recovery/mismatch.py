@@ -28,11 +28,10 @@ def relative(flat, weights):
 
 
 def distinct(*arrays):
-    """Arrays [m, …] → the rows that differ from every row before, and for each row its like among those, int [m]."""
-    known = {}
-    keys = [b"".join(array[i].tobytes() for array in arrays) for i in range(len(arrays[0]))]
-    which = [known.setdefault(key, len(known)) for key in keys]
-    return [which.index(i) for i in range(len(known))], which
+    """Arrays [m, …] → the first of each kind of row, and for each of the m rows its kind; two lists of numbers."""
+    rows = np.concatenate([np.reshape(array, (len(array), -1)) for array in arrays], axis=1)
+    _, first, which = np.unique(rows, axis=0, return_index=True, return_inverse=True)
+    return first.tolist(), which.ravel().tolist()
 
 
 @functools.lru_cache(maxsize=8)
