@@ -11,7 +11,7 @@ import tensorflow as tf
 from models.generator.generator import Generator, random_latent
 from models.metrics.metrics import condition_number, latent_mse
 from models.recovery import exact
-from models.recovery.exact import NEAR_TRUTH, LevenbergMarquardt, _Clips
+from models.recovery.exact import BACK, NEAR_TRUTH, NOISY, LevenbergMarquardt, _Clips
 from models.recovery.layer import Layer
 from models.recovery.lbfgsb import LBFGSB, PublishedObjective, SideBySide
 from models.recovery.levenberg_marquardt import minimise, posterior
@@ -335,9 +335,16 @@ def test_noise_is_not_taken_for_a_local_minimum(generator):
     clips = word(true).numpy()
     level = 0.03 * np.sqrt((clips**2).mean(axis=(1, 2), keepdims=True))
     noisy = (clips + level * np.random.default_rng(5).normal(size=clips.shape)).astype(np.float32)
-    once, patient = (LevenbergMarquardt(restarts=n, free=n > 0).solve(noisy, word, true) for n in (0, 8))
-    assert (patient.iterations == once.iterations).all() and (patient.z == once.z).all()
-    away = LevenbergMarquardt(restarts=0).solve(clips + 0.1 * level, word, true)
+    faint = (clips + 0.03 * (noisy - clips)).astype(np.float32)
+    once, patient = (LevenbergMarquardt(restarts=n, free=n > 0).solve(faint, word, true) for n in (0, 8))
+    assert (patient.iterations == once.iterations).all() and (patient.z == once.z).all(), "60 dB hide no minimum"
+    clips = _Clips(noisy, word, true, None, {"max_iter": 50})
+    clips.descend(np.arange(3))
+    assert not len(clips.missed(1)) and clips.missed(1, NOISY).tolist() == [0, 1, 2]
+    clips.reweigh(8, [0], 1)
+    assert (clips.back == BACK).all(), "what leads back again and again is noise"
+
+    away = LevenbergMarquardt(restarts=0).solve(word(true).numpy() + 0.1 * level, word, true)
     assert np.abs(away.offset / level[:, 0, 0] - 0.1).max() < 0.01, "a constant is no noise"
 
 
@@ -381,6 +388,22 @@ def test_a_local_minimum_is_left_from_elsewhere(folded):
     assert (clips.objective == local).all()
     clips.begin_anew(3, [0], 0)
     assert (clips.objective <= local).all() and (latent_mse(true, clips.z) < 1e-4).any()
+
+
+def test_a_local_minimum_is_left_under_noise(folded):
+    """For a word in whose noise it is hardly seen that the minimum is not the truth's."""
+    folded, true = folded
+    fade = np.hanning(folded.num_samples).astype(np.float32)[:, None] ** 2
+    word = Generator(lambda z: fade * folded(z), 8, "", "")
+    clips = word(true).numpy()
+    level = 0.2 * np.sqrt((clips**2).mean(axis=(1, 2), keepdims=True))
+    noisy = (clips + level * np.random.default_rng(5).normal(size=clips.shape)).astype(np.float32)
+    start = true * (np.arange(8) > 0)
+    once, patient = (LevenbergMarquardt(restarts=n, free=False).solve(noisy, word, start) for n in (0, 8))
+    assert _Clips(noisy, word, once.z, None, {}).steady(np.arange(6)).all()
+    assert (patient.objective <= once.objective).all()
+    found, before = (np.sum(latent_mse(true, solution.z) < 1e-4) for solution in (patient, once))
+    assert found >= 4 > before
 
 
 def test_no_two_tries_draw_the_same(folded, monkeypatch):

@@ -37,9 +37,10 @@ DRAWN, WIDTH = 0.25, 0.5  # deviation of those vectors and of the noise they beg
 BLOCKS = 64  # of time, whose weights are drawn
 SPREAD = 1.5  # standard deviation of the logarithm of a weight
 PATIENCE = 5  # of those in a row, without a better answer, after which none is expected
-BACK, SAME = 2, 0.01  # of those in a row that lead back to the same objective, to this share: what remains is noise
+BACK, SAME = 3, 0.01  # of those in a row that lead back to the same objective, to this share: what remains is noise
 NEAR_TRUTH = 1e-3  # objective, -27 dB, below which a clip is where it was taken to be, and its minimum a local one
 FAR = 0.02  # objective, -14 dB, above which a clip is begun anew with level, offset and position as unknowns
+NOISY = 0.5e-5  # objective, -50 dB, from which on noise may hide that a minimum is a local one
 STEADY = 0.3  # of how a target's power changes with time: what remains and changes less is noise
 REWEIGHTED, PLAIN = 6, 4  # Jacobians with random weights, and without them after those
 FREE = 0.5, 0.02, 0.5  # deviations of log gain, offset and delay in samples, behind what is known of them
@@ -148,15 +149,15 @@ class _Clips:
         """Latent vectors [n, latent_dim]."""
         return self.x[:, : self.k]
 
-    def missed(self, most):
-        """Indices of the clips whose exact answer was missed, of objectives up to `most`: those whose residual is
-        steady have it, with noise.
+    def missed(self, most, noisy=np.inf):
+        """Indices of the clips whose exact answer was missed, of objectives up to `most`. Those whose residual is
+        steady and whose objective is below `noisy` have it, or nearly so, with noise.
         """
         varying = self.aligned.var(axis=(1, 2)) / np.maximum((self.aligned**2).mean(axis=(1, 2)), 1e-30)
         least = 0.5 * 10 ** (-MISSED_DB / 10) * varying  # a constant counts for nothing
         index = np.flatnonzero((self.objective > least) & (self.objective <= most))
         explained = index[self.objective[index] < EXPLAINED]
-        return np.setdiff1d(index, explained[self.steady(explained)])
+        return np.setdiff1d(index, explained[self.steady(explained) & (self.objective[explained] < noisy)])
 
     def steady(self, index):
         """True for each of the clips `index` [m] whose residual is no constant and changes far less with time than its
@@ -269,13 +270,14 @@ class _Clips:
             self.count_back(again, descent.objective, before)
 
     def reweigh(self, attempts, stream, most):
-        """Leads clips whose objective is up to `most`, but that are not exact, out of their local minima.
+        """Leads clips whose objective is up to `most`, but that are not exact, out of their local minima. Under noise
+        too: a minimum beside the truth's is hardly higher then, and as far from it as without noise.
 
         What leads back to the same objective again and again is no local minimum but noise.
         """
         x, idle = self.x.copy(), np.zeros(len(self.x), int)
         for attempt in range(attempts):
-            again = self.missed(most)
+            again = self.missed(most, NOISY)
             again = again[(idle[again] < PATIENCE) & (self.back[again] < BACK)]
             if not len(again):
                 break
