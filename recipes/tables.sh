@@ -3,6 +3,7 @@
 # usage: recipes/tables.sh [datasets]
 # Stopped and started again, it goes on: long tables keep their finished rows in waves/ and logs/.
 # OTHER is the folder of another generator, whose samples have to be told from ours; without it that column is left out.
+# OWN is what the table of own clips takes; "--num_clips=20 --num_others=100" is a table of hours.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 python="${PYTHON:-python}"
@@ -18,7 +19,8 @@ part "generator" "$python" benchmarks/generator_quality.py --datasets="$datasets
 part "methods" "$python" calculate_metrics.py --table --num_clips=50 --datasets="$datasets" \
     --cards=inverse_mapping_checkpoint/README.md,README.md
 cp waves/metrics/metrics.md waves/metrics/metrics.png Audio_Examples/pictures/
-part "own clips" "$python" benchmarks/own_clips.py --datasets="$datasets" --other="${OTHER:-}" --card=checkpoint/README.md
+part "own clips" "$python" benchmarks/own_clips.py ${OWN:---methods=hybrid --num_clips=4 --num_others=10} \
+    --datasets="$datasets" --other="${OTHER:-}" --card=checkpoint/README.md
 part "generators of other builds" "$python" benchmarks/generators.py --card=checkpoint/README.md
 part "codes" "$python" benchmarks/codes.py
 part "examples" "$python" audio_examples.py
