@@ -40,7 +40,7 @@ label = -1  # of a generator that takes a label besides its latent vector; -1: n
 classifier_checkpoint = "classifier_checkpoint/"  # folder with the classifier, for the perceptual loss
 judge_checkpoint = "judge_checkpoint/"  # folder with the judge, which takes part in no training and no recovery
 inverse_mapping_checkpoint = "inverse_mapping_checkpoint/"  # folder with the network that predicts
-resnet_checkpoint = "inverse_mapping_checkpoint/resnet/"  # folder with a second one, for a row of its own
+resnet_checkpoint = "inverse_mapping_checkpoint/resnet/"  # folder with a second one, for a row of its own; "": none
 output = "waves/metrics/"  # folder for metrics.json, with --table .md and .png too, and for what is recovered so far
 cards = ""  # Markdown files, comma-separated, to write the table into, between their marks
 

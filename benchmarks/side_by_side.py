@@ -5,6 +5,7 @@ The runs judge the same clips where their data set, split, seed and number of cl
 
 tables = "published=waves/published/published/,ours=waves/published/ours/"  # NAME=FOLDER of each run, comma-separated
 output = "waves/side_by_side.md"  # file for the table, in Markdown
+title = ""  # paragraph above the table; "": none
 
 import json
 import sys
@@ -45,7 +46,7 @@ def main():
         raise ScriptError(f"{tables}: these runs judged other clips ({', '.join(SAME)}, generator: {clips})")
     order = list(dict.fromkeys(row["method"].split(", ")[0] for row in rows))
     rows.sort(key=lambda row: order.index(row["method"].split(", ")[0]))
-    table = markdown_table(rows)
+    table = (f"{title}\n\n" if title else "") + markdown_table(rows)
     with written_whole(output, "w") as file:
         file.write(table)
     print(f"{table}\nWritten to {output}")

@@ -23,8 +23,11 @@ part "inverse mapping" "$python" train.py --recipe=published --width="$width" --
     --logs=logs/published/inverse_mapping/ --waves=$folder/training/
 part "the paper's table" "$python" calculate_metrics.py --table --recipe=published --num_clips="$clips" \
     --datasets="$datasets" --classifier_checkpoint=$classifier --inverse_mapping_checkpoint=$mapping \
-    --output=$folder/published/
+    --resnet_checkpoint= --output=$folder/published/
 part "our table" "$python" calculate_metrics.py --table --split=valid --num_clips="$clips" --datasets="$datasets" \
     --output=$folder/ours/
 "$python" benchmarks/side_by_side.py --tables=published=$folder/published/,ours=$folder/ours/ \
+    --title="The paper's networks and solver, trained at \`WIDTH=$width EPOCHS=$epochs\` by \`make published\`, beside ours, \
+with one generator and the same $clips clips of each kind. Each has a classifier of its own, which its perceptual loss \
+and the columns that name it go by; the judge is the same." \
     --output=Audio_Examples/pictures/published.md
