@@ -8,6 +8,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 python="${PYTHON:-python}"
 datasets="${1:-datasets/}"
+own="${OWN:---methods=hybrid --num_clips=4 --num_others=10}"
 
 source recipes/part.sh
 
@@ -19,7 +20,7 @@ part "generator" "$python" benchmarks/generator_quality.py --datasets="$datasets
 part "methods" "$python" calculate_metrics.py --table --num_clips=50 --datasets="$datasets" \
     --cards=inverse_mapping_checkpoint/README.md,README.md
 cp waves/metrics/metrics.md waves/metrics/metrics.png Audio_Examples/pictures/
-part "own clips" "$python" benchmarks/own_clips.py ${OWN:---methods=hybrid --num_clips=4 --num_others=10} \
+part "own clips" "$python" benchmarks/own_clips.py $own \
     --datasets="$datasets" --other="${OTHER:-}" --card=checkpoint/README.md
 part "generators of other builds" "$python" benchmarks/generators.py --card=checkpoint/README.md
 part "codes" "$python" benchmarks/codes.py

@@ -283,6 +283,44 @@ def test_level_offset_and_position_are_recovered_with_the_latent_vector(generato
     assert np.abs(found.waveforms - clips).max() < 0.05 * np.abs(clips).max() and (found.snr_db > 40).all()
 
 
+class NearTruth:
+    """An inverse mapping that predicts the latent vectors `true` [n, latent_dim] of targets in the same order, but for
+    an error; it notes the targets."""
+
+    sha256 = "near truth"
+
+    def __init__(self, true):
+        self.true, self.asked = true, []
+
+    def predict_on_batch(self, targets):
+        self.asked.append(np.asarray(targets))
+        return self.true + 0.1 * np.random.default_rng(8).normal(size=self.true.shape)
+
+
+def test_a_clip_of_another_level_and_position_begins_at_a_prediction(generator):
+    true = 0.7 * random_latent(generator, 4, 61)
+    clips = generator(true).numpy()
+    targets = np.stack([moved(clip, shift)[0] for clip, shift in zip(clips, (0, 9, -30, 4))])
+    targets = (targets * np.reshape([0.1, 1, 5, 2], (4, 1, 1)) + 0.05).astype(np.float32)
+    mapping = NearTruth(true)
+    zero, predicted = (
+        LevenbergMarquardt(inverse_mapping=network).solve(targets, generator) for network in (None, mapping)
+    )
+    assert (latent_mse(true, predicted.z) < 1e-4).all()
+    np.testing.assert_allclose(predicted.gain, [0.1, 1, 5, 2], rtol=1e-3)
+    assert predicted.iterations.sum() < zero.iterations.sum()
+    kept = slice(30, -30)
+    far = np.abs(mapping.asked[1] - clips[..., 0])[:, kept].mean() / np.abs(clips[:, kept]).mean()
+    assert len(mapping.asked) == 2 and far < 0.3, "it is asked for the clips as the generator makes them"
+
+
+def test_a_bad_prediction_is_not_begun_at(generator):
+    true = 0.7 * random_latent(generator, 3, 61)
+    targets = 3 * generator(true).numpy() + 0.05
+    misled = LevenbergMarquardt(inverse_mapping=NearTruth(-true)).solve(targets, generator)
+    assert (latent_mse(true, misled.z) < 1e-4).all()
+
+
 def test_what_lies_outside_a_cut_is_unknown(generator):
     true = random_latent(generator, 2, 33)
     cut = generator(true).numpy()

@@ -20,10 +20,10 @@ import scipy.stats
 
 from models.generator.generator import BATCH, generate
 from models.recovery.levenberg_marquardt import minimise
-from models.recovery.placement import NEAR, aligned, has_usual_level, place, prior_deviation, recorded, sketch
+from models.recovery.placement import NEAR, aligned, fitted, has_usual_level, place, prior_deviation, recorded, sketch
 from models.recovery.residual import Residual
 from models.recovery.solution import Solution
-from models.recovery.starts import random_starts
+from models.recovery.starts import predict, random_starts
 
 CONVERGED = 0.5e-10  # objective from which on Levenberg–Marquardt takes no more Jacobians: 100 dB
 EXPLAINED = 0.1  # objective below which an exact answer seems to exist; silence has 0.5
@@ -44,6 +44,9 @@ NOISY = 0.5e-5  # objective, -50 dB, from which on noise may hide that a minimum
 STEADY = 0.3  # of how a target's power changes with time: what remains and changes less is noise
 REWEIGHTED, PLAIN = 6, 4  # Jacobians with random weights, and without them after those
 FREE = 0.5, 0.02, 0.5  # deviations of log gain, offset and delay in samples, behind what is known of them
+PREDICTIONS = 2  # of a target, the second at the level that the first is best at
+LEAST_GAIN = 0.1  # of the usual one: less, or one below 0, is that of a bad prediction
+CHANGED = 0.2, 0.05, 0.5  # of log gain, offset relative to the usual level, and samples: beyond, a clip was changed
 ALIGNMENTS = 4  # of a target by its delay, at most
 PLACED = 1e-3  # samples of delay below which a target needs no other
 ALIGNED = 1e-3  # noise behind an alignment
@@ -64,7 +67,8 @@ class LevenbergMarquardt:
     waveform alone has led, and are not even begun with where neither the start nor a sketch of the generator is
     anything like them.
     free: a clip that is not explained as it is, or not exactly, is tried with its level, offset and position as
-    unknowns.
+    unknowns. inverse_mapping: predicts where those begin, from the target at the generator's level and position as far
+    as they are known; None: they begin at zero.
     """
 
     max_iter: int = 200
@@ -72,6 +76,7 @@ class LevenbergMarquardt:
     stft_share: float = 0.5
     give_up: bool = False
     free: bool = True
+    inverse_mapping: object = None
 
     def solve(self, targets, generator, start=None, *, seed=0, report=None, bounds=None):
         """targets: waveforms [n, num_samples, num_channels]. start: latent vectors [n, latent_dim], or None for zeros.
@@ -90,11 +95,14 @@ class LevenbergMarquardt:
         begin, noise = clips.x.copy(), np.full((len(every), 1), np.inf if start is None else NEARER)
         clips.x[~promising], nearness = 0, np.where(promising[:, None], NEARER, np.inf)
         shifts, recognised, unmoved = np.zeros(len(every)), np.ones(len(every), bool), np.ones(len(every), bool)
-        usual = unmoved
+        usual, changed = unmoved, ~unmoved
         if self.free:
             shifts, recognised, unmoved = place(targets, generator)
             usual = has_usual_level(targets, generator)
-        plain = (promising | (recognised & unmoved)) & (usual | ~recognised)
+            mapping = self.inverse_mapping if recognised.any() else None
+            located = clips.locate(np.flatnonzero(recognised), shifts, mapping)
+            changed = located.changed(sketch(generator).level)
+        plain = (promising | (recognised & unmoved)) & (usual | ~recognised) & ~changed
         if not self.give_up:
             plain |= ~recognised
         if plain.any():
@@ -104,7 +112,10 @@ class LevenbergMarquardt:
         free = clips.missed(np.inf)
         free = free[recognised[free]]
         if self.free and len(free):
-            clips.set_free(free, shifts[free], **patience)
+            clips.set_free(free, located, **patience)
+            lost = free[located.near[free] & (clips.objective[free] >= EXPLAINED)]
+            if len(lost):
+                clips.set_free(lost, clips.locate(lost, shifts, None), **patience)
         for least in (NEAR_TRUTH, 0):
             clips.begin_anew(min(self.restarts, ANEW), next(streams), least, **patience)
             clips.reweigh(self.restarts, next(streams), EXPLAINED)
@@ -117,6 +128,24 @@ class LevenbergMarquardt:
             solution.z[rest], solution.objective[rest] = clips.z[rest], clips.objective[rest]
             solution.iterations[:] = clips.iterations
         return solution
+
+
+@dataclass
+class Located:
+    """Where clips begin that may be of another level or position: latent vectors z [n, latent_dim] and the gain, offset
+    and shift [n] of the targets. near [n]: whether that explains them for the most part.
+    """
+
+    z: np.ndarray
+    gain: np.ndarray
+    offset: np.ndarray
+    shift: np.ndarray
+    near: np.ndarray
+
+    def changed(self, level):
+        """True for each clip that is near and certainly not as the generator makes it, whose usual level is given."""
+        by = np.stack([np.log(self.gain), self.offset / level, self.shift])
+        return self.near & (np.abs(by) > np.array(CHANGED)[:, None]).any(axis=0)
 
 
 class _Clips:
@@ -213,21 +242,49 @@ class _Clips:
         places = np.arange(shape[0])[:, None] + shift
         return np.broadcast_to((places > first - NEAR) & (places < last + NEAR), shape).astype(np.float32)
 
-    def set_free(self, index, shifts, **options):
-        """Another descent of the clips `index` with gain, offset and position as unknowns, the latter near shifts [m],
-        for those that it explains better. Those that are explained well begin where they are.
+    def locate(self, index, shifts, inverse_mapping):
+        """Where clips that may be of another level or position begin, moved by about `shifts` [n] → Located. For the
+        clips `index` an inverse mapping, if there is one, predicts from the target at the level and position that it
+        seems to have, and again from it at those that suit the prediction.
+        """
+        n, spread = len(self.x), self.targets.std(axis=(1, 2))
+        usual = np.maximum(spread, 1e-6) / sketch(self.generator).level, self.targets.mean(axis=(1, 2)), shifts
+        found = Located(np.zeros((n, self.k)), *(np.array(values, float) for values in usual), np.zeros(n, bool))
+        if inverse_mapping is None:
+            return found
+        left = np.zeros(len(index))
+        for _ in range(PREDICTIONS):
+            known = zip(self.targets[index], found.gain[index], found.offset[index], found.shift[index])
+            z = predict(np.stack([aligned(*clip)[0] for clip in known]), inverse_mapping)
+            found.z[index] = np.clip(z, self.lower[index, : self.k], self.upper[index, : self.k])
+            waveforms = generate(self.generator, found.z[index].astype(np.float32))
+            for row, (i, waveform) in enumerate(zip(index, waveforms)):
+                fit = fitted(self.targets[i], waveform, self.inside(i), shifts[i])
+                gain, found.offset[i], found.shift[i], left[row] = fit
+                left[row] = left[row] if gain > LEAST_GAIN * usual[0][i] else np.inf
+                found.gain[i] = max(gain, LEAST_GAIN * usual[0][i])
+        found.near[index] = 0.5 * left < PROMISING
+        far = ~found.near
+        found.z[far] = 0
+        found.gain[far], found.offset[far], found.shift[far] = (values[far] for values in usual)
+        return found
+
+    def set_free(self, index, located, **options):
+        """Another descent of the clips `index` with gain, offset and position as unknowns, for those that it explains
+        better. Those that are explained well begin where they are, the others where they were `located`.
         """
         names = "x", "objective", "normal", "gain", "offset", "shift"
         before = {name: getattr(self, name)[index].copy() for name in names}
         far = self.objective[index] > FAR
-        begun = index[far]
-        self.shift[begun], self.offset[begun] = shifts[far], self.targets[begun].mean(axis=(1, 2))
-        spread = self.targets[begun].std(axis=(1, 2))
-        self.gain[begun] = np.maximum(spread, 1e-6) / sketch(self.generator).level
+        begun, near = index[far], ~far | located.near[index]
+        for name in ("gain", "offset", "shift"):
+            getattr(self, name)[begun] = getattr(located, name)[begun]
         self.align(begun)
+        self.x[begun] = 0
+        self.x[begun, : self.k] = located.z[begun]
         self.lower[index, self.k :], self.upper[index, self.k :] = -np.inf, np.inf
-        self.x[begun], self.objective[index] = 0, np.inf
-        self.descend(index, smoothing=np.where(far, np.inf, NEARER)[:, None], always=True, **options)
+        self.objective[index] = np.inf
+        self.descend(index, smoothing=np.where(near, NEARER, np.inf)[:, None], always=True, **options)
         for _ in range(ALIGNMENTS):
             again = index[(self.objective[index] < EXPLAINED) & (np.abs(self.x[index, -1]) > PLACED)]
             self.fold(index)

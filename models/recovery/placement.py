@@ -13,6 +13,7 @@ from models.generator.generator import BATCH, generate, random_latent
 
 NEAR = 0.05  # samples beyond an end of a waveform, to which it still is known
 FARTHEST = 800  # samples that a clip may have been moved by, and no more than an eighth of it
+BESIDE = 3  # samples from where a sketch places it, at most, that a clip may be
 WHOLE = 0.15  # fraction of a sample below which a shift is taken for one of whole samples at first
 BROAD = 0.7  # share of a peak that its neighbours have where a fraction can be told
 RIDGE = 0.03  # of the sketch of a generator, relative to the mean of its power
@@ -38,13 +39,35 @@ def place(targets, generator):
     for i, target in enumerate(unit(targets.sum(axis=2))):
         alike = np.fft.irfft(spectra * np.fft.rfft(target, size), size)[:, shifts]
         scores = (alike * (inverse @ alike)).sum(axis=0)
-        peak = int(np.clip(scores.argmax(), 1, len(scores) - 2))
-        before, top, after = scores[peak - 1 : peak + 2]
-        fraction = 0.5 * (before - after) / min(before - 2 * top + after, -1e-12)  # of a parabola's top
-        broad = min(before, after) > BROAD * top and WHOLE < abs(fraction) < 1
-        best[i], shares[i] = shifts[peak] + (fraction if broad else 0), scores.max()
+        best[i], shares[i] = summit(scores) - farthest, scores.max()
         unmoved[i] = scores[farthest] >= UNMOVED * shares[i]
     return best, shares > RECOGNISED * known.share, unmoved
+
+
+def summit(scores):
+    """Where scores [m] are highest, a real number: the top of a parabola, if the peak is broad and not at a whole
+    number."""
+    peak = int(np.clip(scores.argmax(), 1, len(scores) - 2))
+    before, top, after = scores[peak - 1 : peak + 2]
+    fraction = 0.5 * (before - after) / min(before - 2 * top + after, -1e-12)
+    broad = min(before, after) > BROAD * top and WHOLE < abs(fraction) < 1
+    return peak + (fraction if broad else 0.0)
+
+
+def fitted(target, waveform, known, shift):
+    """Gain, offset and delay in samples at which a waveform [samples, channels] is most like a target, of which `known`
+    is 1 where a sample is known, else 0: the delay by correlation, within some samples of `shift`, the others by least
+    squares at that delay. Then the share of the target's energy about its mean that this leaves.
+    """
+    size, about = 2 * len(target), round(shift) + np.arange(-BESIDE, BESIDE + 1)
+    spectra = np.fft.rfft(unit((target * known).T), size) * np.conj(np.fft.rfft(unit(waveform.T), size))
+    shift = about[0] + summit(np.fft.irfft(spectra, size).sum(axis=0)[about])
+    late, inside = moved(waveform, shift)
+    both = known * inside > 0
+    columns = np.column_stack([late[both], np.ones(both.sum())])
+    gain, offset = np.linalg.lstsq(columns, target[both], rcond=None)[0]
+    left = np.mean((target[both] - columns @ (gain, offset)) ** 2)
+    return gain, offset, shift, left / max(target[both].var(), 1e-12)
 
 
 @dataclass(frozen=True)

@@ -5,15 +5,15 @@ them; without one the start is the answer, a prediction in most cases. A predict
 `recover_clips` does the same for recordings, of which some may be the generator's own clips as they are.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from models.generator.generator import generate
 from models.metrics.metrics import snr_db
 from models.recovery.codes import exact_only
-from models.recovery.exact import EXPLAINED, residuals
-from models.recovery.layer import generate_from_layer
+from models.recovery.exact import EXPLAINED, LevenbergMarquardt, exact_part, residuals
+from models.recovery.layer import Layer, generate_from_layer
 from models.recovery.placement import as_recorded
 from models.recovery.solution import Solution, joined, part
 from models.recovery.starts import predict
@@ -69,6 +69,17 @@ def _finished(solution, targets, generator, start):
     return Recovery(**values, waveforms=waveforms, matched=matched, snr_db=snr_db(targets, matched))
 
 
+def _predicting(solver, inverse_mapping):
+    """A solver, whose least squares, if it has any, predict clips of another level or position anew."""
+    if isinstance(solver, LevenbergMarquardt):
+        return replace(solver, inverse_mapping=inverse_mapping)
+    if isinstance(solver, Layer):
+        return replace(solver, after=_predicting(solver.after, inverse_mapping))
+    if (exact := exact_part(solver)) is not None:
+        return replace(solver, exact=_predicting(exact, inverse_mapping))
+    return solver
+
+
 def recover_clips(clips, generator, *, inverse_mapping=None, solver=None, seed=0, report=None):
     """Recovers models.audio.clip.Clips → Recovery, and the Clips in the form that was recovered.
 
@@ -77,6 +88,8 @@ def recover_clips(clips, generator, *, inverse_mapping=None, solver=None, seed=0
     whose prediction is closer, or without a prediction the prepared one. inverse_mapping: predicts where to begin,
     or None. The other arguments are those of `recover`.
     """
+    if inverse_mapping is not None:
+        solver = _predicting(solver, inverse_mapping)
     shape = len(clips), generator.num_samples, generator.num_channels
     targets = np.stack([clip.samples for clip in clips]).reshape(shape)
     possible = [i for i, clip in enumerate(clips) if clip.as_it_is is not None and clip.samples is not clip.as_it_is]
