@@ -46,7 +46,6 @@ REWEIGHTED, PLAIN = 6, 4  # Jacobians with random weights, and without them afte
 FREE = 0.5, 0.02, 0.5  # deviations of log gain, offset and delay in samples, behind what is known of them
 PREDICTIONS = 2  # of a target, the second at the level that the first is best at
 LEAST_GAIN = 0.1  # of the usual one: less, or one below 0, is that of a bad prediction
-CHANGED = 0.2, 0.05, 0.5  # of log gain, offset relative to the usual level, and samples: beyond, a clip was changed
 ALIGNMENTS = 4  # of a target by its delay, at most
 PLACED = 1e-3  # samples of delay below which a target needs no other
 ALIGNED = 1e-3  # noise behind an alignment
@@ -68,7 +67,7 @@ class LevenbergMarquardt:
     anything like them.
     free: a clip that is not explained as it is, or not exactly, is tried with its level, offset and position as
     unknowns. inverse_mapping: predicts where those begin, from the target at the generator's level and position as far
-    as they are known; None: they begin at zero.
+    as they are known; they are tried so first where that comes near. None: they begin at zero.
     """
 
     max_iter: int = 200
@@ -95,14 +94,14 @@ class LevenbergMarquardt:
         begin, noise = clips.x.copy(), np.full((len(every), 1), np.inf if start is None else NEARER)
         clips.x[~promising], nearness = 0, np.where(promising[:, None], NEARER, np.inf)
         shifts, recognised, unmoved = np.zeros(len(every)), np.ones(len(every), bool), np.ones(len(every), bool)
-        usual, changed = unmoved, ~unmoved
+        usual, near = unmoved, ~unmoved
         if self.free:
             shifts, recognised, unmoved = place(targets, generator)
             usual = has_usual_level(targets, generator)
             mapping = self.inverse_mapping if recognised.any() else None
             located = clips.locate(np.flatnonzero(recognised), shifts, mapping)
-            changed = located.changed(sketch(generator).level)
-        plain = (promising | (recognised & unmoved)) & (usual | ~recognised) & ~changed
+            near = located.near  # begun free at once: a level that is a little off costs more than three unknowns
+        plain = (promising | (recognised & unmoved)) & (usual | ~recognised) & ~near
         if not self.give_up:
             plain |= ~recognised
         if plain.any():
@@ -113,7 +112,7 @@ class LevenbergMarquardt:
         free = free[recognised[free]]
         if self.free and len(free):
             clips.set_free(free, located, **patience)
-            lost = free[located.near[free] & (clips.objective[free] >= EXPLAINED)]
+            lost = free[near[free] & (clips.objective[free] >= EXPLAINED)]
             if len(lost):
                 clips.set_free(lost, clips.locate(lost, shifts, None), **patience)
         for least in (NEAR_TRUTH, 0):
@@ -133,7 +132,7 @@ class LevenbergMarquardt:
 @dataclass
 class Located:
     """Where clips begin that may be of another level or position: latent vectors z [n, latent_dim] and the gain, offset
-    and shift [n] of the targets. near [n]: whether that explains them for the most part.
+    and shift [n] of the targets. near [n]: whether these, from a prediction, explain them for the most part.
     """
 
     z: np.ndarray
@@ -141,11 +140,6 @@ class Located:
     offset: np.ndarray
     shift: np.ndarray
     near: np.ndarray
-
-    def changed(self, level):
-        """True for each clip that is near and certainly not as the generator makes it, whose usual level is given."""
-        by = np.stack([np.log(self.gain), self.offset / level, self.shift])
-        return self.near & (np.abs(by) > np.array(CHANGED)[:, None]).any(axis=0)
 
 
 class _Clips:
@@ -252,18 +246,16 @@ class _Clips:
         found = Located(np.zeros((n, self.k)), *(np.array(values, float) for values in usual), np.zeros(n, bool))
         if inverse_mapping is None:
             return found
-        left = np.zeros(len(index))
         for _ in range(PREDICTIONS):
             known = zip(self.targets[index], found.gain[index], found.offset[index], found.shift[index])
             z = predict(np.stack([aligned(*clip)[0] for clip in known]), inverse_mapping)
             found.z[index] = np.clip(z, self.lower[index, : self.k], self.upper[index, : self.k])
             waveforms = generate(self.generator, found.z[index].astype(np.float32))
-            for row, (i, waveform) in enumerate(zip(index, waveforms)):
+            for i, waveform in zip(index, waveforms):
                 fit = fitted(self.targets[i], waveform, self.inside(i), shifts[i])
-                gain, found.offset[i], found.shift[i], left[row] = fit
-                left[row] = left[row] if gain > LEAST_GAIN * usual[0][i] else np.inf
+                gain, found.offset[i], found.shift[i], left = fit
+                found.near[i] = gain > LEAST_GAIN * usual[0][i] and 0.5 * left < PROMISING
                 found.gain[i] = max(gain, LEAST_GAIN * usual[0][i])
-        found.near[index] = 0.5 * left < PROMISING
         far = ~found.near
         found.z[far] = 0
         found.gain[far], found.offset[far], found.shift[far] = (values[far] for values in usual)
