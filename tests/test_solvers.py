@@ -8,6 +8,7 @@ import scipy.optimize
 import scipy.signal
 import tensorflow as tf
 
+from models.audio.clip import Clip
 from models.generator.generator import Generator, random_latent
 from models.metrics.metrics import condition_number, latent_mse
 from models.recovery import exact
@@ -18,7 +19,7 @@ from models.recovery.levenberg_marquardt import minimise, posterior
 from models.recovery.mismatch import distinct
 from models.recovery.perceptual import Perceptual
 from models.recovery.placement import moved, recorded
-from models.recovery.recover import recover
+from models.recovery.recover import recover, recover_clips
 from models.recovery.residual import Residual
 from models.recovery.solution import identity
 
@@ -319,6 +320,15 @@ def test_a_bad_prediction_is_not_begun_at(generator):
     targets = 3 * generator(true).numpy() + 0.05
     misled = LevenbergMarquardt(inverse_mapping=NearTruth(-true)).solve(targets, generator)
     assert (latent_mse(true, misled.z) < 1e-4).all()
+
+
+@pytest.mark.parametrize("solver", [LevenbergMarquardt(), Perceptual(), Layer(Perceptual(), steps=1)], ids=type)
+def test_every_solver_with_least_squares_is_given_the_inverse_mapping(generator, solver):
+    true = 0.7 * random_latent(generator, 2, 61)
+    mapping = NearTruth(true)
+    clips = [Clip(samples) for samples in 5 * generator(true).numpy()[..., 0]]
+    found, _ = recover_clips(clips, generator, inverse_mapping=mapping, solver=solver)
+    assert (latent_mse(true, found.z) < 1e-4).all() and len(mapping.asked) > 1
 
 
 def test_what_lies_outside_a_cut_is_unknown(generator):
