@@ -386,13 +386,12 @@ def test_noise_is_not_taken_for_a_local_minimum(generator):
     faint = (clips + 0.03 * (noisy - clips)).astype(np.float32)
     once, patient = (LevenbergMarquardt(restarts=n, free=n > 0).solve(faint, word, true) for n in (0, 8))
     assert (patient.iterations == once.iterations).all() and (patient.z == once.z).all(), "60 dB hide no minimum"
-    clips = _Clips(noisy, word, true, None, {"max_iter": 50})
-    clips.descend(np.arange(3))
-    assert not len(clips.missed(1)) and clips.missed(1, NOISY).tolist() == [0, 1, 2]
-    clips.reweigh(8, [0], 1)
-    assert (clips.back == BACK).all(), "what leads back again and again is noise"
-
-    away = LevenbergMarquardt(restarts=0).solve(word(true).numpy() + 0.1 * level, word, true)
+    state = _Clips(noisy, word, true, None, {"max_iter": 50})
+    state.descend(np.arange(3))
+    assert not len(state.missed(1)) and state.missed(1, NOISY).tolist() == [0, 1, 2]
+    state.reweigh(8, [0], 1)
+    assert (state.back == BACK).all(), "what leads back again and again is noise"
+    away = LevenbergMarquardt(restarts=0).solve(clips + 0.1 * level, word, true)
     assert np.abs(away.offset / level[:, 0, 0] - 0.1).max() < 0.01, "a constant is no noise"
 
 

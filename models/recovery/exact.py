@@ -98,8 +98,7 @@ class LevenbergMarquardt:
         if self.free:
             shifts, recognised, unmoved = place(targets, generator)
             usual = has_usual_level(targets, generator)
-            mapping = self.inverse_mapping if recognised.any() else None
-            located = clips.locate(np.flatnonzero(recognised), shifts, mapping)
+            located = clips.locate(np.flatnonzero(recognised), shifts, self.inverse_mapping)
             near = located.near  # begun free at once: a level that is a little off costs more than three unknowns
         plain = (promising | (recognised & unmoved)) & (usual | ~recognised) & ~near
         if not self.give_up:
@@ -244,7 +243,7 @@ class _Clips:
         n, spread = len(self.x), self.targets.std(axis=(1, 2))
         usual = np.maximum(spread, 1e-6) / sketch(self.generator).level, self.targets.mean(axis=(1, 2)), shifts
         found = Located(np.zeros((n, self.k)), *(np.array(values, float) for values in usual), np.zeros(n, bool))
-        if inverse_mapping is None:
+        if inverse_mapping is None or not len(index):
             return found
         for _ in range(PREDICTIONS):
             known = zip(self.targets[index], found.gain[index], found.offset[index], found.shift[index])

@@ -13,7 +13,7 @@ from models.generator.generator import BATCH, generate, random_latent
 
 NEAR = 0.05  # samples beyond an end of a waveform, to which it still is known
 FARTHEST = 800  # samples that a clip may have been moved by, and no more than an eighth of it
-BESIDE = 3  # samples from where a sketch places it, at most, that a clip may be
+AROUND = 3  # samples from where a sketch places a clip, within which a waveform is correlated with it
 WHOLE = 0.15  # fraction of a sample below which a shift is taken for one of whole samples at first
 BROAD = 0.7  # share of a peak that its neighbours have where a fraction can be told
 RIDGE = 0.03  # of the sketch of a generator, relative to the mean of its power
@@ -59,7 +59,7 @@ def fitted(target, waveform, known, shift):
     is 1 where a sample is known, else 0: the delay by correlation, within some samples of `shift`, the others by least
     squares at that delay. Then the share of the target's energy about its mean that this leaves.
     """
-    size, about = 2 * len(target), round(shift) + np.arange(-BESIDE, BESIDE + 1)
+    size, about = 2 * len(target), round(shift) + np.arange(-AROUND, AROUND + 1)
     spectra = np.fft.rfft(unit((target * known).T), size) * np.conj(np.fft.rfft(unit(waveform.T), size))
     shift = about[0] + summit(np.fft.irfft(spectra, size).sum(axis=0)[about])
     late, inside = moved(waveform, shift)

@@ -70,7 +70,9 @@ def _finished(solution, targets, generator, start):
 
 
 def _predicting(solver, inverse_mapping):
-    """A solver, whose least squares, if it has any, predict clips of another level or position anew."""
+    """A solver, whose least squares, if it has any, predict clips of another level or position anew. Those of `Coded`
+    do not: their coordinates are not the ones that an inverse mapping predicts.
+    """
     if isinstance(solver, LevenbergMarquardt):
         return replace(solver, inverse_mapping=inverse_mapping)
     if isinstance(solver, Layer):
