@@ -71,13 +71,16 @@ def documented():
 
 def in_turns(commands):
     """Lists of commands to be done one list after the other: [[commands of one script, …], …], the lists in one turn
-    side by side."""
+    side by side.
+
+    Of the commands that write the same figures, the table comes last: it is what others read.
+    """
     scripts = {}
     for command in commands:
         script = command.split()[0]
         scripts.setdefault(AFTER.get(script, script), []).append(command)
     for group in scripts.values():
-        group.sort(key=lambda command: command.split()[0] in AFTER)
+        group.sort(key=lambda command: (command.split()[0] in AFTER, "--table" in command))
     reading = [group for script, group in scripts.items() if script not in REPLACING + SHOWING]
     replacing = [command for script in REPLACING for command in scripts.get(script, [])]
     return [reading, [replacing], [scripts[script] for script in SHOWING if script in scripts]]

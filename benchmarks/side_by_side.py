@@ -30,9 +30,9 @@ def read(folder):
     path = Path(folder) / "metrics.json"
     try:
         result = json.loads(path.read_text())
-    except ValueError as error:
+        return result["rows"], [result["settings"][name] for name in SAME], result["generator"]
+    except (ValueError, KeyError) as error:
         raise ScriptError(f"{path}: not a table of figures; python calculate_metrics.py --table writes one") from error
-    return result["rows"], [result["settings"][name] for name in SAME], result["generator"]
 
 
 def main():
