@@ -20,7 +20,17 @@ import scipy.stats
 
 from models.generator.generator import BATCH, generate
 from models.recovery.levenberg_marquardt import minimise
-from models.recovery.placement import NEAR, aligned, fitted, has_usual_level, place, prior_deviation, recorded, sketch
+from models.recovery.placement import (
+    NEAR,
+    aligned,
+    centred,
+    fitted,
+    has_usual_level,
+    place,
+    prior_deviation,
+    recorded,
+    sketch,
+)
 from models.recovery.residual import Residual
 from models.recovery.solution import Solution
 from models.recovery.starts import predict, random_starts
@@ -240,8 +250,9 @@ class _Clips:
         clips `index` an inverse mapping, if there is one, predicts from the target at the level and position that it
         seems to have, and again from it at those that suit the prediction.
         """
-        n, spread = len(self.x), self.targets.std(axis=(1, 2))
-        usual = np.maximum(spread, 1e-6) / sketch(self.generator).level, self.targets.mean(axis=(1, 2)), shifts
+        waveforms, means = centred(self.targets)
+        n, level = len(self.x), np.maximum(waveforms.std(axis=(1, 2)), 1e-6)
+        usual = level / sketch(self.generator).level, means, shifts
         found = Located(np.zeros((n, self.k)), *(np.array(values, float) for values in usual), np.zeros(n, bool))
         if inverse_mapping is None or not len(index):
             return found

@@ -36,7 +36,7 @@ def place(targets, generator):
     shifts = np.arange(-farthest, farthest + 1)
     spectra = np.conj(np.fft.rfft(rows, size))
     best, shares, unmoved = np.zeros(len(targets)), np.zeros(len(targets)), np.zeros(len(targets), bool)
-    for i, target in enumerate(unit(targets.sum(axis=2))):
+    for i, target in enumerate(unit(centred(targets)[0].sum(axis=2))):
         alike = np.fft.irfft(spectra * np.fft.rfft(target, size), size)[:, shifts]
         scores = (alike * (inverse @ alike)).sum(axis=0)
         best[i], shares[i] = summit(scores) - farthest, scores.max()
@@ -106,9 +106,23 @@ def sketch(generator):
 
 def has_usual_level(targets, generator):
     """True for each of the targets [n, num_samples, num_channels] whose level and mean the generator's sounds have."""
-    known, levels = sketch(generator), targets.std(axis=(1, 2))
+    known, (waveforms, means) = sketch(generator), centred(targets)
+    levels = waveforms.std(axis=(1, 2))
     usual = (levels > known.lowest / LEVELS) & (levels < known.highest * LEVELS)
-    return usual & (np.abs(targets.mean(axis=(1, 2))) < LEVELS * max(known.mean, known.lowest))
+    return usual & (np.abs(means) < LEVELS * max(known.mean, known.lowest))
+
+
+def centred(targets):
+    """Targets [n, num_samples, num_channels] without the mean of what was recorded, 0 where they were padded, and those
+    means [n]. The mean of all would be no offset where zeros were put in behind one.
+    """
+    waveforms, means = np.zeros(targets.shape), np.zeros(len(targets))
+    for i, target in enumerate(targets):
+        first, last = recorded(target)
+        part = target[first : last + 1].astype(np.float64)
+        means[i] = part.mean()
+        waveforms[i, first : last + 1] = part - means[i]
+    return waveforms, means
 
 
 def unit(waveforms):
