@@ -39,6 +39,7 @@ CONVERGED = 0.5e-10  # objective from which on Levenberg–Marquardt takes no mo
 EXPLAINED = 0.1  # objective below which an exact answer seems to exist; silence has 0.5
 PROMISING = 0.3  # objective of a start below which one may exist
 MISSED_DB = 65.0  # SNR below which an exact answer was missed, unless what remains is noise, as that of 16 bits is
+HOPELESS = 0.42  # objective averaged over the noise of a first Jacobian, above which a clip has no exact answer
 LEAST_FALL = 0.2  # share by which the objective of a clip with an exact answer falls in two iterations, at least
 NEARER = 0.15  # noise that Levenberg–Marquardt begins with at a prediction, whose error has this order
 LANDING = 0.05  # the same where a residual is reweighted
@@ -98,32 +99,35 @@ class LevenbergMarquardt:
         clips = _Clips(targets, generator, start, bounds, options)
         every = np.arange(len(targets))
         patience = {"least_fall": LEAST_FALL, "above": EXPLAINED}
+        hope = patience | {"hopeless": HOPELESS}
         promising = np.zeros(len(every), bool)
         if start is not None:
             promising = Residual(generator, targets).evaluate(clips.x, every) < PROMISING
         begin, noise = clips.x.copy(), np.full((len(every), 1), np.inf if start is None else NEARER)
         clips.x[~promising], nearness = 0, np.where(promising[:, None], NEARER, np.inf)
-        shifts, recognised, unmoved = np.zeros(len(every)), np.ones(len(every), bool), np.ones(len(every), bool)
-        usual, near = unmoved, ~unmoved
-        if self.free:
+        plain = recognised = np.ones(len(every), bool)
+        if self.free:  # from the beginning, but for good starts: a level a little off costs more than three unknowns
             shifts, recognised, unmoved = place(targets, generator)
             usual = has_usual_level(targets, generator)
             located = clips.locate(np.flatnonzero(recognised), shifts, self.inverse_mapping)
-            near = located.near  # begun free at once: a level that is a little off costs more than three unknowns
-        plain = (promising | (recognised & unmoved)) & (usual | ~recognised) & ~near
-        if not self.give_up:
-            plain |= ~recognised
+            plain = promising & (usual | ~recognised) & ~located.near
+            if not self.give_up:
+                plain |= ~recognised
         if plain.any():
-            clips.descend(every[plain], smoothing=nearness[plain], **patience)
+            clips.descend(every[plain], smoothing=nearness[plain], **hope)
         streams = ([number, *np.atleast_1d(seed)] for number in itertools.count())
         clips.reweigh(self.restarts, next(streams), NEAR_TRUTH)
         free = clips.missed(np.inf)
         free = free[recognised[free]]
         if self.free and len(free):
-            clips.set_free(free, located, **patience)
-            lost = free[near[free] & (clips.objective[free] >= EXPLAINED)]
+            clips.set_free(free, located, **hope)
+            lost = clips.unexplained(free[located.near[free]])
             if len(lost):
-                clips.set_free(lost, clips.locate(lost, shifts, None), **patience)
+                clips.set_free(lost, clips.locate(lost, shifts, None), **hope)
+            lost = clips.unexplained(free[(usual & unmoved & ~plain)[free]])  # or was its place a wrong one?
+            if len(lost):
+                clips.hold(lost)
+                clips.descend(lost, x=np.zeros_like(clips.x[lost]), **hope)
         for least in (NEAR_TRUTH, 0):
             clips.begin_anew(min(self.restarts, ANEW), next(streams), least, **patience)
             clips.reweigh(self.restarts, next(streams), EXPLAINED)
@@ -191,6 +195,10 @@ class _Clips:
         explained = index[self.objective[index] < EXPLAINED]
         return np.setdiff1d(index, explained[self.steady(explained) & (self.objective[explained] < noisy)])
 
+    def unexplained(self, index):
+        """Those of the clips `index` that no descent has explained so far."""
+        return index[self.objective[index] >= EXPLAINED]
+
     def steady(self, index):
         """True for each of the clips `index` [m] whose residual is no constant and changes far less with time than its
         target, and by less than its mean.
@@ -251,8 +259,9 @@ class _Clips:
         seems to have, and again from it at those that suit the prediction.
         """
         waveforms, means = centred(self.targets)
-        n, level = len(self.x), np.maximum(waveforms.std(axis=(1, 2)), 1e-6)
-        usual = level / sketch(self.generator).level, means, shifts
+        n, known = len(self.x), sketch(self.generator)
+        gain = np.maximum(waveforms.std(axis=(1, 2)), 1e-6) / known.level
+        usual = gain, means - gain * known.constant, shifts
         found = Located(np.zeros((n, self.k)), *(np.array(values, float) for values in usual), np.zeros(n, bool))
         if inverse_mapping is None or not len(index):
             return found

@@ -122,6 +122,7 @@ class _Problems:
         self.objective, self.lowest, self.best = np.full(n, np.inf), np.full(n, np.inf), self.z.copy()
         self.iterations, self.idle = np.zeros(n, int), np.zeros(n, int)
         self.damping, self.factor, self.variance = np.full(n, 1e-2), np.ones(n), np.zeros(n)
+        self.averaged = np.full(n, np.inf)  # over the noise of the last Jacobian, behind its steps
         self.normal, self.jacobian = np.zeros((n, k, k)), np.zeros((n, k, k))  # corrected between Jacobians, and not
 
     def settle(self, index):
@@ -217,6 +218,7 @@ class _Problems:
             index, factors = index[gain > WORTHWHILE], BETWEEN
             if not len(index):
                 break
+        self.averaged[everything] = value[everything]
         return moved[everything]
 
     def finish(self, index):
@@ -243,6 +245,7 @@ def minimise(
     report=None,
     least_fall=0.0,
     above=0.0,
+    hopeless=np.inf,
 ):
     """Descends from z [n, k], all problems side by side; each one stops by itself.
 
@@ -255,7 +258,8 @@ def minimise(
     the noise at the first iteration, a number or [n, 1], about the error that z begins with; that of the prior if it
     is smaller.
     least_fall, above: a problem whose objective is above `above` is given up when it would take its third Jacobian or a
-    later one, and is less than the share `least_fall` below where it was two Jacobians before. Returns a Descent.
+    later one, and is less than the share `least_fall` below where it was two Jacobians before. hopeless: it is given up
+    behind the first Jacobian where its objective, averaged over the noise, is still above this. Returns a Descent.
     """
     target = np.broadcast_to(target, len(z))
     state, active = _Problems(problem, z, lower, upper, deviation, smoothing), np.arange(len(z))
@@ -263,6 +267,7 @@ def minimise(
     while len(active):
         state.settle(active)
         over = state.iterations[active] >= max_iter
+        over |= (state.iterations[active] == 1) & (state.averaged[active] > hopeless)
         if least_fall:
             lowest = state.lowest[active]
             over |= (lowest > above) & (lowest >= (1 - least_fall) * earlier[active, 1])

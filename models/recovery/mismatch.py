@@ -29,9 +29,9 @@ def relative(flat, weights):
 
 def distinct(*arrays):
     """Arrays [m, …] → the first of each kind of row, and for each of the m rows its kind; two lists of numbers."""
-    rows = np.concatenate([np.reshape(array, (len(array), -1)) for array in arrays], axis=1)
-    _, first, which = np.unique(rows, axis=0, return_index=True, return_inverse=True)
-    return first.tolist(), which.ravel().tolist()
+    rows = [b"".join(part.tobytes() for part in row) for row in zip(*arrays)]
+    kinds = list(dict.fromkeys(rows))
+    return [rows.index(kind) for kind in kinds], [kinds.index(row) for row in rows]
 
 
 @functools.lru_cache(maxsize=8)

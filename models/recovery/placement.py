@@ -74,8 +74,8 @@ def fitted(target, waveform, known, shift):
 class Sketch:
     """rows: the mean waveform and its derivatives by each coordinate [1 + k, s], channels summed. inverse: of the
     products among them, with a ridge. Of some of the generator's waveforms: level, lowest, highest, the median and the
-    range of their deviations about their means; mean, the largest; share, the least of their energies that the rows
-    explain.
+    range of their deviations about their means; constant, the median of those means, and mean, the largest; share, the
+    least of their energies that the rows explain.
     """
 
     rows: np.ndarray
@@ -83,6 +83,7 @@ class Sketch:
     level: float
     lowest: float
     highest: float
+    constant: float
     mean: float
     share: float
 
@@ -100,8 +101,9 @@ def sketch(generator):
     inverse, made = np.linalg.inv(products), generate(generator, random_latent(generator, BATCH, 0))
     alike = rows @ unit(made.sum(axis=2)).T
     share = (alike * (inverse @ alike)).sum(axis=0).min()
-    levels, means = made.std(axis=(1, 2)), np.abs(made.mean(axis=(1, 2)))
-    return Sketch(rows, inverse, np.median(levels), levels.min(), levels.max(), means.max(), share)
+    levels, means = made.std(axis=(1, 2)), made.mean(axis=(1, 2))
+    spread = np.median(levels), levels.min(), levels.max()
+    return Sketch(rows, inverse, *spread, np.median(means), np.abs(means).max(), share)
 
 
 def has_usual_level(targets, generator):
