@@ -26,6 +26,7 @@ from models.recovery.placement import (
     centred,
     fitted,
     has_usual_level,
+    levels_alike,
     place,
     prior_deviation,
     recorded,
@@ -106,11 +107,12 @@ class LevenbergMarquardt:
         begin, noise = clips.x.copy(), np.full((len(every), 1), np.inf if start is None else NEARER)
         clips.x[~promising], nearness = 0, np.where(promising[:, None], NEARER, np.inf)
         plain = recognised = np.ones(len(every), bool)
-        if self.free:  # from the beginning, but for good starts: a level a little off costs more than three unknowns
+        if self.free:  # at once, where a level may be a little off, which costs more than three unknowns do
             shifts, recognised, unmoved = place(targets, generator)
             usual = has_usual_level(targets, generator)
             located = clips.locate(np.flatnonzero(recognised), shifts, self.inverse_mapping)
-            plain = promising & (usual | ~recognised) & ~located.near
+            as_made = recognised & unmoved & levels_alike(generator)
+            plain = (promising | as_made) & (usual | ~recognised) & ~located.near
             if not self.give_up:
                 plain |= ~recognised
         if plain.any():

@@ -19,6 +19,7 @@ BROAD = 0.7  # share of a peak that its neighbours have where a fraction can be 
 RIDGE = 0.03  # of the sketch of a generator, relative to the mean of its power
 RECOGNISED = 0.7  # of the least share that the sketch explains of the generator's sounds: below, a target seems none
 UNMOVED = 0.95  # share of the best place's score that the place as it is has, if a clip may not have been moved
+ALIKE = 2  # times the smallest level of the generator's sounds that the largest is, if a level of theirs says something
 LEVELS = 1.5  # times the largest level or mean of the generator's sounds, or one by it: beyond, a clip was changed
 
 
@@ -112,6 +113,11 @@ def has_usual_level(targets, generator):
     levels = waveforms.std(axis=(1, 2))
     usual = (levels > known.lowest / LEVELS) & (levels < known.highest * LEVELS)
     return usual & (np.abs(means) < LEVELS * max(known.mean, known.lowest))
+
+
+def levels_alike(generator):
+    """Whether a sound at a usual level seems to be at the one that the generator gave it: its levels differ little."""
+    return sketch(generator).highest < ALIKE * sketch(generator).lowest
 
 
 def centred(targets):
