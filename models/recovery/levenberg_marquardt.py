@@ -23,7 +23,7 @@ import tensorflow as tf
 DAMPINGS = np.float64(10.0) ** np.arange(-3, 3)  # tried around the current damping, as factors
 BETWEEN = np.float64(10.0) ** np.arange(-1, 2)  # the same, in a step without a new Jacobian
 SMALLEST_DAMPING, LARGEST_DAMPING = 1e-12, 1e6  # relative to the norm of the normal matrix
-SHARE = 0.1  # of the residual's energy, that the noise explains to first order; its curvature explains more
+SHARE = 0.3  # of the residual's energy, that the noise explains to first order; its curvature explains more
 MOST = 0.5  # share of the prior's energy that the noise has at most, so that σ² is finite
 PULL = 0.1  # towards the prior's mean, as a share of what the posterior has; it vanishes with the residual
 STEPS = 3  # behind each Jacobian, at most, the first among them
