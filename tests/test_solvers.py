@@ -12,13 +12,14 @@ from models.audio.clip import Clip
 from models.generator.generator import Generator, random_latent
 from models.metrics.metrics import condition_number, latent_mse
 from models.recovery import exact
-from models.recovery.exact import BACK, NEAR_TRUTH, NOISY, LevenbergMarquardt, _Clips
+from models.recovery.clips import BACK, NOISY, Clips
+from models.recovery.exact import NEAR_TRUTH, LevenbergMarquardt
 from models.recovery.layer import Layer
 from models.recovery.lbfgsb import LBFGSB, PublishedObjective, SideBySide
 from models.recovery.levenberg_marquardt import minimise, posterior
 from models.recovery.mismatch import distinct
 from models.recovery.perceptual import Perceptual
-from models.recovery.placement import moved, recorded
+from models.recovery.placement import centred, moved, recorded
 from models.recovery.recover import recover, recover_clips
 from models.recovery.residual import Residual
 from models.recovery.solution import identity
@@ -99,6 +100,16 @@ def test_most_steps_take_no_new_jacobian():
         found = minimise(problem, np.zeros((1, 6)), max_iter=60, target=1e-20)
         assert np.abs(found.z[0] - one).max() < 1e-6
     assert problem.jacobians < problem.gradients_taken / 2
+
+
+def test_a_problem_without_hope_is_given_up_behind_its_first_jacobian():
+    matrix = np.random.default_rng(2).normal(size=(20, 3))
+    near = matrix @ [0.3, -0.2, 0.1]
+    hopeless = near + 10 * np.linalg.qr(np.column_stack([matrix, np.ones(20)]))[0][:, 3]  # far from all that it spans
+    for right, given_up in ((near, False), (hopeless, True)):
+        problem = Linear(matrix, right)
+        found = minimise(problem, np.zeros((1, 3)), target=1e-20, hopeless=1.0)
+        assert (found.objective[0] > 1) == given_up and (problem.jacobians == 1) == given_up
 
 
 def test_a_residual_of_exactly_zero_ends_the_descent():
@@ -386,7 +397,7 @@ def test_noise_is_not_taken_for_a_local_minimum(generator):
     faint = (clips + 0.03 * (noisy - clips)).astype(np.float32)
     once, patient = (LevenbergMarquardt(restarts=n, free=n > 0).solve(faint, word, true) for n in (0, 8))
     assert (patient.iterations == once.iterations).all() and (patient.z == once.z).all(), "60 dB hide no minimum"
-    state = _Clips(noisy, word, true, None, {"max_iter": 50})
+    state = Clips(noisy, word, true, None, {"max_iter": 50})
     state.descend(np.arange(3))
     assert not len(state.missed(1)) and state.missed(1, NOISY).tolist() == [0, 1, 2]
     state.reweigh(8, [0], 1)
@@ -402,7 +413,7 @@ def test_noise_that_comes_and_goes_is_not_steady(generator):
     noise = 1e-3 * np.random.default_rng(6).normal(size=(1, generator.num_samples, 1)).astype(np.float32)
     noise = np.concatenate([noise, noise])
     noise[1, generator.num_samples // 4 :] = 0
-    clips = _Clips(word(true).numpy() + noise, word, np.repeat(true, 2, axis=0), None, {})
+    clips = Clips(word(true).numpy() + noise, word, np.repeat(true, 2, axis=0), None, {})
     assert clips.steady(np.arange(2)).tolist() == [True, False]
 
 
@@ -410,7 +421,7 @@ def test_a_constant_does_not_hide_what_was_missed(generator):
     """For sounds that are next to nothing beside their mean, as those of a saturated generator."""
     faint, index = Generator(lambda z: 1 + 1e-3 * generator(z), 8, "", ""), np.arange(2)
     true = random_latent(faint, 2, 81)
-    clips = _Clips(faint(true).numpy(), faint, 0.9 * true, None, {})
+    clips = Clips(faint(true).numpy(), faint, 0.9 * true, None, {})
     clips.objective = Residual(faint, clips.targets).evaluate(clips.x, index)
     assert (clips.objective < 1e-8).all() and clips.missed(1).tolist() == [0, 1]
 
@@ -427,7 +438,7 @@ def folded(generator):
 def test_a_local_minimum_is_left_from_elsewhere(folded):
     folded, true = folded
     start, index = true * (np.arange(8) > 0), np.arange(6)
-    clips = _Clips(folded(true).numpy(), folded, start, None, {"max_iter": 50})
+    clips = Clips(folded(true).numpy(), folded, start, None, {"max_iter": 50})
     clips.descend(index, smoothing=0.05)
     local = clips.objective.copy()
     assert (clips.missed(NEAR_TRUTH) == index).all()
@@ -447,7 +458,7 @@ def test_a_local_minimum_is_left_under_noise(folded):
     noisy = (clips + level * np.random.default_rng(5).normal(size=clips.shape)).astype(np.float32)
     start = true * (np.arange(8) > 0)
     once, patient = (LevenbergMarquardt(restarts=n, free=False).solve(noisy, word, start) for n in (0, 8))
-    assert _Clips(noisy, word, once.z, None, {}).steady(np.arange(6)).all()
+    assert Clips(noisy, word, once.z, None, {}).steady(np.arange(6)).all()
     assert (patient.objective <= once.objective).all()
     found, before = (np.sum(latent_mse(true, solution.z) < 1e-4) for solution in (patient, once))
     assert found >= 4 > before
@@ -486,6 +497,17 @@ def test_what_no_latent_vector_explains_says_so(generator):
     noise = np.random.default_rng(4).normal(0, 0.1, (1, generator.num_samples, 1)).astype(np.float32)
     found = recover(noise, generator, solver=LevenbergMarquardt(max_iter=20, restarts=0))
     assert np.isnan(found.z_std).all() and found.explained[0] < 0.5 and found.gain[0] == 1 and found.shift[0] == 0
+
+
+def test_the_offset_of_a_recording_is_told_from_the_zeros_behind_it(generator):
+    """Else its constant part would count as explained."""
+    sound = np.random.default_rng(5).normal(0, 0.1, (generator.num_samples // 2, 1))
+    target = np.zeros((1, generator.num_samples, 1), np.float32)
+    target[0, : len(sound)] = 0.3 + sound - sound.mean()
+    waveforms, means = centred(target)
+    assert means[0] == pytest.approx(0.3, abs=1e-6) and not waveforms[0, len(sound) :].any()
+    found = recover(target, generator, solver=LevenbergMarquardt(max_iter=20, restarts=0, give_up=True))
+    assert found.explained[0] < 0.5
 
 
 def test_a_fraction_of_a_sample_is_part_of_the_position(generator):

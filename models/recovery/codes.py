@@ -5,7 +5,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from models.generator.codes import LARGEST_SCALE, held, relaxed
-from models.recovery.exact import EXPLAINED, LevenbergMarquardt, exact_part, residuals
+from models.recovery.clips import EXPLAINED
+from models.recovery.exact import LevenbergMarquardt, exact_part, residuals
 from models.recovery.placement import aligned
 from models.recovery.solution import Solution, joined, margin_db, part
 

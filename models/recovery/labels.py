@@ -6,10 +6,12 @@ from dataclasses import replace
 
 import numpy as np
 
+from models.recovery.clips import EXPLAINED
 from models.recovery.codes import Coded, exact_only
-from models.recovery.exact import EXPLAINED, PROMISING, LevenbergMarquardt
+from models.recovery.exact import LevenbergMarquardt
 from models.recovery.lbfgsb import LBFGSB
 from models.recovery.perceptual import Perceptual
+from models.recovery.placement import PROMISING
 from models.recovery.recover import recover_clips
 from models.recovery.solution import joined, margin_db, part
 

@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from models.audio.second import Second
 from models.generator.generator import generate, random_latent
+from models.recovery.clips import EXPLAINED
 from models.recovery.descent import (
     AT_ONCE,
     LOG_SPECTRAL_WEIGHT,
@@ -23,7 +24,8 @@ from models.recovery.descent import (
     take,
     unbounded,
 )
-from models.recovery.exact import EXPLAINED, PROMISING, LevenbergMarquardt, residuals
+from models.recovery.exact import LevenbergMarquardt, residuals
+from models.recovery.placement import PROMISING
 from models.recovery.solution import Solution
 
 POOL = 512  # random sounds among which a clip's starts are looked for

@@ -10,7 +10,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from models.generator.generator import BATCH, generate, random_latent
+from models.recovery.starts import predict
 
+PROMISING = 0.3  # objective of a start below which an exact answer may exist
+PREDICTIONS = 2  # of a target, the second at the level that the first is best at
+LEAST_GAIN = 0.1  # of the usual one: less, or one below 0, is that of a bad prediction
 NEAR = 0.05  # samples beyond an end of a waveform, to which it still is known
 FARTHEST = 800  # samples that a clip may have been moved by, and no more than an eighth of it
 AROUND = 3  # samples from where a sketch places a clip, within which a waveform is correlated with it
@@ -53,6 +57,51 @@ def summit(scores):
     fraction = 0.5 * (before - after) / min(before - 2 * top + after, -1e-12)
     broad = min(before, after) > BROAD * top and WHOLE < abs(fraction) < 1
     return peak + (fraction if broad else 0.0)
+
+
+@dataclass
+class Located:
+    """Where clips begin that may be of another level or position: latent vectors z [n, latent_dim] and the gain, offset
+    and shift [n] of the targets. near [n]: whether these, from a prediction, explain them for the most part.
+    """
+
+    z: np.ndarray
+    gain: np.ndarray
+    offset: np.ndarray
+    shift: np.ndarray
+    near: np.ndarray
+
+
+def locate(targets, generator, shifts, index, inverse_mapping=None, bounds=(-np.inf, np.inf)):
+    """Where the descents of targets [n, num_samples, num_channels] begin that may be of another level or position, each
+    moved by about `shifts` [n] → Located. For the targets `index` an inverse mapping, if there is one, predicts from
+    the target at the level and position that it seems to have, and again from it at those that suit the prediction.
+    bounds: of latent vectors, (lower, upper), as `LevenbergMarquardt.solve` takes them.
+    """
+    waveforms, means = centred(targets)
+    n, known = len(targets), sketch(generator)
+    gain = np.maximum(waveforms.std(axis=(1, 2)), 1e-6) / known.level
+    usual = gain, means - gain * known.constant, shifts
+    found = Located(
+        np.zeros((n, generator.latent_dim)), *(np.array(values, float) for values in usual), np.zeros(n, bool)
+    )
+    if inverse_mapping is None or not len(index):
+        return found
+    lower, upper = (np.broadcast_to(bound, found.z.shape) for bound in bounds)
+    for _ in range(PREDICTIONS):
+        known = zip(targets[index], found.gain[index], found.offset[index], found.shift[index])
+        z = predict(np.stack([aligned(*clip)[0] for clip in known]), inverse_mapping)
+        found.z[index] = np.clip(z, lower[index], upper[index])
+        waveforms = generate(generator, found.z[index].astype(np.float32))
+        for i, waveform in zip(index, waveforms):
+            fit = fitted(targets[i], waveform, inside(targets[i]), shifts[i])
+            gain, found.offset[i], found.shift[i], left = fit
+            found.near[i] = gain > LEAST_GAIN * usual[0][i] and 0.5 * left < PROMISING
+            found.gain[i] = max(gain, LEAST_GAIN * usual[0][i])
+    far = ~found.near
+    found.z[far] = 0
+    found.gain[far], found.offset[far], found.shift[far] = (values[far] for values in usual)
+    return found
 
 
 def fitted(target, waveform, known, shift):
@@ -170,6 +219,13 @@ def recorded(target):
     changes = np.flatnonzero(np.diff(target, axis=0).any(axis=1))
     first, last = (changes[0], changes[-1] + 1) if len(changes) else (0, len(target) - 1)
     return first + 1 if first > 0 else 0, last - 1 if last < len(target) - 1 else last
+
+
+def inside(target, shift=0.0):
+    """1 where a target [samples, channels], `shift` samples earlier, was recorded, 0 where it was padded."""
+    first, last = recorded(target)
+    places = np.arange(len(target))[:, None] + shift
+    return np.broadcast_to((places > first - NEAR) & (places < last + NEAR), target.shape).astype(np.float32)
 
 
 def as_recorded(waveforms, solution):

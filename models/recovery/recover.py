@@ -11,8 +11,9 @@ import numpy as np
 
 from models.generator.generator import generate
 from models.metrics.metrics import snr_db
+from models.recovery.clips import EXPLAINED
 from models.recovery.codes import exact_only
-from models.recovery.exact import EXPLAINED, LevenbergMarquardt, exact_part, residuals
+from models.recovery.exact import LevenbergMarquardt, exact_part, residuals
 from models.recovery.layer import Layer, generate_from_layer
 from models.recovery.placement import as_recorded
 from models.recovery.solution import Solution, joined, part
