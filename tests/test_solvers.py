@@ -11,7 +11,7 @@ import tensorflow as tf
 from models.audio.clip import Clip
 from models.generator.generator import Generator, random_latent
 from models.metrics.metrics import condition_number, latent_mse
-from models.recovery import exact
+from models.recovery import clips
 from models.recovery.clips import BACK, NOISY, Clips
 from models.recovery.exact import NEAR_TRUTH, LevenbergMarquardt
 from models.recovery.layer import Layer
@@ -466,13 +466,13 @@ def test_a_local_minimum_is_left_under_noise(folded):
 
 def test_no_two_tries_draw_the_same(folded, monkeypatch):
     folded, true = folded
-    drawn, random_starts = [], exact.random_starts
+    drawn, random_starts = [], clips.random_starts
 
     def noted(targets, count, seed, *others):
         drawn.append(tuple(seed))
         return random_starts(targets, count, seed, *others)
 
-    monkeypatch.setattr(exact, "random_starts", noted)
+    monkeypatch.setattr(clips, "random_starts", noted)
     LevenbergMarquardt(restarts=1, free=False).solve(folded(true).numpy(), folded, true * (np.arange(8) > 0))
     assert len(set(drawn)) == len(drawn) > 1
 

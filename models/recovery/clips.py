@@ -8,6 +8,7 @@ import scipy.stats
 
 from models.generator.generator import generate
 from models.recovery.levenberg_marquardt import minimise
+from models.recovery.mismatch import SILENCE
 from models.recovery.placement import aligned, inside, prior_deviation
 from models.recovery.residual import Residual
 from models.recovery.solution import Solution
@@ -18,11 +19,11 @@ EXPLAINED = 0.1  # objective below which an exact answer seems to exist; silence
 MISSED_DB = 65.0  # SNR below which an exact answer was missed, unless what remains is noise, as that of 16 bits is
 NEARER = 0.15  # noise that Levenberg–Marquardt begins with at a prediction, whose error has this order
 LANDING = 0.05  # the same where a residual is reweighted
-DRAWN, WIDTH = 0.25, 0.5  # deviation of those vectors and of the noise they begin with, relative to the prior's
+DRAWN, WIDTH = 0.25, 0.5  # deviation of a random start and of the noise it begins with, relative to the prior's
 BLOCKS = 64  # of time, whose weights are drawn
 SPREAD = 1.5  # standard deviation of the logarithm of a weight
-PATIENCE = 5  # of those in a row, without a better answer, after which none is expected
-BACK, SAME = 3, 0.01  # of those in a row that lead back to the same objective, to this share: what remains is noise
+PATIENCE = 5  # reweighted descents in a row without a better answer, after which none is expected
+BACK, SAME = 3, 0.01  # descents in a row that lead back to the same objective, to this share: what remains is noise
 FAR = 0.02  # objective, -14 dB, above which a clip is begun anew with level, offset and position as unknowns
 NOISY = 0.5e-5  # objective, -50 dB, from which on noise may hide that a minimum is a local one
 STEADY = 0.3  # of how a target's power changes with time: what remains and changes less is noise
@@ -90,14 +91,17 @@ class Clips:
         if not len(index):
             return np.zeros(0, bool)
         present, target = self.present[index], self.aligned[index]
-        residual = generate(self.generator, self.z[index].astype(np.float32)) - target
+        count = np.maximum(present.sum(axis=(1, 2), keepdims=True), 1)
+        residual = present * (generate(self.generator, self.z[index].astype(np.float32)) - target)
+        means = ((present * waveforms).sum(axis=(1, 2), keepdims=True) / count for waveforms in (residual, target))
+        constant, mean = means
         changes = []
-        for waveforms in (residual, target - target.mean(axis=1, keepdims=True)):
+        for waveforms in (residual, target - mean):
             parts = np.array_split(present * waveforms**2, BLOCKS, axis=1), np.array_split(present, BLOCKS, axis=1)
             power, known = (np.stack([part.sum(axis=(1, 2)) for part in some]) for some in parts)  # [BLOCKS, m]
             power = np.where(known > 0, power / np.maximum(known, 1), np.nan)
             changes.append(np.nanstd(power, axis=0) / np.maximum(np.nanmean(power, axis=0), 1e-30))
-        constant = residual.mean(axis=(1, 2)) ** 2 > STEADY * (residual**2).mean(axis=(1, 2))
+        constant = (constant**2 > STEADY * (residual**2).sum(axis=(1, 2), keepdims=True) / count)[:, 0, 0]
         return (changes[0] < np.minimum(STEADY * changes[1], 1)) & ~constant
 
     def problem(self, index):
@@ -135,7 +139,7 @@ class Clips:
         """Another descent of the clips `index` with gain, offset and position as unknowns, for those that it explains
         better. Those that are explained well begin where they are, the others where they were `located`.
         """
-        names = "x", "objective", "normal", "gain", "offset", "shift"
+        names = "x", "objective", "normal"
         before = {name: getattr(self, name)[index].copy() for name in names}
         far = self.objective[index] > FAR
         begun, near = index[far], ~far | located.near[index]
@@ -155,7 +159,8 @@ class Clips:
                 break
             self.descend(again, smoothing=ALIGNED, always=True, **options)
         self.back[index] = 0
-        worse = 2 * self.objective[index] > before["objective"]
+        explained = (self.objective[index] < EXPLAINED) & (before["objective"] >= EXPLAINED)
+        worse = (2 * self.objective[index] > before["objective"]) & ~explained
         for name in names:
             getattr(self, name)[index[worse]] = before[name][worse]
         self.hold(index[worse])
@@ -226,8 +231,6 @@ class Clips:
         z_std = np.full((n, self.k), np.nan)
         for i in np.flatnonzero(explained):
             z_std[i] = self.deviations(i)
-        lower, upper = self.bounds
-        at_bound = ((self.z <= lower) | (self.z >= upper)) & (lower < upper)
         return Solution(
             self.z.copy(),
             self.objective.copy(),
@@ -236,9 +239,14 @@ class Clips:
             offset=self.offset.copy(),
             shift=self.shift.copy(),
             z_std=z_std,
-            at_bound=at_bound.sum(axis=1),
+            at_bound=self.at_bound(),
             explained=np.clip(1 - 2 * self.objective, 0, 1),
         )
+
+    def at_bound(self):
+        """How many coordinates of each clip lie at a bound, those that are held left out, [n]."""
+        lower, upper = self.bounds
+        return (((self.z <= lower) | (self.z >= upper)) & (lower < upper)).sum(axis=1)
 
     def deviations(self, i):
         """Standard deviations [latent_dim] of the coordinates of clip i: the residual's variance, where the waveform
@@ -252,7 +260,8 @@ class Clips:
         free = self.lower[i] < self.upper[i]
         count = 2 * sounding.sum() * known.mean()  # numbers in those bins; a bin has two, of half its power each
         energy = error[sounding].mean() / len(waveform) * count / max(count - free.sum(), 1)  # of a sample's error
-        scale = np.sum((self.aligned[i] * known) ** 2, dtype=np.float64)  # the normal matrix is relative to it
+        scale = np.sum((self.aligned[i] * known) ** 2, dtype=np.float64)
+        scale = max(scale, SILENCE)  # the normal matrix is relative to it
         covariance = np.linalg.pinv(self.normal[i][np.ix_(free, free)], hermitian=True) * energy / scale
         deviations = np.zeros(len(free))
         deviations[free] = np.sqrt(np.maximum(np.diag(covariance), 0))

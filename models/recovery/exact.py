@@ -2,8 +2,8 @@
 they have now, and the signs by which it is told that it made a clip.
 
 A clip that has an exact answer gives itself away: the objective of a good prediction is far below that of silence, and
-from anywhere Levenberg–Marquardt makes it fall by a fifth or more with every two Jacobians, and with the first one
-where it is averaged over latent noise. For a real recording it neither begins low nor falls.
+from anywhere Levenberg–Marquardt makes it fall by a fifth or more with every two Jacobians. Averaged over latent noise
+it is well below that of silence after the first. For a real recording it neither begins low nor falls.
 
 Where a clip lies in its recording, and at which level, is first estimated (models/recovery/placement.py). What that
 leaves unknown, with the offset, are three more unknowns of the same least squares, each with a column of the
@@ -37,10 +37,11 @@ class LevenbergMarquardt:
     a residual of zero under every weighting, a local minimum is one only under its own. What is missed even then goes
     through both once more, wherever it is.
     stft_share: weight of the STFT magnitudes, 0 to 1, in the residual of clips that no latent vector explains. give_up:
-    those clips end where the waveform alone has led, and are not even begun with where neither the start nor a sketch
-    of the generator is anything like them.
-    free: level, offset and position are unknowns of clips that a sketch of the generator is like; at once, but for
-    those that a start explains for the most part, and those at a level that says they are as they were made.
+    those clips end where the waveform alone has led; where neither the start nor, if `free`, a sketch of the generator
+    is anything like them, they are not even begun with, and their objective is infinite.
+    free: level, offset and position are unknowns of clips that a sketch of the generator is like. At first they are not
+    where a start explains a clip of a usual level for the most part, nor where a clip's level and position say that it
+    is as it was made.
     inverse_mapping: predicts where these begin, from the target at the generator's level and position as far as they
     are known. None, or where that comes nowhere near: they begin at zero.
     """
@@ -63,14 +64,14 @@ class LevenbergMarquardt:
         clips = Clips(targets, generator, start, bounds, options)
         every = np.arange(len(targets))
         patience = {"least_fall": LEAST_FALL, "above": EXPLAINED}
-        hope = patience | {"hopeless": HOPELESS}
+        hope = patience | {"hopeless": HOPELESS if generator.smooths else np.inf}
         promising = np.zeros(len(every), bool)
         if start is not None:
             promising = Residual(generator, targets).evaluate(clips.x, every) < PROMISING
         begin, noise = clips.x.copy(), np.full((len(every), 1), np.inf if start is None else NEARER)
         clips.x[~promising], nearness = 0, np.where(promising[:, None], NEARER, np.inf)
         plain = recognised = np.ones(len(every), bool)
-        if self.free:  # at once, where a level may be a little off, which costs more than three unknowns do
+        if self.free:  # as a rule at once: a level that is a little off costs more than three unknowns
             shifts, recognised, unmoved = place(targets, generator)
             known, usual = (targets, generator, shifts), has_usual_level(targets, generator)
             located = locate(*known, np.flatnonzero(recognised), self.inverse_mapping, clips.bounds)
@@ -92,6 +93,7 @@ class LevenbergMarquardt:
             lost = clips.unexplained(free[(usual & unmoved & ~plain)[free]])  # or was its place a wrong one?
             if len(lost):
                 clips.hold(lost)
+                clips.objective[lost] = np.inf
                 clips.descend(lost, x=np.zeros_like(clips.x[lost]), **hope)
         for least in (NEAR_TRUTH, 0):
             clips.begin_anew(min(self.restarts, ANEW), next(streams), least, **patience)
@@ -103,7 +105,7 @@ class LevenbergMarquardt:
             problem = Residual(generator, targets[rest], self.stft_share)
             clips.descend(rest, problem, begin[rest], smoothing=noise[rest], always=True)
             solution.z[rest], solution.objective[rest] = clips.z[rest], clips.objective[rest]
-            solution.iterations[:] = clips.iterations
+            solution.at_bound[rest], solution.iterations[:] = clips.at_bound()[rest], clips.iterations
         return solution
 
 

@@ -15,9 +15,10 @@ from models.recovery.placement import PROMISING
 from models.recovery.recover import recover_clips
 from models.recovery.solution import joined, margin_db, part
 
-SHORT_JACOBIANS = 1  # of the short descent of least squares
+SHORT_JACOBIANS = 2  # of the short descent of least squares
 SHORT_STAGES, SHORT_STEPS = ((4, 8),), 8  # of the short descent by ear
 SHORT_ITERATIONS = 10  # of a short L-BFGS-B
+SAME_PLACE = 1e-3  # log gain, offset and samples of delay up to which a recording is where the generator put it
 
 
 def recover_clips_and_labels(clips, labelled, *, solver, seed=0, report=None):
@@ -36,7 +37,8 @@ def recover_clips_and_labels(clips, labelled, *, solver, seed=0, report=None):
     errors = _first_look(clips, labelled, _short(solver, free=False), options)
     far = np.flatnonzero(errors.min(axis=0) > PROMISING)
     if len(far) and exact_only(solver) is not None:  # their level or position may be another
-        errors[:, far] = _first_look([clips[i] for i in far], labelled, _short(solver, free=True), options)
+        again = _first_look([clips[i] for i in far], labelled, _short(solver, free=True), options)
+        errors[:, far] = np.minimum(errors[:, far], again)
     likely = np.argsort(errors, axis=0, kind="stable")[:2]  # [2, n]
     best, forms = _solved(clips, labelled, likely[0], [solver] * len(clips), options)
     if len(likely) == 1:
@@ -69,7 +71,8 @@ def _moved(recovery):
     """Which recordings [n] were recovered at another level, offset or position than the generator's."""
     if recovery.gain is None:
         return np.zeros(len(recovery.z), bool)
-    return (recovery.gain != 1) | (recovery.offset != 0) | (recovery.shift != 0)
+    changed = np.abs(np.log(recovery.gain)), np.abs(recovery.offset), np.abs(recovery.shift)
+    return np.max(changed, axis=0) > SAME_PLACE
 
 
 def _solved(clips, labelled, labels, solvers, options):

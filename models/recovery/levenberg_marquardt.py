@@ -9,8 +9,8 @@ Jacobian come some steps with a new gradient and the old normal matrix, correcte
 The residual is that of a ReLU network: piecewise smooth with pieces far smaller than the way to go, and plain steps
 creep from kink to kink or end in a minimum that is none of the smooth shape. So residual and Jacobian are averaged
 over normal noise around z, as wide in every direction as z is still expected to be wrong: the posterior of a Gaussian
-prior and the last normal matrix, (JᵀJ / σ² + prior⁻¹)⁻¹, with σ² such that this noise explains what remains of the
-residual. Directions that the waveform determines are soon narrow, the others stay as wide as the prior
+prior and the last normal matrix, (JᵀJ / σ² + prior⁻¹)⁻¹, with σ² such that this noise explains a share of what remains
+of the residual. Directions that the waveform determines are soon narrow, the others stay as wide as the prior
 (García-Fernández et al. 2015, posterior linearisation). Near an exact solution the noise goes to zero with the
 residual; where there is none it is narrowed as progress ends.
 """
@@ -122,7 +122,9 @@ class _Problems:
         self.objective, self.lowest, self.best = np.full(n, np.inf), np.full(n, np.inf), self.z.copy()
         self.iterations, self.idle = np.zeros(n, int), np.zeros(n, int)
         self.damping, self.factor, self.variance = np.full(n, 1e-2), np.ones(n), np.zeros(n)
-        self.averaged = np.full(n, np.inf)  # over the noise of the last Jacobian, behind its steps
+        self.averaged = np.full(
+            n, np.inf
+        )  # objective averaged over the last Jacobian's noise, with the pull, after its steps
         self.normal, self.jacobian = np.zeros((n, k, k)), np.zeros((n, k, k))  # corrected between Jacobians, and not
 
     def settle(self, index):
@@ -259,7 +261,8 @@ def minimise(
     is smaller.
     least_fall, above: a problem whose objective is above `above` is given up when it would take its third Jacobian or a
     later one, and is less than the share `least_fall` below where it was two Jacobians before. hopeless: it is given up
-    behind the first Jacobian where its objective, averaged over the noise, is still above this. Returns a Descent.
+    after the first Jacobian where its objective is above `above`, and above this when it is averaged over the noise.
+    Returns a Descent.
     """
     target = np.broadcast_to(target, len(z))
     state, active = _Problems(problem, z, lower, upper, deviation, smoothing), np.arange(len(z))
@@ -267,9 +270,9 @@ def minimise(
     while len(active):
         state.settle(active)
         over = state.iterations[active] >= max_iter
-        over |= (state.iterations[active] == 1) & (state.averaged[active] > hopeless)
+        lowest = state.lowest[active]
+        over |= (lowest > above) & (state.iterations[active] == 1) & (state.averaged[active] > hopeless)
         if least_fall:
-            lowest = state.lowest[active]
             over |= (lowest > above) & (lowest >= (1 - least_fall) * earlier[active, 1])
         active = active[~over]
         earlier[active] = np.column_stack([earlier[active, 1:], state.lowest[active]])

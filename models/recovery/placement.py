@@ -23,8 +23,8 @@ BROAD = 0.7  # share of a peak that its neighbours have where a fraction can be 
 RIDGE = 0.03  # of the sketch of a generator, relative to the mean of its power
 RECOGNISED = 0.7  # of the least share that the sketch explains of the generator's sounds: below, a target seems none
 UNMOVED = 0.95  # share of the best place's score that the place as it is has, if a clip may not have been moved
-ALIKE = 2  # times the smallest level of the generator's sounds that the largest is, if a level of theirs says something
-LEVELS = 1.5  # times the largest level or mean of the generator's sounds, or one by it: beyond, a clip was changed
+ALIKE = 2  # the levels of a generator's sounds are alike where the largest is less than this many times the smallest
+LEVELS = 1.5  # times the largest level or mean of the generator's sounds, or the smallest divided by it: the usual ones
 
 
 def place(targets, generator):
@@ -89,8 +89,9 @@ def locate(targets, generator, shifts, index, inverse_mapping=None, bounds=(-np.
         return found
     lower, upper = (np.broadcast_to(bound, found.z.shape) for bound in bounds)
     for _ in range(PREDICTIONS):
-        known = zip(targets[index], found.gain[index], found.offset[index], found.shift[index])
-        z = predict(np.stack([aligned(*clip)[0] for clip in known]), inverse_mapping)
+        clips = zip(targets[index], found.gain[index], found.offset[index], found.shift[index])
+        sounds = [aligned(*clip)[0] * inside(clip[0], clip[-1]) for clip in clips]
+        z = predict(np.stack(sounds), inverse_mapping)
         found.z[index] = np.clip(z, lower[index], upper[index])
         waveforms = generate(generator, found.z[index].astype(np.float32))
         for i, waveform in zip(index, waveforms):
@@ -110,10 +111,11 @@ def fitted(target, waveform, known, shift):
     squares at that delay. Then the share of the target's energy about its mean that this leaves.
     """
     size, about = 2 * len(target), round(shift) + np.arange(-AROUND, AROUND + 1)
-    spectra = np.fft.rfft(unit((target * known).T), size) * np.conj(np.fft.rfft(unit(waveform.T), size))
+    sound = (target - target[known > 0].mean()) * known
+    spectra = np.fft.rfft(sound.T, size) * np.conj(np.fft.rfft(unit(waveform.T), size))
     shift = about[0] + summit(np.fft.irfft(spectra, size).sum(axis=0)[about])
-    late, inside = moved(waveform, shift)
-    both = known * inside > 0
+    late, there = moved(waveform, shift)
+    both = known * there > 0
     columns = np.column_stack([late[both], np.ones(both.sum())])
     gain, offset = np.linalg.lstsq(columns, target[both], rcond=None)[0]
     left = np.mean((target[both] - columns @ (gain, offset)) ** 2)
@@ -217,7 +219,7 @@ def recorded(target):
     more is what it was padded with, or nothing. All of it where nothing changes.
     """
     changes = np.flatnonzero(np.diff(target, axis=0).any(axis=1))
-    first, last = (changes[0], changes[-1] + 1) if len(changes) else (0, len(target) - 1)
+    first, last = (changes[0], changes[-1] + 1) if len(changes) > 1 else (0, len(target) - 1)
     return first + 1 if first > 0 else 0, last - 1 if last < len(target) - 1 else last
 
 
