@@ -2,7 +2,7 @@
 they have now, and the signs by which it is told that it made a clip.
 
 A clip that has an exact answer gives itself away: the objective of a good prediction is far below that of silence, and
-from anywhere Levenberg–Marquardt makes it fall by a fifth or more with every two Jacobians. Averaged over latent noise
+from anywhere Levenberg–Marquardt makes it fall by a tenth or more with every two Jacobians. Averaged over latent noise
 it is well below that of silence after the first. For a real recording it neither begins low nor falls.
 
 Where a clip lies in its recording, and at which level, is first estimated (models/recovery/placement.py). What that
@@ -22,7 +22,7 @@ from models.recovery.placement import PROMISING, has_usual_level, levels_alike, 
 from models.recovery.residual import Residual
 
 HOPELESS = 0.42  # objective averaged over the noise of a first Jacobian, above which a clip has no exact answer
-LEAST_FALL = 0.2  # share by which the objective of a clip with an exact answer falls in two iterations, at least
+LEAST_FALL = 0.1  # share by which the objective of a clip with an exact answer falls in two iterations, at least
 ANEW = 3  # descents from random latent vectors
 NEAR_TRUTH = 1e-3  # objective, -27 dB, below which a clip is where it was taken to be, and its minimum a local one
 
