@@ -22,7 +22,7 @@ part "methods" "$python" calculate_metrics.py --table --num_clips=50 --datasets=
 cp waves/metrics/metrics.md waves/metrics/metrics.png Audio_Examples/pictures/
 part "own clips" "$python" benchmarks/own_clips.py $own \
     --datasets="$datasets" --other="${OTHER:-}" --card=checkpoint/README.md
-part "generators of other builds" "$python" benchmarks/generators.py --card=checkpoint/README.md
+part "generators of other builds" "$python" benchmarks/generators.py --widths=16,32 --card=checkpoint/README.md
 part "codes" "$python" benchmarks/codes.py
 part "examples" "$python" audio_examples.py
 part "speed" "$python" benchmarks/speed.py --card=benchmarks/README.md
