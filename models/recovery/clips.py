@@ -91,17 +91,20 @@ class Clips:
         if not len(index):
             return np.zeros(0, bool)
         present, target = self.present[index], self.aligned[index]
-        count = np.maximum(present.sum(axis=(1, 2), keepdims=True), 1)
-        residual = present * (generate(self.generator, self.z[index].astype(np.float32)) - target)
-        means = ((present * waveforms).sum(axis=(1, 2), keepdims=True) / count for waveforms in (residual, target))
-        constant, mean = means
+        residual = generate(self.generator, self.z[index].astype(np.float32)) - target
+
+        def mean(waveforms):
+            """Of what is known, [m, 1, 1]."""
+            count = np.maximum(present.sum(axis=(1, 2), keepdims=True), 1)
+            return (present * waveforms).sum(axis=(1, 2), keepdims=True) / count
+
         changes = []
-        for waveforms in (residual, target - mean):
+        for waveforms in (residual, target - mean(target)):
             parts = np.array_split(present * waveforms**2, BLOCKS, axis=1), np.array_split(present, BLOCKS, axis=1)
             power, known = (np.stack([part.sum(axis=(1, 2)) for part in some]) for some in parts)  # [BLOCKS, m]
             power = np.where(known > 0, power / np.maximum(known, 1), np.nan)
             changes.append(np.nanstd(power, axis=0) / np.maximum(np.nanmean(power, axis=0), 1e-30))
-        constant = (constant**2 > STEADY * (residual**2).sum(axis=(1, 2), keepdims=True) / count)[:, 0, 0]
+        constant = (mean(residual) ** 2 > STEADY * mean(residual**2))[:, 0, 0]
         return (changes[0] < np.minimum(STEADY * changes[1], 1)) & ~constant
 
     def problem(self, index):
@@ -132,8 +135,8 @@ class Clips:
     def align(self, index):
         """Moves, scales and offsets the targets `index` by what is known of them."""
         for i in index:
-            self.aligned[i], known = aligned(self.targets[i], self.gain[i], self.offset[i], self.shift[i])
-            self.present[i] = known * inside(self.targets[i], self.shift[i])
+            known = self.gain[i], self.offset[i], self.shift[i]
+            self.aligned[i], self.present[i] = aligned(self.targets[i], *known)
 
     def set_free(self, index, located, **options):
         """Another descent of the clips `index` with gain, offset and position as unknowns, for those that it explains

@@ -7,7 +7,7 @@ import numpy as np
 from models.generator.codes import LARGEST_SCALE, held, relaxed
 from models.recovery.clips import EXPLAINED
 from models.recovery.exact import LevenbergMarquardt, exact_part, residuals
-from models.recovery.placement import aligned, inside
+from models.recovery.placement import aligned
 from models.recovery.solution import Solution, joined, margin_db, part
 
 CANDIDATES = 3  # codes that are held, the nearest to the free answer's
@@ -176,5 +176,4 @@ def _aligned(targets, solution):
     if solution.gain is None:
         return targets
     gain, offset, shift = (np.nan_to_num(getattr(solution, name), nan=float(name == "gain")) for name in ALIGNED)
-    clips = zip(targets, gain, offset, shift)
-    return np.stack([aligned(*clip)[0] * inside(clip[0], clip[-1]) for clip in clips])
+    return np.stack([np.multiply(*aligned(*clip)) for clip in zip(targets, gain, offset, shift)])

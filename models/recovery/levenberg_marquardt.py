@@ -122,9 +122,8 @@ class _Problems:
         self.objective, self.lowest, self.best = np.full(n, np.inf), np.full(n, np.inf), self.z.copy()
         self.iterations, self.idle = np.zeros(n, int), np.zeros(n, int)
         self.damping, self.factor, self.variance = np.full(n, 1e-2), np.ones(n), np.zeros(n)
-        self.averaged = np.full(
-            n, np.inf
-        )  # objective averaged over the last Jacobian's noise, with the pull, after its steps
+        # objectives after the last steps, averaged over the noise, with the pull
+        self.averaged = np.full(n, np.inf)
         self.normal, self.jacobian = np.zeros((n, k, k)), np.zeros((n, k, k))  # corrected between Jacobians, and not
 
     def settle(self, index):

@@ -90,8 +90,7 @@ def locate(targets, generator, shifts, index, inverse_mapping=None, bounds=(-np.
     lower, upper = (np.broadcast_to(bound, found.z.shape) for bound in bounds)
     for _ in range(PREDICTIONS):
         clips = zip(targets[index], found.gain[index], found.offset[index], found.shift[index])
-        sounds = [aligned(*clip)[0] * inside(clip[0], clip[-1]) for clip in clips]
-        z = predict(np.stack(sounds), inverse_mapping)
+        z = predict(np.stack([np.multiply(*aligned(*clip)) for clip in clips]), inverse_mapping)
         found.z[index] = np.clip(z, lower[index], upper[index])
         waveforms = generate(generator, found.z[index].astype(np.float32))
         for i, waveform in zip(index, waveforms):
@@ -209,9 +208,10 @@ def moved(waveform, shift):
 
 def aligned(target, gain, offset, shift):
     """A target [samples, channels] at the level, mean and position of the generator's own sounds, and 1 where a sample
-    of it is known, else 0: what `as_recorded` does, undone.
+    of it is known and was recorded, else 0: what `as_recorded` does, undone.
     """
-    return moved((target - offset) / gain, -shift)
+    waveform, known = moved((target - offset) / gain, -shift)
+    return waveform, known * inside(target, shift)
 
 
 def recorded(target):
