@@ -33,6 +33,7 @@ from common.networks import clip_of, open_generator, open_inverse_mapping, open_
 import numpy as np
 
 from common.files import find_recordings, readable_clip, result_names, writable_folder, write_clip
+from common.lock import hold
 from common.page import Sound, write_page
 from common.recovering import recover_all, waveforms_of
 from common.script import ScriptError, one_line_errors
@@ -110,6 +111,7 @@ def read(paths, generator):
 
 def main():
     writable_folder(output)
+    hold(writable_folder(unfinished))
     named = {"num_samples": num_samples, "input_name": input_name, "output_name": output_name}
     generator = open_generator(checkpoint, sample_rate, bounds, prior, code, **named)
     mapping = open_inverse_mapping(inverse_mapping_checkpoint, generator)

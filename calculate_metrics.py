@@ -70,6 +70,7 @@ from common.networks import clip_of, open_generator, open_inverse_mapping, open_
 import numpy as np
 
 from common.files import writable_folder
+from common.lock import hold
 from common.memory import check_memory
 from common.recovering import recover_all, waveforms_of
 from common.script import one_line_errors
@@ -227,7 +228,7 @@ def write(rows, record):
 
 
 def main():
-    writable_folder(output)
+    hold(writable_folder(output))
     named = {"num_samples": num_samples, "input_name": input_name, "output_name": output_name}
     generator = open_generator(checkpoint, sample_rate, bounds, prior, code, label, **named)
     rows = wanted_rows()

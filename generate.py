@@ -51,23 +51,28 @@ from models.networks.judge import probabilities
 from models.recovery.layer import generate_from_layer
 
 LAYER = ".layer.npy"  # ending of saved first-layer outputs
+DEVIATIONS = "_std.npy"  # ending of the deviations of coordinates, which no sound belongs to
 
 
 def saved_files():
-    """The files of latent vectors that `latents` names, in order; of a folder no tables, since results have others."""
-    path = Path(latents)
-    paths = [path] if path.is_file() else sorted(p for p in path.glob("*") if p.suffix.lower() in {*ENDINGS} - {".csv"})
+    """The files of latent vectors that `latents` names, in order; of a folder no tables, since results have others, and
+    no deviations of coordinates."""
+    path, kinds = Path(latents), {*ENDINGS} - {".csv"}
+    inside = sorted(p for p in path.glob("*") if p.suffix.lower() in kinds and not p.name.endswith(DEVIATIONS))
+    paths = [path] if path.is_file() else inside
     if not paths:
         raise ScriptError(f"{latents}: no latent vectors there ({', '.join(ENDINGS)})")
     return paths
 
 
 def sound_saved(generator, folder):
-    """Writes {name}.wav, or {name}_layer.wav, of each saved array → how many."""
+    """Writes {name}.wav, or {name}_layer.wav, of each saved array → how many. A latent vector lies beside its sound;
+    that of another sound, which was there before, goes."""
     paths = saved_files()
     if any(path.name.endswith(LAYER) for path in paths) and not generator.has_first_layer:
         raise ScriptError(f"{checkpoint}: {generator.description} cannot be run from its first layer's output")
     for path in tqdm(paths, unit="wave", disable=None):
+        z = ()
         if path.name.endswith(LAYER):
             array = read_array(path, generator.first_layer(np.zeros((1, generator.latent_dim), np.float32)).shape[1:])
             waveform, name = generate_from_layer(generator, array[None])[0], path.name.removesuffix(LAYER) + "_layer"
@@ -77,6 +82,9 @@ def sound_saved(generator, folder):
             if len(z) > 1:
                 tqdm.write(f"{path}: {len(z)} latent vectors; {name}.wav has their sounds one after another")
         write_clip(folder, name, waveform, generator.sample_rate)
+        beside = folder / f"{name}.npy"
+        if beside.resolve() != path.resolve():
+            write_array(beside, z[0]) if len(z) == 1 else beside.unlink(missing_ok=True)
     return len(paths)
 
 

@@ -92,6 +92,8 @@ METHODS = {(True, True): "hybrid", (True, False): "inverse_mapping", (False, Tru
 def check_settings():
     if not gradient and not inverse_mapping:
         raise ScriptError("gradient and inverse_mapping are both False; one of them, or both, finds the latent vector")
+    if hop and made_here:
+        raise ScriptError("made_here is of recordings as one clip, not of windows; leave out hop, or use --gradient")
     source = Path(files) if Path(files).is_dir() else Path(files).parent
     if source.resolve() == Path(output).resolve():
         raise ScriptError(
@@ -208,10 +210,12 @@ def write_result(folder, name, clip, sample_rate, recovery, i):
     """The files of one recording: its reconstruction at its own level and position, its latent vector, its layer."""
     write_clip(folder, f"{name}_reconstruction", clip.undo(recovery.matched[i]), sample_rate)
     write_array(folder / f"{name}.npy", recovery.z[i])
-    if recovery.z_std is not None and np.isfinite(recovery.z_std[i]).all():
-        write_array(folder / f"{name}_std.npy", recovery.z_std[i].astype(np.float32))
-    if recovery.layer is not None:
-        write_array(folder / f"{name}.layer.npy", recovery.layer[i])
+    for ending, values in (("_std", recovery.z_std), (".layer", recovery.layer)):
+        path = folder / f"{name}{ending}.npy"
+        if values is not None and np.isfinite(values[i]).all():
+            write_array(path, values[i].astype(np.float32))
+        else:  # an earlier run's, with other settings
+            path.unlink(missing_ok=True)
 
 
 def write_tables(table):
@@ -228,6 +232,8 @@ def write_tables(table):
                 rows += [(columns, one) for one in z]
         if rows or not ending:
             write_latents(table.folder / target, rows)
+        else:
+            (table.folder / target).unlink(missing_ok=True)
 
 
 def write_report(paths, names, table, generator, made_with):
@@ -236,21 +242,28 @@ def write_report(paths, names, table, generator, made_with):
     for path in (p for p in paths if table.is_done(p)):
         clip = None if hop else read(path, generator)
         original, true, z = table.folder / f"{names[path]}_original.wav", None, None
+        row = table.rows[printable(path)]
         if clip is not None:
             with contextlib.suppress(ValueError):
                 true = known_latent(path, generator.latent_dim)
+            clip = clip.unprepared() if row["form"] == AS_IT_IS and clip.as_it_is is not None else clip
             write_clip(table.folder, original.stem, clip.undo(clip.samples), generator.sample_rate)
             z = np.load(table.folder / f"{names[path]}.npy")
         if not original.exists():
             continue
         reconstruction = table.folder / f"{names[path]}_reconstruction.wav"
-        row = table.rows[printable(path)]
         sounds = [Sound("original", original, "", true)]
         wrong = true is not None and latent_mse(true, z[None])[0] >= EXACT
         sounds.append(Sound(row["method"], reconstruction, Closeness.in_words(row, wrong), z))
         rows.append((names[path], true, sounds))
     write_page(table.folder / "index.html", f"Latent vectors of {files}", made_with, rows)
     print(f"To listen: open {table.folder / 'index.html'} in a browser")
+
+
+def is_done(path, name, table):
+    """Whether an earlier run has recovered a recording, and written all that this one is asked for."""
+    heard = not (hop and report) or (table.folder / f"{name}_original.wav").exists()
+    return heard and table.is_done(path)
 
 
 def main():
@@ -277,9 +290,10 @@ def main():
     }
     depends_on["preparation"] = asdict(generator.preparation)
     depends_on |= {"made_here": made_here, "layer": space == "layer"}
-    table = RecoveryTable(folder, {name: identity(value) for name, value in depends_on.items()}, overwrite)
+    table = RecoveryTable(folder, {name: identity(value) for name, value in depends_on.items()})
     names = table.names(paths)
-    remaining = [path for path in paths if overwrite or not table.is_done(path)]
+    remaining = [path for path in paths if overwrite or not is_done(path, names[path], table)]
+    table.forget(remaining)
     if len(remaining) < len(paths):
         done = len(paths) - len(remaining)
         print(f"{done} of {len(paths)} recordings are done with these settings already (--overwrite does them again)")

@@ -47,7 +47,7 @@ import common.networks  # noqa: F401  first, so that TensorFlow starts without i
 from tqdm import tqdm
 
 from common.files import find_recordings, printable, writable_folder
-from common.script import ScriptError, one_line_errors
+from common.script import EXIT_FAILED, ScriptError, one_line_errors
 
 try:
     import ray
@@ -119,8 +119,9 @@ def main():
     table.flush()
     seconds = time.perf_counter() - begin
     print(f"{len(remaining)} recordings in {seconds:.0f} s, {wrong} of them with an error, are in {folder}/")
+    return EXIT_FAILED if wrong else 0
 
 
 if __name__ == "__main__":
     with one_line_errors(__file__):
-        main()
+        raise SystemExit(main())

@@ -53,7 +53,7 @@ ONE_THREAD = {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1", "OMP
 def documented():
     """The command lines of README and the cards, and a plain one of each script that has none.
 
-    Of those that differ only in their recordings, in another generator or in where figures go, the longest one.
+    Of those that differ only in their recordings, in widths, in another generator or in where figures go, the longest.
     """
     commands = []
     for file in (ROOT / "README.md", *sorted(ROOT.glob("*/README.md"))):
@@ -61,7 +61,7 @@ def documented():
         commands += re.findall(r"python (?!-)([\w/]+\.py(?:\s+--[-\w./=,]+)*)", text)
     commands = sorted((" ".join(command.split()) for command in commands), key=len)
     work = {
-        " ".join(re.sub(r"--(cards?|datasets|other|num_clips)=\S+", "", command).split()): command
+        " ".join(re.sub(r"--(cards?|datasets|other|num_clips|widths)=\S+", "", command).split()): command
         for command in commands
     }
     named = {command.split()[0] for command in commands}

@@ -40,6 +40,8 @@ from common.networks import clip_of, open_generator, open_inverse_mapping
 import numpy as np
 
 from benchmarks.damage import DAMAGES, damaged
+from common.files import writable_folder
+from common.lock import hold
 from common.recovering import recovered_batches
 from common.script import one_line_errors
 from common.view import write_figures
@@ -156,6 +158,7 @@ def main():
     begin = time.monotonic()
     generator = open_generator(checkpoint)
     mapping = open_inverse_mapping(inverse_mapping_checkpoint, generator) if "hybrid" in methods else None
+    hold(writable_folder(results))
     measurements = Measurements(Path(results) / "measured.json")
     kinds, lines = sounds(generator), [COLUMNS, "|---" * (COLUMNS.count("|") - 1) + "|"]
     print("\n".join(lines), flush=True)

@@ -37,6 +37,7 @@ class Closeness:
 
     def __init__(self, generator, perceptual_loss, judge):
         self.second, self.bounds = Second(generator.num_samples, generator.sample_rate), generator.bounds
+        self.noise = generator.codes.noise if generator.codes else slice(None)  # bounds concern no code
         self.perceptual_loss = perceptual_loss
         self.judge = judge
 
@@ -47,8 +48,8 @@ class Closeness:
         """
         first, waves = self.second.of(np.stack(clips), recovery.matched)  # [n, 16384]
         columns = {"snr_db": recovery.snr_db, "log_spectral_distance": log_spectral_distance(first, waves)}
-        columns["at_bound"] = (np.abs(recovery.z) >= self.bounds).sum(axis=1)
-        if recovery.code is not None and recovery.at_bound is not None:  # bounds concern no code
+        columns["at_bound"] = (np.abs(recovery.z[:, self.noise]) >= self.bounds).sum(axis=1)
+        if recovery.code is not None and recovery.at_bound is not None:
             columns["at_bound"] = recovery.at_bound
         if self.perceptual_loss:
             columns["perceptual_loss"] = np.asarray(self.perceptual_loss(first, waves))
@@ -66,8 +67,9 @@ class Closeness:
     @staticmethod
     def medians(rows):
         """The median of each measure of many rows, as one row's columns."""
-        measures = [name for name in ("snr_db", "log_spectral_distance", "perceptual_loss") if name in rows[0]]
-        return {name: np.median([row[name] for row in rows]) for name in measures}
+        measures = {"snr_db", "log_spectral_distance", "perceptual_loss", "explained"} & set(rows[0])
+        known = {name: [row[name] for row in rows if row[name] != ""] for name in measures}
+        return {name: np.median(values) for name, values in known.items() if values}
 
     @staticmethod
     def in_words(row, wrong=False):

@@ -9,6 +9,7 @@ from common.networks import clip_of, open_generator, open_inverse_mapping, open_
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from common.closeness import Closeness
@@ -90,6 +91,11 @@ class Recoverer:
         return row | ({"reconstruction": clip.undo(recovery.matched[i]).ravel()} if self.waves else {})
 
 
+def _write(path, rows):
+    with written_whole(path) as file:
+        pq.write_table(rows, file)
+
+
 class CorpusTable:
     """The Parquet files in a folder, a row a recording, each file written whole.
 
@@ -98,20 +104,21 @@ class CorpusTable:
 
     def __init__(self, folder, settings):
         self.folder, self._waiting, self._since = Path(folder), [], time.monotonic()
-        made_with = self.folder / "corpus.json"
-        if made_with.exists() and json.loads(made_with.read_text()) != settings:
+        made_with, parts = self.folder / "corpus.json", sorted(self.folder.glob("part-*.parquet"))
+        if parts and made_with.exists() and json.loads(made_with.read_text()) != settings:
             raise ValueError(f"{folder}: the rows there were made with other settings; give another output")
         with written_whole(made_with, "w") as file:
             json.dump(settings, file, indent=2)
-        self._done = {}
-        for path in sorted(self.folder.glob("part-*.parquet")):
-            columns = pq.read_table(path, columns=["file", "size"])
-            self._done |= dict(zip(columns["file"].to_pylist(), columns["size"].to_pylist()))
+        self._done = {}  # {recording: [(its size, the file with its row), …]}
+        for path in parts:
+            columns = pq.read_table(path, columns=["file", "size"]).to_pydict()
+            for file, size in zip(columns["file"], columns["size"]):
+                self._done.setdefault(file, []).append((size, path))
 
     def is_done(self, path):
         """True if a recording has a row and is as large as it was then."""
-        size = self._done.get(str(path.absolute()))
-        return size is not None and size == (path.stat().st_size if path.exists() else -1)
+        size = path.stat().st_size if path.exists() else -1
+        return any(size == known for known, _ in self._done.get(str(path.absolute()), ()))
 
     def add(self, rows):
         """Adds a table of SCHEMA; it is in a file after `flush`, after enough rows, or after a while."""
@@ -120,10 +127,14 @@ class CorpusTable:
             self.flush()
 
     def flush(self):
-        """Writes what waits."""
+        """Writes what waits, then takes earlier rows of the same recordings out of their files."""
         if self._waiting:
             rows = pa.concat_tables(self._waiting).cast(SCHEMA)
-            name = hashlib.sha256("\n".join(rows["file"].to_pylist()).encode()).hexdigest()[:16]
-            with written_whole(self.folder / f"part-{name}.parquet") as file:
-                pq.write_table(rows, file)
+            files = rows["file"].to_pylist()
+            name = hashlib.sha256("\n".join(files).encode()).hexdigest()[:16]
+            path = self.folder / f"part-{name}.parquet"
+            _write(path, rows)
+            for old in {old for file in files for _, old in self._done.pop(file, ())} - {path}:
+                kept = pq.read_table(old)
+                _write(old, kept.filter(pc.invert(pc.is_in(kept["file"], rows["file"]))))
         self._waiting, self._since = [], time.monotonic()

@@ -5,6 +5,7 @@ import csv
 import hashlib
 import os
 import tempfile
+import time
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from common.script import complain
 from models.audio.clip import AUDIO_EXTENSIONS, AudioError, read_clip, write_wav
 from models.files.writing import written_whole
 
+ABANDONED = 3600  # seconds without a change, after which no run is still writing a partial file
 LONGEST_NAME = 200  # bytes of a result's name, so that what is added to it still fits a file name of 255
 
 
@@ -59,12 +61,15 @@ def result_names(paths, taken=()):
 
 
 def writable_folder(output):
-    """Makes the folder `output` and writes a file into it for a moment. Raises OSError if that cannot be done."""
+    """Makes the folder `output` and writes a file into it for a moment, without what a killed run was writing there.
+    Raises OSError if that cannot be done.
+    """
     folder = Path(output)
     folder.mkdir(parents=True, exist_ok=True)
-    for stale in folder.glob(".*.partial"):  # what a killed run was writing; a running one holds the folder's lock
+    for stale in folder.glob(".*.partial"):
         with contextlib.suppress(OSError):
-            stale.unlink()
+            if time.time() - stale.stat().st_mtime > ABANDONED:
+                stale.unlink()
     with tempfile.NamedTemporaryFile(dir=folder, prefix=".", suffix=".partial") as file:
         file.write(b"\0")
     return folder

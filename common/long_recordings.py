@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from common.closeness import as_text
 from common.files import write_array
-from common.recovering import recover_into, waveforms_of
+from common.recovering import OF_CODES, code_of, recover_into, waveforms_of
 from models.audio.windows import OverlapAdd, duration_of, window_count, windows
 from models.files.hashing import content_hash
 from models.files.writing import written_whole
@@ -35,6 +35,9 @@ COLUMNS = (
     "at_bound",
     "explained",
     "snr_db",
+    "code",
+    "runner_up",
+    "margin_db",
 )
 UNFINISHED = "rows"  # ending of the file that holds what is recovered so far
 
@@ -101,7 +104,7 @@ class LongRecording:
         with_original: also {name}_original.wav, what was recovered. → the rows, {column: value} of each window.
         """
         generator, rows = self.generator, []
-        shape = generator.num_samples, generator.num_channels, self.hop, self.prepared
+        shape = generator.num_samples, generator.num_channels, self.hop
         adders = {kind: OverlapAdd(*shape) for kind in ["reconstruction"] + ["original"] * with_original}
         with ExitStack() as stack:
             waves = {kind: stack.enter_context(self._wave(kind)) for kind in adders}
@@ -117,8 +120,9 @@ class LongRecording:
                 for clip, waveform in zip(batch, recovery.waveforms):
                     for kind, adder in adders.items():
                         waves[kind].write(adder.add(clip, waveform if kind == "reconstruction" else clip.samples))
-                for row in measure([clip.samples for clip in batch], recovery):
-                    rows.append({"start": len(rows) * self.hop / self.generator.sample_rate} | row)
+                for i, row in enumerate(measure([clip.samples for clip in batch], recovery)):
+                    start = {"start": len(rows) * self.hop / self.generator.sample_rate}
+                    rows.append(start | row | code_of(recovery, i))
                 table.writerows(map(as_text, rows[part]))
             for kind, adder in adders.items():
                 waves[kind].write(adder.rest())
@@ -135,7 +139,8 @@ class LongRecording:
         snr = snr_db(np.stack([clip.samples.reshape(waveforms[0].shape) for clip in clips]), waveforms)
         unknown, explained = np.full(len(clips), np.nan), rows["explained"]
         sounds = {"waveforms": waveforms, "matched": waveforms, "snr_db": snr}
-        return Recovery(rows["z"], unknown, unknown, explained=explained, **sounds)
+        codes = {name: rows[name] for name in OF_CODES if name in rows.dtype.names and rows["code"].any()}
+        return Recovery(rows["z"], unknown, unknown, explained=explained, **codes, **sounds)
 
     @contextmanager
     def _wave(self, kind):

@@ -31,6 +31,7 @@ COLUMNS = tuple(
     "perceptual_loss predicted_digit probability explained gain offset shift z_std at_bound seconds size sha256".split()
 )
 AS_RECORDED = {"gain": 1, "offset": 0, "shift": 0, "explained": np.nan}  # of a Solution, with what None stands for
+OF_CODES = {"code": "", "runner_up": "", "margin_db": np.nan}  # likewise, of a generator with codes
 
 
 def _mover(bar, size):
@@ -86,6 +87,8 @@ def _row_type(generator, solver):
     latent = np.float32, (generator.latent_dim,)
     columns = [("z", *latent), ("start", *latent), ("iterations", np.float32), ("seconds", np.float32)]
     columns += [(name, np.float64) for name in AS_RECORDED]
+    if codes := getattr(generator, "codes", None):
+        columns += [(name, f"U{2 * codes.size}") for name in ("code", "runner_up")] + [("margin_db", np.float64)]
     if isinstance(solver, Layer):
         columns.append(("layer", np.float32, generator.first_layer(np.zeros((1, generator.latent_dim))).shape[1:]))
     return np.dtype(columns)
@@ -94,11 +97,11 @@ def _row_type(generator, solver):
 def recover_into(path, count, load, batch_size, *, description, unit="clip", **method):
     """Recovers `count` clips batch by batch into the file `path` → its rows, mapped from the disk.
 
-    A row has the fields z and start [latent_dim], iterations, seconds, gain, offset, shift and explained, and in the
-    first layer's space layer; start is NaN without a prediction or a random start, explained without least squares on
-    the waveform. Each batch is on the disk before the next begins; a run that was killed goes on behind the last whole
-    row. load: number of a clip → clip. description, unit: for the progress bar. method: the networks, the solver and
-    its seed, as of `recovered_batches`.
+    A row has the fields z and start [latent_dim], iterations, seconds, gain, offset, shift and explained, in the first
+    layer's space layer, and of a generator with codes code, runner_up and margin_db; start is NaN without a prediction
+    or a random start, explained without least squares on the waveform. Each batch is on the disk before the next
+    begins; a run that was killed goes on behind the last whole row. load: number of a clip → clip. description, unit:
+    for the progress bar. method: the networks, the solver and its seed, as of `recovered_batches`.
     """
     row_type = _row_type(method["generator"], method.get("solver"))
     path = Path(path)
@@ -113,7 +116,7 @@ def recover_into(path, count, load, batch_size, *, description, unit="clip", **m
             rows = np.empty(len(batch), row_type)
             for name in row_type.names:
                 value = seconds if name == "seconds" else getattr(recovery, name)
-                rows[name] = AS_RECORDED.get(name) if value is None else value
+                rows[name] = (AS_RECORDED | OF_CODES).get(name) if value is None else value
             check_room(path, rows.nbytes)
             file.write(rows)
             file.flush()
@@ -145,12 +148,12 @@ def waveforms_of(rows, generator):
 class RecoveryTable:
     """recovery.csv in `folder`: a row a recording. Its rows are kept from an earlier run if that had the same settings.
 
-    settings: what the results depend on. overwrite: begin anew in any case. Rows made with other settings are moved to
-    recovery_previous.csv, a damaged table to recovery_damaged.csv, each with a word. The folder is locked while the
-    table is open, so that two runs never write into one. Raises ValueError, in one line, where another run holds it.
+    settings: what the results depend on. Rows made with others are moved to recovery_previous.csv, a damaged table to
+    recovery_damaged.csv, each with a word. The folder is locked while the table is open, so that two runs never write
+    into one. Raises ValueError, in one line, where another run holds it.
     """
 
-    def __init__(self, folder, settings, overwrite=False):
+    def __init__(self, folder, settings):
         self.folder = Path(folder)
         self.path = self.folder / "recovery.csv"
         self.settings = settings
@@ -158,7 +161,7 @@ class RecoveryTable:
         self._held = locked(self.folder)
         self.rows = {}
         if self.path.exists():
-            self._read(overwrite)
+            self._read()
         with written_whole(self.folder / "recovery.json", "w") as file:
             json.dump(self.settings, file, indent=2)
         self._write()
@@ -178,12 +181,12 @@ class RecoveryTable:
     def __del__(self):
         self.close()
 
-    def _read(self, overwrite):
+    def _read(self):
         made_with = None
         with contextlib.suppress(OSError, ValueError):
             made_with = json.loads((self.folder / "recovery.json").read_text())
         aside = "previous"
-        if not overwrite and made_with == self.settings:
+        if made_with == self.settings:
             try:
                 with open(self.path, newline="", encoding="utf-8") as file:
                     rows = list(csv.DictReader(file, strict=True))
@@ -196,15 +199,19 @@ class RecoveryTable:
                 aside = "damaged"
         moved = self.path.with_name(f"recovery_{aside}.csv")
         os.replace(self.path, moved)
-        if not overwrite:
-            why = "was made with other settings" if aside == "previous" else "cannot be read"
-            print(f"{self.path} {why}; it is now {moved}")
+        why = "was made with other settings" if aside == "previous" else "cannot be read"
+        print(f"{self.path} {why}; it is now {moved}")
 
     def names(self, paths):
         """{path: name of its results}, none of them another recording's in this folder."""
         known = {path: self.rows[key]["name"] for path in paths if (key := printable(path)) in self.rows}
         others = [path for path in paths if path not in known]
         return known | result_names(others, [row["name"] for row in self.rows.values()])
+
+    def forget(self, paths):
+        """Takes the rows of recordings that are done again out of the table; on the disk each stays until `add`."""
+        for path in paths:
+            self.rows.pop(printable(path), None)
 
     def is_done(self, path):
         """True if the recording `path` has a row, is what it was then, and its results are there and whole."""

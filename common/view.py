@@ -134,8 +134,8 @@ class Pairs(keras.callbacks.Callback):
                     with written_whole(self.folder / str(epoch + 1) / f"{kind}_{i}_{name}.wav") as file:
                         write_wav(file, waveform, self.sample_rate)
             log_sounds(self.writer, kind, np.concatenate(list(zip(clips, again))), epoch + 1, self.sample_rate)
-        epochs = sorted((p for p in self.folder.iterdir() if p.name.isdigit()), key=lambda p: int(p.name))
-        for old in epochs[:-KEPT]:
+        kept = range(epoch + 2 - KEPT, epoch + 2)  # higher numbers are of an earlier run
+        for old in [p for p in self.folder.iterdir() if p.name.isdigit() and int(p.name) not in kept]:
             for path in old.glob("*_*.wav"):
                 path.unlink()
             if not any(old.iterdir()):

@@ -1,5 +1,6 @@
 """Latent vectors with a code beside their noise: layouts, drawing, and which code a clip has."""
 
+import csv
 from dataclasses import replace
 
 import numpy as np
@@ -8,6 +9,7 @@ import soundfile
 import tf1_wavegan
 from run_script import run_script
 
+from common.closeness import Closeness
 from models.audio.clip import Clip
 from models.generator.codes import Codes
 from models.generator.generator import generate, random_latent
@@ -15,7 +17,7 @@ from models.generator.loading import load_generator
 from models.metrics.metrics import EXACT, latent_mse
 from models.recovery.codes import Coded
 from models.recovery.exact import LevenbergMarquardt
-from models.recovery.recover import recover_clips
+from models.recovery.recover import Recovery, recover_clips
 
 
 @pytest.fixture(scope="module")
@@ -103,9 +105,10 @@ def test_one_coordinate_is_swept_and_the_others_stay(folder, tmp_path, capsys):
     assert capsys.readouterr().err.count("generate.py: vary") == 2
 
 
-@pytest.mark.parametrize("layout", ["onehot:4", "bits:2"])
-def test_a_code_far_beyond_the_range_of_training_is_recovered_with_its_scale(folder, layout):
+@pytest.mark.parametrize("layout, bounds", [("onehot:4", 1.0), ("bits:2", 1.0), ("onehot:4", 2.0)])
+def test_a_code_far_beyond_the_range_of_training_is_recovered_with_its_scale(folder, layout, bounds):
     generator = coded(folder, layout)
+    generator.preparation = replace(generator.preparation, bounds=bounds)
     codes, z = generator.codes, random_latent(generator, 2, 5)
     z[:, codes.places] = [10 * codes.code(codes.text(codes.nearest(one, 1)[0])) for one in z[:, codes.places]]
     if layout == "bits:2":
@@ -113,6 +116,13 @@ def test_a_code_far_beyond_the_range_of_training_is_recovered_with_its_scale(fol
     solution = Coded(LevenbergMarquardt(), scale="free").solve(generate(generator, z), generator)
     assert list(solution.code) == [codes.text(code) for code in z[:, codes.places]]
     assert (latent_mse(z, solution.z) < EXACT).all()
+
+
+def test_a_free_scale_wants_bounds(folder):
+    generator = coded(folder, "onehot:4")
+    generator.preparation = replace(generator.preparation, bounds=np.inf)
+    with pytest.raises(ValueError, match="--bounds"):
+        Coded(LevenbergMarquardt(), scale="free").solve(np.zeros((1, generator.num_samples, 1)), generator)
 
 
 def test_a_clip_with_a_code_is_tried_as_it_is_too(folder):
@@ -123,6 +133,33 @@ def test_a_clip_with_a_code_is_tried_as_it_is_too(folder):
     recovery, forms = recover_clips([clip], generator, solver=Coded(LevenbergMarquardt()))
     assert forms[0].samples is wave
     assert latent_mse(z, recovery.z)[0] < EXACT and np.array_equal(recovery.z[0, :4], z[0, :4])
+    assert recovery.at_bound[0] == 0 and recovery.explained[0] > 0.99
+    held, _ = recover_clips([clip], generator, solver=Coded(LevenbergMarquardt(), hold=recovery.runner_up[0]))
+    assert held.explained[0] == pytest.approx(1 - 10 ** (-held.snr_db[0] / 10), abs=0.02) and held.snr_db[0] < 20
+
+
+def test_each_window_of_a_long_recording_has_its_code(folder, tmp_path):
+    generator = coded(folder, "onehot:4")
+    z = random_latent(generator, 2, 9)
+    sound = np.concatenate(list(generate(generator, z)))
+    soundfile.write(tmp_path / "long.wav", sound, generator.sample_rate, subtype="FLOAT")
+    options = [f"--files={tmp_path / 'long.wav'}", f"--output={tmp_path / 'out'}", f"--checkpoint={folder}"]
+    options += [f"--{name}_checkpoint={tmp_path}" for name in ("classifier", "judge")]
+    options += ["--gradient", "--inverse_mapping=False", "--solver=levenberg_marquardt", "--prepared=True"]
+    hop = generator.num_samples / generator.sample_rate
+    assert run_script("latent_vector_recovery.py", *options, f"--hop={hop}", "--code=onehot:4") == 0
+    rows = list(csv.DictReader(open(tmp_path / "out/long.csv")))
+    assert [int(row["code"]) for row in rows] == list(z[:, :4].argmax(axis=1))
+    assert all(float(row["margin_db"]) > 20 and float(row["explained"]) > 0.99 for row in rows)
+
+
+def test_a_code_is_at_no_bound(folder):
+    generator = coded(folder, "onehot:4")
+    z = 0.5 * np.ones((1, 12), np.float32)
+    z[0, :5] = 0, 1, 0, 0, -1
+    wave = generate(generator, z)
+    (row,) = Closeness(generator, None, None).of(list(wave), Recovery(z, *np.zeros((2, 1)), matched=wave, snr_db=[99]))
+    assert row["at_bound"] == 1  # of the noise
 
 
 @pytest.mark.slow

@@ -114,7 +114,7 @@ def test_every_recording_once_and_as_without_ray_though_a_process_is_killed(corp
     assert driver.poll() is None, driver.stdout.read()
     os.kill(running[0], signal.SIGKILL)
     said, _ = driver.communicate()
-    assert driver.returncode == 0, said
+    assert driver.returncode == 1, said  # one file is no recording
     found = {row["file"]: row for row in rows(corpus / "out")}
     assert len(rows(corpus / "out")) == len(found) == COUNT + 1
     bad = found.pop(str(corpus / "in/bad.wav"))
@@ -150,6 +150,8 @@ def test_codes_are_recovered(corpus):
 def test_rows_are_kept_whole_and_other_settings_are_refused(tmp_path):
     path = tmp_path / "a.wav"
     path.write_bytes(b"1234")
+    done_anew = [(str(path), 0.25), (str(tmp_path / "b.wav"), 0.75)]
+    (tmp_path / "corpus.json").write_text('{"seed": 9}')  # of a run that ended before it had a row
     table = CorpusTable(tmp_path, {"seed": 0})
     table.add(pa.Table.from_pylist([{"file": str(path), "size": 4, "z": [0.5, 1.0]}], SCHEMA))
     assert not list(tmp_path.glob("*.parquet"))
@@ -160,5 +162,9 @@ def test_rows_are_kept_whole_and_other_settings_are_refused(tmp_path):
     assert again.is_done(path) and not again.is_done(tmp_path / "b.wav")
     path.write_bytes(b"another content")
     assert not again.is_done(path)
+    again.add(pa.Table.from_pylist([{"file": name, "size": 15, "z": [z, 1.0]} for name, z in done_anew], SCHEMA))
+    again.flush()
+    assert sorted((row["file"], row["z"][0]) for row in rows(tmp_path)) == sorted(done_anew), "one row a recording"
+    assert CorpusTable(tmp_path, {"seed": 0}).is_done(path)
     with pytest.raises(ValueError, match="other settings"):
         CorpusTable(tmp_path, {"seed": 1})

@@ -53,6 +53,20 @@ def test_many_latent_vectors_in_a_file_are_sounded_one_after_another(generate, g
     np.testing.assert_allclose(read(tmp_path / "out/long.wav"), expected, atol=1e-5 * np.abs(expected).max())
 
 
+def test_saved_latent_vectors_lie_beside_their_sounds_and_no_others(generate, tmp_path):
+    z = np.random.default_rng(3).uniform(-1, 1, (2, 8)).astype(np.float32)
+    (tmp_path / "in").mkdir()
+    for name, array in (("0", z[0]), ("both", z), ("0_std", np.full(8, 0.1))):
+        np.save(tmp_path / f"in/{name}.npy", array)
+    assert generate("--num_samples=1") == 0
+    np.save(tmp_path / "out/both.npy", z[0])
+    assert generate(f"--latents={tmp_path / 'in'}") == 0
+    assert np.array_equal(np.load(tmp_path / "out/0.npy"), z[0]) and not (tmp_path / "out/both.npy").exists()
+    assert sorted(path.name for path in (tmp_path / "out").glob("*.wav")) == ["0.wav", "both.wav"]
+    assert generate(f"--latents={tmp_path / 'in'}", f"--output={tmp_path / 'in'}") == 0
+    assert np.array_equal(np.load(tmp_path / "in/both.npy"), z), "what is sounded is kept"
+
+
 @pytest.mark.parametrize(
     "argument, words",
     [("--between=one.npy", "two files of one"), ("--between=one.npy,other.npy", "no latent vectors of 8 numbers"),

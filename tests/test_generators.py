@@ -56,6 +56,11 @@ BUILDS = {
     "chosen by sign": (lambda z: sound(tf.where(picture(z) > 0, picture(z), 0.3 * picture(z))), True),
     "products and quotients": (lambda z: sound(picture(z) * picture(z) / (2 + tf.square(picture(z)))), True),
     "attention": (attention, False),
+    "beside what has no derivative": (lambda z: sound(tf.concat([picture(z), tf.round(picture(z))], 2)), True),
+    "chosen by what has no derivative": (
+        lambda z: sound(picture(z)) + tf.gather(dense(z), tf.argmax(dense(z), 1), batch_dims=1)[:, None, None],
+        False,
+    ),
 }
 
 

@@ -99,6 +99,21 @@ def test_layers_of_keras_have_a_derivative_that_averages(tmp_path, made):
     assert load_generator(tmp_path).smooths  # loading compares the derivative with reverse mode
 
 
+def test_mixed_precision_is_computed_in_float32(tmp_path):
+    keras.utils.set_random_seed(1)
+    keras.config.set_dtype_policy("mixed_float16")
+    try:
+        stack = [layers.Dense(256, "relu"), layers.Dense(64, "tanh", dtype="float32")]
+        model = keras.Sequential([keras.Input((LATENT,)), *stack])
+        model.save(tmp_path / "gan.keras")
+        z = random_latent(generator := load_generator(tmp_path), 3, 0)
+        heard = np.asarray(model(z), np.float32)
+    finally:
+        keras.config.set_dtype_policy("float32")
+    assert generator.smooths and generator(z).dtype == tf.float32
+    assert np.abs(generator(z).numpy()[..., 0] - heard).max() < 16 * np.finfo(np.float16).eps
+
+
 def test_a_condition_number_is_a_number_or_an_error(tmp_path):
     generator = load_generator(write_pb(tmp_path, dense))
     assert np.isfinite(condition_number(generator, random_latent(generator, 2, 0))).all()

@@ -139,6 +139,41 @@ def test_small_layers_are_onnx_s(tmp_path, layer, opset):
     assert sound.shape == expected.shape and np.abs(sound - expected).max() < few
 
 
+def dilated(net, x):
+    x = net.add("Conv", x, net.random(4, 2, 3, scale=0.5), dilations=[3], pads=[3, 3])
+    return net.add("Conv", x, net.random(4, 4, 3, scale=0.5), dilations=[2], strides=[2], pads=[2, 2])
+
+
+def expanded(net, x):
+    style = net.axes("Unsqueeze", net.add("Gemm", "z", net.random(8, 3, scale=0.5)), 2)
+    style = net.add("Expand", style, net.numbers(1, 3, 32))
+    return net.add("Concat", x, style, net.random(1, 1, 32, scale=1.0), axis=1)
+
+
+def doubled(net, x):
+    return net.add("Cast", net.add("Sin", net.add("Cast", x, to=TensorProto.DOUBLE)), to=TensorProto.FLOAT)
+
+
+def halved(net, x):
+    x = net.add("Cast", x, to=TensorProto.FLOAT16)
+    half = net.weight(net.rng.normal(0, 0.5, (3, 2, 3)).astype(np.float16))
+    return net.add("Cast", net.add("Conv", x, half, pads=[1, 1]), to=TensorProto.FLOAT)
+
+
+@pytest.mark.parametrize("layer", [dilated, expanded, doubled, halved])
+def test_what_was_exported_for_one_clip_is_a_generator_of_several(tmp_path, layer):
+    net = onnx_generators.Network(17, 1)
+    x = net.add("Reshape", net.add("Gemm", "z", net.random(8, 64, scale=0.5)), net.numbers(1, 2, 32))
+    x = net.add("Flatten", layer(net, net.add("LeakyRelu", x, alpha=0.2)))
+    net.write(tmp_path / FILE, x, [("z", TensorProto.FLOAT, [onnx_generators.LATENT])], 1, rank=2)
+    generator = load_generator(tmp_path)  # which compares derivatives, and several clips with each by itself
+    assert generator.smooths
+    z = random_latent(generator, 3, 0)
+    expected = onnx_generators.run(tmp_path / FILE, z)
+    few = 128 * np.finfo(np.float16 if layer is halved else np.float32).eps  # sums of some products of a few units
+    assert np.abs(generator(z).numpy().reshape(expected.shape) - expected).max() < few * np.abs(expected).max()
+
+
 def refused(folder, words, **options):
     with pytest.raises(CheckpointError, match=words) as error:
         load_generator(folder, **options)

@@ -41,6 +41,8 @@ def recordings(folder, generator):
 
 def test_the_script_end_to_end(tmp_path, networks, generator, few_steps, capsys):
     files, output = recordings(tmp_path / "in", generator), tmp_path / "out"
+    output.mkdir()
+    np.save(output / "silence_std.npy", np.ones(8))  # of an earlier run
     arguments = (
         f"--files={files}",
         *networks,
@@ -72,6 +74,15 @@ def test_the_script_end_to_end(tmp_path, networks, generator, few_steps, capsys)
     assert list(rows[0]) == list(COLUMNS) and len(rows) == 6
     assert {row["method"] for row in rows} == {"gradient"} and {row["solver"] for row in rows} == {"perceptual"}
     assert not list(output.glob(".*"))
+    deviations = (output / "latents_std.csv").read_text()
+    assert (output / "made_std.npy").exists() and "made.wav" in deviations
+    assert not (output / "silence_std.npy").exists() and "silence.wav" not in deviations
+
+    assert run_script(SCRIPT, *arguments, f"--files={files / 'same.wav'}", "--overwrite", "--report") == 0
+    assert f"{files / 'same.wav'}: " in capsys.readouterr().out and not (output / "recovery_previous.csv").exists()
+    assert len(list(csv.DictReader(open(output / "latents.csv")))) == 6, "the others' results are kept"
+    original = soundfile.read(output / "same.wav_original.wav")[0]
+    assert np.abs(original).max() == pytest.approx(np.abs(soundfile.read(files / "same.wav")[0]).max(), rel=0.01)
 
     (output / "cut.npy").unlink()
     assert run_script(SCRIPT, *arguments) == 0

@@ -340,6 +340,7 @@ def test_every_solver_with_least_squares_is_given_the_inverse_mapping(generator,
     clips = [Clip(samples) for samples in 5 * generator(true).numpy()[..., 0]]
     found, _ = recover_clips(clips, generator, inverse_mapping=mapping, solver=solver)
     assert (latent_mse(true, found.z) < 1e-4).all() and len(mapping.asked) > 1
+    assert (found.snr_db > 30).all() and found.gain == pytest.approx(5, rel=1e-2)
 
 
 def test_what_lies_outside_a_cut_is_unknown(generator):

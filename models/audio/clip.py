@@ -41,7 +41,7 @@ class Clip:
     """A prepared recording and the way back.
 
     samples: float32 [num_samples], or [num_samples, num_channels] where num_channels > 1.
-    gain: what the recording was multiplied by beyond its published treatment; 0 never occurs.
+    gain: what the recording was multiplied by; 0 never occurs.
     offset: where sample 0 of the recording lies in the clip, in samples, negative if it was cut at its beginning.
     warnings: what a user should know about it (silence, nearly nothing in it, cut inside its samples), each a phrase.
     cut: whether the recording goes on beyond the clip. as_it_is: float32 of the same shape, a recording of exactly the
@@ -168,8 +168,6 @@ def prepare(path, *, num_samples=NUM_SAMPLES, num_channels=1, preparation=PUBLIS
     as_it_is = None
     if prepared is None and rate == own_rate and len(samples) == num_samples:
         as_it_is = fitted(samples, num_samples, preparation, prepared=True).samples
-    if not prepared:
-        samples = samples * np.float32(PUBLISHED_GAIN)
     if rate != own_rate:
         samples = librosa.resample(samples, orig_sr=rate, target_sr=own_rate, axis=0)
     if len(samples) < 0.02 * own_rate:
@@ -191,24 +189,27 @@ def mixed(samples, num_channels, path):
 
 
 def fitted(samples, num_samples, preparation=PUBLISHED, prepared=False, warnings=(), cut=False):
-    """Samples [n, num_channels] at the generator's rate, cut or zero-padded at their end to `num_samples`, at the level
-    and the position that `preparation` says → Clip. prepared: True changes neither. warnings, cut: of the Clip, beside
-    its own.
+    """Samples [n, num_channels] at the generator's rate, cut or zero-padded at their end to `num_samples`, times 1.414,
+    then at the level and the position that `preparation` says → Clip. prepared: True changes neither. warnings, cut: of
+    the Clip, beside its own.
     """
     clip = np.zeros((num_samples, samples.shape[1]), np.float32)  # [num_samples, channels]
     clip[: len(samples)] = samples[:num_samples]
-    gain, offset, peak = 1.0, 0, float(np.abs(clip).max())
-    if peak < FAINTEST:
+    gain, offset = 1.0, 0
+    if np.abs(clip).max() < FAINTEST:
         clip[:] = 0
         warnings = (*warnings, "silence")
     elif not prepared:
+        gain = PUBLISHED_GAIN
+        clip *= np.float32(gain)
         if preparation.position == "center":
             length = min(len(samples), num_samples)
             offset = num_samples // 2 - int(audible_middle(clip[:length]))
             clip = _place(clip, offset)
         if preparation.peak is not None:
-            gain = preparation.peak / float(np.abs(clip).max())
-            clip = clip * np.float32(gain)
+            level = preparation.peak / float(np.abs(clip).max())
+            clip *= np.float32(level)
+            gain *= level
     return Clip(clip[:, 0] if samples.shape[1] == 1 else clip, gain, offset, tuple(warnings), cut)
 
 

@@ -9,7 +9,6 @@ import soundfile
 from models.audio.clip import (
     FILTER_MARGIN,
     PCM_16_SCALE,
-    PUBLISHED_GAIN,
     SAMPLE_RATE,
     AudioError,
     checked,
@@ -82,14 +81,13 @@ def windows(path, count, hop, *, num_samples, num_channels, preparation, prepare
 
     preparation, prepared: as in models.audio.clip.fitted. The last windows are padded with silence.
     """
-    level = np.float32(1.0 if prepared else PUBLISHED_GAIN)
     blocks = samples_of(path, num_channels, preparation.sample_rate)
     held, ended = np.zeros((0, num_channels), np.float32), False
     for _ in range(count):
         while len(held) < num_samples and not ended:
             block = next(blocks, None)
             ended = block is None
-            held = held if ended else np.concatenate([held, level * block])
+            held = held if ended else np.concatenate([held, block])
         yield fitted(held[:num_samples], num_samples, preparation, prepared)
         held = held[hop:]
 
@@ -99,12 +97,11 @@ class OverlapAdd:
 
     Each counts with the square of a sine over its length, divided by what all windows there add up to, so the weights
     of every sample sum to one. A window that its preparation moved does not count where it has no samples; where none
-    counts there is silence. level: what the windows were multiplied by beyond their Clips' gain, taken back here.
+    counts there is silence.
     """
 
-    def __init__(self, num_samples, num_channels, hop, prepared=False):
+    def __init__(self, num_samples, num_channels, hop):
         self.hop = hop
-        self.level = 1.0 if prepared else PUBLISHED_GAIN
         self.shape = num_samples, num_channels
         self.taper = np.sin(np.pi * (np.arange(num_samples) + 0.5) / num_samples)[:, None] ** 2  # nowhere zero
         self.sums = np.zeros(self.shape)
@@ -118,7 +115,7 @@ class OverlapAdd:
         weights = self.taper * covered
         self.weights += weights
         if np.any(clip.samples):
-            self.sums += weights * clip.undo(np.reshape(waveform, self.shape)) / self.level
+            self.sums += weights * clip.undo(np.reshape(waveform, self.shape))
         finished = self._mean()[: self.hop]
         for kept in (self.sums, self.weights):
             kept[: -self.hop or None] = kept[self.hop :]

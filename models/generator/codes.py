@@ -187,12 +187,18 @@ class Affine:
         return self.generator.smoothed(self.latent(u), smoothing, widths)
 
 
+def _unit(generator):
+    """The bounds of a coordinate, 1 where there are none."""
+    return generator.bounds if np.isfinite(generator.bounds) else 1.0
+
+
 @functools.lru_cache(maxsize=4)
 def relaxed(generator, scale=1.0):
-    """The generator with its code free around the mean of all codes, as far as `scale` either way at bounds of 1."""
+    """The generator with its code free around the mean of all codes, as far as `scale` either way at its bounds, or at
+    1 where it has none."""
     codes = generator.codes
     matrix, offset = np.eye(codes.latent_dim), np.zeros(codes.latent_dim)
-    matrix[codes.places] *= scale
+    matrix[codes.places] *= scale / _unit(generator)
     offset[codes.places] = scale * codes.mean
     return Affine(generator, matrix, offset)
 
@@ -200,13 +206,13 @@ def relaxed(generator, scale=1.0):
 @functools.lru_cache(maxsize=64)
 def held(generator, text, scale=1.0):
     """The generator as a function of its noise, with the code `text` times a scale; scale "free": the scale is one more
-    unknown, the last, between 0 and 20 at bounds of 1."""
+    unknown, the last, between 0 and 20 at the generator's bounds."""
     codes = generator.codes
     matrix, offset = np.eye(codes.latent_dim)[codes.noise], np.zeros(codes.latent_dim)
     code = codes.code(text)
     if scale == "free":
         along = np.zeros((1, codes.latent_dim))
-        along[0, codes.places] = code * LARGEST_SCALE / 2
+        along[0, codes.places] = code * LARGEST_SCALE / 2 / _unit(generator)
         matrix, scale = np.concatenate([matrix, along]), LARGEST_SCALE / 2
     offset[codes.places] = code * scale
     function = Affine(generator, matrix, offset)

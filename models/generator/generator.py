@@ -11,6 +11,7 @@ from models.generator.jacobian.graph_walk import UnknownOperation, as_concrete
 from models.generator.jacobian.smoothed import Smoothed
 
 BATCH = 64  # waveforms generated, or latent vectors predicted, at once
+KEPT = 32  # generators, one for each label or code, of which what was compiled is kept
 MOST_CHANNELS = 8  # what has more of them along its shorter axis is a picture and no waveform
 # Half the digits of float32: far above rounding, far below what a wrong derivative differs by.
 ALLOWANCE = float(np.sqrt(np.finfo(np.float32).eps))
@@ -78,13 +79,14 @@ class Generator(Prepared):
                 ) from error
             forward = None
         self.smooths = forward is not None
-        rewritten = one_at_a_time or bool(forward and forward.walk.subpixel)
+        precisions = forward.walk.precisions if forward else {tf.float32}
+        rewritten = one_at_a_time or bool(forward and forward.walk.subpixel) or precisions != {tf.float32}
         self._function = forward.walk.compiled() if rewritten else concrete
         self._differentiated = forward.compiled() if forward else tf.function(self._by_tensorflow)
         self._smoothed = Smoothed(forward) if forward else None
         z = tf.constant(random_latent(self, TRIALS, 0))
         output = self._function(z)
-        if rewritten:
+        if rewritten and not precisions & {tf.float16, tf.bfloat16}:  # those are rounded too much to compare
             _check_alike(output, tf.concat([concrete(z[i : i + 1]) for i in range(TRIALS)], axis=0))
         self._order, self.num_samples, self.num_channels = _waveform_axes(output)
         if check_derivative:

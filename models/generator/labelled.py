@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from models.audio.preparation import PUBLISHED
-from models.files.errors import CheckpointError
+from models.files.errors import CheckpointError, first_line
 from models.generator.generator import Generator, Prepared
 from models.generator.inlining import inlined
 
@@ -101,7 +101,11 @@ class LabelledGenerator(Prepared):
         sha256 = hashlib.sha256(f"{self.sha256} {value.tolist()}".encode()).hexdigest()
         shown = f"label {label}" if np.ndim(label) == 0 else "a condition"
         description = f"{self.description}, {shown}"
-        generator = Generator(concrete, self.latent_dim, description, sha256, self.preparation, self._check_derivative)
+        options = self.preparation, self._check_derivative
+        try:
+            generator = Generator(concrete, self.latent_dim, description, sha256, *options)
+        except (tf.errors.OpError, TypeError, RuntimeError) as error:
+            raise CheckpointError(f"{description}: it cannot be run ({first_line(error)})") from error
         generator.labelled = self  # keeps its variables alive, too
         return generator
 

@@ -3,12 +3,11 @@ from elsewhere, and by residuals that are reweighted at random.
 """
 
 import numpy as np
-import scipy.ndimage
 import scipy.stats
 
 from models.generator.generator import generate
+from models.recovery.covariance import deviations
 from models.recovery.levenberg_marquardt import minimise
-from models.recovery.mismatch import SILENCE
 from models.recovery.placement import aligned, inside, prior_deviation
 from models.recovery.residual import Residual
 from models.recovery.solution import Solution
@@ -32,8 +31,6 @@ FREE = 0.5, 0.02, 0.5  # deviations of log gain, offset and delay in samples, be
 ALIGNMENTS = 4  # of a target by its delay, at most
 PLACED = 1e-3  # samples of delay below which a target needs no other
 ALIGNED = 1e-3  # noise behind an alignment
-NEIGHBOURS = 64  # bins over which a spectrum is averaged
-SOUNDING = 1e-6  # power, relative to the strongest, above which a frequency is the generator's
 
 
 class Clips:
@@ -233,7 +230,9 @@ class Clips:
         self.gain[~explained], self.offset[~explained], self.shift[~explained] = 1, 0, 0
         z_std = np.full((n, self.k), np.nan)
         for i in np.flatnonzero(explained):
-            z_std[i] = self.deviations(i)
+            waveform = np.asarray(self.generator(self.z[i : i + 1].astype(np.float32)), np.float64)[0]
+            known, free = self.present[i] > 0, self.lower[i] < self.upper[i]
+            z_std[i] = deviations(waveform, self.aligned[i], known, self.normal[i], free)[: self.k]
         return Solution(
             self.z.copy(),
             self.objective.copy(),
@@ -250,27 +249,3 @@ class Clips:
         """How many coordinates of each clip lie at a bound, those that are held left out, [n]."""
         lower, upper = self.bounds
         return (((self.z <= lower) | (self.z >= upper)) & (lower < upper)).sum(axis=1)
-
-    def deviations(self, i):
-        """Standard deviations [latent_dim] of the coordinates of clip i: the residual's variance, where the waveform
-        has any power, times the inverse of the normal matrix over all that was free.
-        """
-        waveform = np.asarray(self.generator(self.z[i : i + 1].astype(np.float32)), np.float64)[0]
-        known = self.present[i] > 0
-        power = np.abs(np.fft.rfft(waveform, axis=0)) ** 2
-        error = np.abs(np.fft.rfft(np.where(known, waveform - self.aligned[i], 0), axis=0)) ** 2
-        sounding = smoothed(power) > SOUNDING * smoothed(power).max()
-        free = self.lower[i] < self.upper[i]
-        count = 2 * sounding.sum() * known.mean()  # numbers in those bins; a bin has two, of half its power each
-        energy = error[sounding].mean() / len(waveform) * count / max(count - free.sum(), 1)  # of a sample's error
-        scale = np.sum((self.aligned[i] * known) ** 2, dtype=np.float64)
-        scale = max(scale, SILENCE)  # the normal matrix is relative to it
-        covariance = np.linalg.pinv(self.normal[i][np.ix_(free, free)], hermitian=True) * energy / scale
-        deviations = np.zeros(len(free))
-        deviations[free] = np.sqrt(np.maximum(np.diag(covariance), 0))
-        return deviations[: self.k]
-
-
-def smoothed(power):
-    """Powers [bins, channels] averaged over neighbouring bins."""
-    return scipy.ndimage.uniform_filter1d(power, NEIGHBOURS, axis=0, mode="nearest")

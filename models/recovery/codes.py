@@ -7,7 +7,7 @@ import numpy as np
 from models.generator.codes import LARGEST_SCALE, held, relaxed
 from models.recovery.clips import EXPLAINED
 from models.recovery.exact import LevenbergMarquardt, exact_part, residuals
-from models.recovery.placement import aligned
+from models.recovery.placement import as_generated
 from models.recovery.solution import Solution, joined, margin_db, part
 
 CANDIDATES = 3  # codes that are held, the nearest to the free answer's
@@ -15,7 +15,6 @@ REACHES = 4.0, LARGEST_SCALE  # how far a code whose scale is free is followed, 
 NOWHERE = 1e-3  # objective of such a code, -27 dB
 LEAST_SCALE = 0.5  # of a code, in which the free answer is read
 VANISHED = 1e-2  # largest number of a code whose scale is free, up to which it is the code of zeros
-ALIGNED = "gain", "offset", "shift"  # of a Solution: what a target was aligned by
 
 
 @dataclass(frozen=True)
@@ -37,6 +36,8 @@ class Coded:
         chose the code. Raises ValueError for a code that the layout lacks.
         """
         codes, n = generator.codes, len(targets)
+        if self.scale == "free" and not np.isfinite(generator.bounds):
+            raise ValueError("code_scale is free, and latent vectors have no bounds; give some, such as --bounds=4")
         targets = np.asarray(targets, np.float32)
         free, solution = relaxed(generator, REACHES[0] if self.scale == "free" else self.scale), None
         if self.after is not None:
@@ -45,7 +46,7 @@ class Coded:
             start = free.latent(solution.z).numpy()
             if self.scale == "free":
                 solution = self._further(targets, generator, solution, start, seed)
-            targets = _aligned(targets, solution)
+            targets = as_generated(targets, solution)
         if self.hold:
             candidates = [[codes.text(codes.code(self.hold))]] * n
         else:
@@ -66,7 +67,7 @@ class Coded:
         for code in dict.fromkeys(code for i, code in pairs if not by_waveform[i]):
             index = np.array([i for i, one in pairs if one == code and not by_waveform[i]])
             self._hold_by_itself(targets, generator, start, code, index, answers, seed)
-        return self._best(targets, generator, answers, solution)
+        return self._best(targets, generator, answers, solution, by_waveform)
 
     def _further(self, targets, generator, solution, start, seed):
         """Follows codes as far as the largest scale, of clips that a code of a usual scale does not explain → the
@@ -110,9 +111,9 @@ class Coded:
         for row, i in enumerate(index):
             answers[i][code] = solution.objective[row], z[row], nothing
 
-    def _best(self, targets, generator, answers, free):
+    def _best(self, targets, generator, answers, free, by_waveform):
         """The Solution of the best codes of all clips, of their answers {code: (objective, z, z_std)}. free: that of
-        the free codes, or None."""
+        the free codes, or None. by_waveform [n]: whether the objectives of a clip are of its waveform."""
         rows, margin = [], np.full(len(answers), np.nan)
         for i, some in enumerate(answers):
             some = _without_vanished(generator.codes, some) if self.scale == "free" else some
@@ -128,6 +129,12 @@ class Coded:
         objective, z, z_std, code, runner_up = (np.array(column) for column in zip(*rows))
         best = Solution(z.astype(np.float32), objective, np.zeros(len(z), int)) if free is None else free
         best = replace(best, z=z.astype(np.float32), objective=objective, start=None)
+        if best.at_bound is not None:
+            noise = best.z[:, generator.codes.noise]
+            best = replace(best, at_bound=(np.abs(noise) >= generator.bounds).sum(axis=1))
+        if best.explained is not None:
+            left = np.where(objective < EXPLAINED, objective, residuals(targets, generator, best.z, 0.0))
+            best = replace(best, explained=np.where(by_waveform, np.clip(1 - 2 * left, 0, 1), best.explained))
         if best.z_std is not None:
             best = replace(best, z_std=np.where(np.isfinite(best.z_std).all(axis=1, keepdims=True), z_std, np.nan))
         return replace(best, code=code, runner_up=runner_up, margin_db=margin)
@@ -169,11 +176,3 @@ def _short(solver):
     if isinstance(solver, LevenbergMarquardt):
         return _exact(solver)
     return replace(solver, exact=_exact(solver)) if hasattr(solver, "exact") else solver
-
-
-def _aligned(targets, solution):
-    """Targets at the level, offset and position that a Solution says they have been moved from."""
-    if solution.gain is None:
-        return targets
-    gain, offset, shift = (np.nan_to_num(getattr(solution, name), nan=float(name == "gain")) for name in ALIGNED)
-    return np.stack([np.multiply(*aligned(*clip)) for clip in zip(targets, gain, offset, shift)])

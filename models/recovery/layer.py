@@ -15,6 +15,7 @@ import tensorflow as tf
 from models.audio.second import Second
 from models.generator.generator import BATCH, random_latent
 from models.recovery.descent import AT_ONCE, Descent, Objective
+from models.recovery.placement import as_generated
 from models.recovery.solution import Solution
 
 STEPS = 120  # of Adam
@@ -70,6 +71,7 @@ class Layer:
             before = Solution(np.asarray(start, np.float32), np.full(len(start), np.nan), np.zeros(len(start), int))
         else:
             before = self.after.solve(targets, generator, start, seed=seed, report=report)
+            targets = as_generated(targets, before)  # level, offset and position are not the layer's to learn
         objective, descent, scale = _compiled(generator, self.perceptual_loss, self.log_spectral_weight)
         answers = []
         for i in range(0, len(targets), AT_ONCE):

@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from models.audio.second import Second
-from models.generator.generator import generate, random_latent
+from models.generator.generator import KEPT, generate, random_latent
 from models.recovery.clips import EXPLAINED
 from models.recovery.descent import (
     AT_ONCE,
@@ -37,7 +37,7 @@ BESIDE = "gain", "offset", "shift", "z_std", "at_bound", "explained"  # what the
 FINE = 16  # rows of a picture above which it is averaged before sounds are compared
 
 
-@functools.lru_cache(maxsize=8)
+@functools.lru_cache(maxsize=KEPT)
 def _compiled(generator, perceptual_loss, log_spectral_weight):
     """The descent for a generator and an objective; kept, since compiling it takes seconds."""
     second = Second(generator.num_samples, generator.sample_rate)
@@ -45,7 +45,7 @@ def _compiled(generator, perceptual_loss, log_spectral_weight):
     return objective, latent_descent(generator, objective)
 
 
-@functools.lru_cache(maxsize=8)
+@functools.lru_cache(maxsize=KEPT)
 def _pool(generator, perceptual_loss, seed):
     """Random latent vectors [POOL, latent_dim] and what is heard of them: a list of arrays [POOL, …], for
     `_nearest`."""
@@ -170,7 +170,7 @@ class Perceptual:
             originals = objective.originals(part)
             near = pool[_nearest(_features(objective, part), pool_features, stages[0][0])]  # [n, starts, latent_dim]
             if start is not None:
-                begin = start[i : i + AT_ONCE]
+                begin = np.clip(start[i : i + AT_ONCE], -generator.bounds, generator.bounds)
                 near = np.concatenate([begin[:, None], near[:, :-1]], axis=1)
             u = unbounded(near, generator.bounds)
             for count, short in (*stages, (1, self.steps)):

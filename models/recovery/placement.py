@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from models.generator.generator import BATCH, generate, random_latent
+from models.generator.generator import BATCH, KEPT, generate, random_latent
 from models.recovery.starts import predict
 
 PROMISING = 0.3  # objective of a start below which an exact answer may exist
@@ -139,7 +139,7 @@ class Sketch:
     share: float
 
 
-@functools.lru_cache(maxsize=8)
+@functools.lru_cache(maxsize=KEPT)
 def sketch(generator):
     """What the generator's waveforms are to first order → Sketch."""
     deviation = prior_deviation(generator)
@@ -236,6 +236,18 @@ def as_recorded(waveforms, solution):
         return waveforms
     placed = [moved(wave, shift)[0] if shift else wave for wave, shift in zip(waveforms, solution.shift)]
     return (np.stack(placed) * solution.gain[:, None, None] + solution.offset[:, None, None]).astype(np.float32)
+
+
+def as_generated(targets, solution):
+    """Targets [n, num_samples, num_channels] without the gain, offset and shift of a Solution, 0 where they are not
+    known: what `as_recorded` does, undone. Those that were not moved are as they were."""
+    if solution.gain is None:
+        return targets
+    result = np.array(targets, np.float32)
+    for i, known in enumerate(zip(*(np.asarray(getattr(solution, name)) for name in ("gain", "offset", "shift")))):
+        if np.isfinite(known).all() and known != (1, 0, 0):
+            result[i] = np.multiply(*aligned(targets[i], *known))
+    return result
 
 
 def prior_deviation(generator):

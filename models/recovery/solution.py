@@ -82,8 +82,9 @@ def identity(value):
     """
     if is_dataclass(value):
         return {"solver": type(value).__name__} | {f.name: identity(getattr(value, f.name)) for f in fields(value)}
-    if hasattr(value, "preparation"):  # a generator: the latent vectors depend on its bounds and prior too
-        return [value.sha256, value.sample_rate, str(value.bounds), value.prior]
+    if hasattr(value, "preparation"):  # a generator: the latent vectors depend on what the user says of it, too
+        shape = value.num_samples, value.num_channels
+        return [value.sha256, value.sample_rate, str(value.bounds), value.prior, value.preparation.code, *shape]
     if hasattr(value, "sha256"):
         return [value.sha256, *([value.taps] if hasattr(value, "taps") else [])]
     return value

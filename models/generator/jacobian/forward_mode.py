@@ -75,7 +75,7 @@ class ForwardMode:
         """The method that differentiates an operation by those inputs of its that are active, or None."""
         active = [i for i, tensor in enumerate(op.inputs) if tensor.name in self._active]
         if op.type in LINEAR and set(active) <= set(LINEAR[op.type]):
-            return self._linear
+            return None if any(tensor.name in self._valued for tensor in op.inputs) else self._linear
         if op.type == "PadV2" and active == [0]:
             return self._padded
         if op.type in JOINTLY_LINEAR:
@@ -130,8 +130,11 @@ class ForwardMode:
             return [-t if op.type == "Sub" and active[0] is op.inputs[1] else t]
         inputs = []
         for tensor in op.inputs:
-            value = at.tangent_or_structure(tensor)
-            inputs.append(value if tensor.name in self._active or not value.dtype.is_floating else tf.zeros_like(value))
+            if tensor.name in self._active:
+                inputs.append(at.tangents[tensor.name])
+                continue
+            value = at.repeated(tensor)
+            inputs.append(tf.zeros_like(value) if value.dtype.is_floating else value)
         return at.apply(op, inputs)
 
     def _bilinear(self, op, at):

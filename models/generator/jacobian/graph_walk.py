@@ -71,6 +71,7 @@ class GraphWalk:
 
     input, output: their symbolic tensors. operations: the list. single: the graph was made for one latent vector at a
     time, [1, latent_dim]; here it runs for any number, where all that it does to the first axis is to keep it.
+    precisions: those of its numbers that are not whole, a set of tf.DTypes.
     subpixel: {name of a transposed convolution of waveforms: its stride}, of those that run as sub-pixel convolutions,
     several times faster on a CPU; none unless `fast`.
     """
@@ -87,6 +88,7 @@ class GraphWalk:
                 needed.add(op.name)
                 waiting += [tensor.op for tensor in op.inputs]
         self.operations = [op for op in function.graph.get_operations() if op.name in needed]
+        self.precisions = {t.dtype for op in self.operations for t in op.outputs if t.dtype.is_floating}
         self.subpixel = {op.name: _waveform_stride(op) for op in self.operations if fast and _waveform_stride(op)}
         with tf.init_scope():
             self._constants = {
@@ -115,7 +117,7 @@ class GraphWalk:
         if op is self.input.op:
             return
         for tensor, value in zip(op.outputs, self.apply(op, [values[tensor.name] for tensor in op.inputs], dtype)):
-            values[tensor.name] = tf.cast(value, dtype) if value.dtype == tf.float32 else value
+            values[tensor.name] = tf.cast(value, dtype) if value.dtype.is_floating else value
 
     def apply(self, op, inputs, dtype=tf.float32):
         """The outputs of one operation for these inputs."""
@@ -137,13 +139,17 @@ class GraphWalk:
             and op.inputs[0].shape[0] == 1
         ):
             inputs = [inputs[0], tf.concat([tf.shape(inputs[0])[:1], op.outputs[0].shape[1:].as_list()], axis=0)]
+        if self.single and op.type == "BroadcastTo" and _keeps_first(op, 0):
+            inputs = [inputs[0], tf.concat([tf.shape(inputs[0])[:1], op.outputs[0].shape[1:].as_list()], axis=0)]
+        if self.single and op.type == "ConcatV2" and _keeps_first(op, *range(len(inputs) - 1)):
+            inputs = [*_for_all(inputs[:-1]), inputs[-1]]
         if op.name in self.subpixel:
             x, stride = tf.squeeze(inputs[2], 1), self.subpixel[op.name]
             return [subpixel_conv(x, *transposed_kernel(inputs[1][0], stride), stride)[:, None]]
         if op.type == "Conv2DBackpropInput":
             inputs = [tf.concat([tf.shape(inputs[2])[:1], inputs[0][1:]], axis=0), *inputs[1:]]
         arguments = parameters(op, inputs)
-        if op.type == "Cast" and arguments["DstT"] == tf.float32:
+        if op.type == "Cast" and arguments["DstT"].is_floating:
             arguments["DstT"] = dtype
         results = getattr(tf.raw_ops, op.type)(**arguments)
         return results if isinstance(results, (list, tuple)) else [results]
@@ -158,6 +164,23 @@ class GraphWalk:
                 f"{tensor.name} has shape {shape}, where the first axis is to be the clips, the others known"
             )
         return shape[1:].as_list()
+
+
+def _keeps_first(op, *positions):
+    """Whether an operation's output and its inputs at these positions have the same rank and a first axis of size 1."""
+    shapes = [op.outputs[0].shape, *(op.inputs[i].shape for i in positions)]
+    return shapes[0].rank is not None and all(shape.rank == shapes[0].rank and shape[0] == 1 for shape in shapes)
+
+
+def _for_all(values):
+    """Values to be laid side by side: those that are the same for all clips, [1, …], repeated for each."""
+    counts = [tf.shape(value)[0] for value in values if value.shape[0] != 1]
+    if not counts:
+        return values
+    return [
+        tf.ensure_shape(tf.repeat(value, counts[0], axis=0), [None, *value.shape[1:]]) if value.shape[0] == 1 else value
+        for value in values
+    ]
 
 
 def _waveform_stride(op):

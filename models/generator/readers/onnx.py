@@ -192,6 +192,7 @@ def _array(tensor, path):
         array = onnx.numpy_helper.to_array(copy)
     except Exception as error:  # whatever a damaged array makes of it
         raise CheckpointError(f"{path}: damaged, {tensor.name} does not hold the {size} bytes it claims") from error
+    array = array.astype(np.float32) if array.dtype == np.float16 else array
     if array.dtype.kind == "f" and not np.isfinite(array).all():
         raise CheckpointError(f"{path}: its weights {tensor.name} are not finite")
     return array

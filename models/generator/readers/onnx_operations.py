@@ -200,8 +200,13 @@ def _split(call, x, *_):
     return list(tf.split(x, [int(size) for size in sizes], axis))
 
 
+def _computed_in(dtype):
+    """The precision in which numbers of a type are computed here: float32 where a file has half of it."""
+    return tf.float32 if dtype in (tf.float16, tf.bfloat16) else dtype
+
+
 def _cast(call, x):
-    dtype = tf.as_dtype(onnx.helper.tensor_dtype_to_np_dtype(call["to"]))
+    dtype = _computed_in(tf.as_dtype(onnx.helper.tensor_dtype_to_np_dtype(call["to"])))
     return x.astype(dtype.as_numpy_dtype) if _arrays(x) else tf.cast(x, dtype)
 
 
@@ -223,6 +228,7 @@ def _filled(call, shape):
     if tensor is not None and tensor.data_location == onnx.TensorProto.EXTERNAL:
         call.refuse("a value in another file")
     value = np.zeros(1, "f") if tensor is None else onnx.numpy_helper.to_array(tensor)
+    value = value.astype(_computed_in(tf.as_dtype(value.dtype)).as_numpy_dtype)
     wanted = [int(n) for n in call.known(0)]
     if value.size != 1 or any(n < 0 for n in wanted):
         call.refuse("this value or shape")
@@ -333,9 +339,10 @@ def _conv(call, x, *_):
 
     def one(x, kernel):
         kernel = np.moveaxis(kernel, (0, 1), (-1, -2))  # […, in, out]
-        return tf.nn.convolution(x, kernel, strides=strides, padding="VALID", dilations=dilations)
+        return tf.nn.convolution(x, kernel, strides=strides, padding="VALID")
 
-    return _grouped(call, x, kernel, bias, one)
+    # TensorFlow's own dilation lays parts of a clip along the first axis, and goes with no stride.
+    return _grouped(call, x, _dilated(kernel, dilations), bias, one)
 
 
 def _conv_transpose(call, x, *_):
