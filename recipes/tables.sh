@@ -8,7 +8,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 python="${PYTHON:-python}"
 datasets="${1:-datasets/}"
-own="${OWN:---methods=hybrid --num_clips=4 --num_others=10}"
+own="${OWN:---methods=hybrid --num_clips=2 --num_others=10}"
 
 source recipes/part.sh
 

@@ -121,7 +121,7 @@ def test_a_code_far_beyond_the_range_of_training_is_recovered_with_its_scale(fol
 def test_a_free_scale_wants_bounds(folder):
     generator = coded(folder, "onehot:4")
     generator.preparation = replace(generator.preparation, bounds=np.inf)
-    with pytest.raises(ValueError, match="--bounds"):
+    with pytest.raises(ValueError, match="set bounds"):
         Coded(LevenbergMarquardt(), scale="free").solve(np.zeros((1, generator.num_samples, 1)), generator)
 
 

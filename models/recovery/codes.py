@@ -37,7 +37,7 @@ class Coded:
         """
         codes, n = generator.codes, len(targets)
         if self.scale == "free" and not np.isfinite(generator.bounds):
-            raise ValueError("code_scale is free, and latent vectors have no bounds; give some, such as --bounds=4")
+            raise ValueError("code_scale is free, and latent vectors have no bounds; set bounds, such as 4")
         targets = np.asarray(targets, np.float32)
         free, solution = relaxed(generator, REACHES[0] if self.scale == "free" else self.scale), None
         if self.after is not None:
