@@ -83,7 +83,7 @@ def sound_saved(generator, folder):
                 tqdm.write(f"{path}: {len(z)} latent vectors; {name}.wav has their sounds one after another")
         write_clip(folder, name, waveform, generator.sample_rate)
         beside = folder / f"{name}.npy"
-        if beside.resolve() != path.resolve():
+        if folder.resolve() != path.resolve().parent:  # where they are from, nothing is changed
             write_array(beside, z[0]) if len(z) == 1 else beside.unlink(missing_ok=True)
     return len(paths)
 

@@ -92,8 +92,8 @@ METHODS = {(True, True): "hybrid", (True, False): "inverse_mapping", (False, Tru
 def check_settings():
     if not gradient and not inverse_mapping:
         raise ScriptError("gradient and inverse_mapping are both False; one of them, or both, finds the latent vector")
-    if hop and made_here:
-        raise ScriptError("made_here is of recordings as one clip, not of windows; leave out hop, or use --gradient")
+    if hop and made_here and not gradient:
+        raise ScriptError("made_here is of recordings as one clip; with hop, --gradient says it of each window")
     source = Path(files) if Path(files).is_dir() else Path(files).parent
     if source.resolve() == Path(output).resolve():
         raise ScriptError(
@@ -299,6 +299,7 @@ def main():
         print(f"{done} of {len(paths)} recordings are done with these settings already (--overwrite does them again)")
     method["batch_size"] = batch_size or (32 if gradient else 64)
     (recover_long if hop else recover_files)(remaining, names, table, method, closeness)
+    table.write()
     unread = [path for path in remaining if not table.is_done(path)]
     if paths and len(unread) == len(paths):
         raise ScriptError(f"{files}: none of the recordings there could be recovered")

@@ -162,11 +162,14 @@ class RecoveryTable:
         self.rows = {}
         if self.path.exists():
             self._read()
+        for stale in self.folder.glob(".*.partial"):  # what a killed run was writing; no other writes here now
+            stale.unlink(missing_ok=True)
         with written_whole(self.folder / "recovery.json", "w") as file:
             json.dump(self.settings, file, indent=2)
-        self._write()
+        self.write()
 
-    def _write(self):
+    def write(self):
+        """Writes the table anew, whole, with one row for each recording."""
         with written_whole(self.path, "w") as file:
             table = csv.DictWriter(file, COLUMNS, lineterminator="\n", extrasaction="ignore")
             table.writeheader()
@@ -209,7 +212,7 @@ class RecoveryTable:
         return known | result_names(others, [row["name"] for row in self.rows.values()])
 
     def forget(self, paths):
-        """Takes the rows of recordings that are done again out of the table; on the disk each stays until `add`."""
+        """Takes the rows of recordings that are done again out of the table; on the disk they stay until `write`."""
         for path in paths:
             self.rows.pop(printable(path), None)
 
@@ -227,7 +230,8 @@ class RecoveryTable:
             return False
 
     def add(self, path, values):
-        """Adds or replaces the row of a recording, {column: value}, and writes it at once, numbers as text."""
+        """Adds or replaces the row of a recording, {column: value}, and writes it at once behind those that are there,
+        of which the last counts, numbers as text."""
         row = {"file": printable(path), "size": path.stat().st_size, "sha256": content_hash(path)} | values
         row = dict.fromkeys(COLUMNS, "") | as_text(row)
         self.rows[row["file"]] = row

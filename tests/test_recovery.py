@@ -80,7 +80,8 @@ def test_the_script_end_to_end(tmp_path, networks, generator, few_steps, capsys)
 
     assert run_script(SCRIPT, *arguments, f"--files={files / 'same.wav'}", "--overwrite", "--report") == 0
     assert f"{files / 'same.wav'}: " in capsys.readouterr().out and not (output / "recovery_previous.csv").exists()
-    assert len(list(csv.DictReader(open(output / "latents.csv")))) == 6, "the others' results are kept"
+    for name in ("latents.csv", "recovery.csv"):
+        assert len(list(csv.DictReader(open(output / name)))) == 6, "the others' results are kept"
     original = soundfile.read(output / "same.wav_original.wav")[0]
     assert np.abs(original).max() == pytest.approx(np.abs(soundfile.read(files / "same.wav")[0]).max(), rel=0.01)
 

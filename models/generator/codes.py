@@ -192,7 +192,7 @@ def _unit(generator):
     return generator.bounds if np.isfinite(generator.bounds) else 1.0
 
 
-@functools.lru_cache(maxsize=4)
+@functools.lru_cache(maxsize=64)
 def relaxed(generator, scale=1.0):
     """The generator with its code free around the mean of all codes, as far as `scale` either way at its bounds, or at
     1 where it has none."""

@@ -86,8 +86,11 @@ class Generator(Prepared):
         self._smoothed = Smoothed(forward) if forward else None
         z = tf.constant(random_latent(self, TRIALS, 0))
         output = self._function(z)
-        if rewritten and not precisions & {tf.float16, tf.bfloat16}:  # those are rounded too much to compare
-            _check_alike(output, tf.concat([concrete(z[i : i + 1]) for i in range(TRIALS)], axis=0))
+        if rewritten:
+            rounded = precisions & {tf.float16, tf.bfloat16}  # too much to compare with
+            single = self._function if rounded else concrete
+            alone = [tf.cast(single(z[i : i + 1]), output.dtype) for i in range(TRIALS)]
+            _check_alike(output, tf.concat(alone, axis=0))
         self._order, self.num_samples, self.num_channels = _waveform_axes(output)
         if check_derivative:
             self._check_derivative(z)

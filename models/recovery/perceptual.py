@@ -45,7 +45,7 @@ def _compiled(generator, perceptual_loss, log_spectral_weight):
     return objective, latent_descent(generator, objective)
 
 
-@functools.lru_cache(maxsize=KEPT)
+@functools.lru_cache(maxsize=8)  # each as large as 70 MB
 def _pool(generator, perceptual_loss, seed):
     """Random latent vectors [POOL, latent_dim] and what is heard of them: a list of arrays [POOL, …], for
     `_nearest`."""

@@ -16,6 +16,7 @@ from models.generator.subpixel import transposed_kernel
 
 MOST_RESIZED = 2**22  # samples along one axis, resized or padded
 MOST_GROUPS = 64  # of a convolution
+MOST_DILATED = 4096  # samples from one tap of a kernel to the next
 
 
 class Building:
@@ -342,7 +343,7 @@ def _conv(call, x, *_):
         return tf.nn.convolution(x, kernel, strides=strides, padding="VALID")
 
     # TensorFlow's own dilation lays parts of a clip along the first axis, and goes with no stride.
-    return _grouped(call, x, _dilated(kernel, dilations), bias, one)
+    return _grouped(call, x, _dilated(call, kernel, dilations), bias, one)
 
 
 def _conv_transpose(call, x, *_):
@@ -362,7 +363,7 @@ def _conv_transpose(call, x, *_):
     out = [full - a - b for full, a, b in zip(whole, before, after)]
     if min(out) < 1 or min(before) < 0:
         call.refuse("this padding")
-    kernel = _dilated(kernel, dilations)
+    kernel = _dilated(call, kernel, dilations)
 
     def one(x, kernel):
         if len(sizes) == 1:
@@ -374,8 +375,10 @@ def _conv_transpose(call, x, *_):
     return _grouped(call, call.last(), kernel, bias, one)
 
 
-def _dilated(kernel, dilations):
+def _dilated(call, kernel, dilations):
     """A kernel with zeros between its taps."""
+    if np.prod(dilations, dtype=object) > MOST_DILATED:
+        call.refuse(f"a dilation of {dilations}")
     for axis, dilation in enumerate(dilations):
         if dilation > 1:
             shape = list(kernel.shape)
