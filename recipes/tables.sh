@@ -23,7 +23,7 @@ cp waves/metrics/metrics.md waves/metrics/metrics.png Audio_Examples/pictures/
 part "own clips" "$python" benchmarks/own_clips.py $own \
     --datasets="$datasets" --other="${OTHER:-}" --card=checkpoint/README.md
 part "generators of other builds" "$python" benchmarks/generators.py --widths=16,32 --card=checkpoint/README.md
-part "codes" "$python" benchmarks/codes.py
+part "codes" "$python" benchmarks/codes.py --num_clips=10
 part "examples" "$python" audio_examples.py
 part "speed" "$python" benchmarks/speed.py --card=benchmarks/README.md
 echo "== all: $SECONDS s"
