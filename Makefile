@@ -22,7 +22,7 @@ refresh: install  ## after a change of the generator: train what depends on it, 
 	PYTHON=$(BIN)/python recipes/inverse_mapping_resnet.sh --datasets=$(DATASETS)
 	PYTHON=$(BIN)/python recipes/tables.sh $(DATASETS)
 
-tables: install  ## every table, picture and example anew, from the weights that are in place (more than an hour on two cores)
+tables: install  ## every table, picture and example anew, from the weights that are in place (about an hour on two cores)
 	PYTHON=$(BIN)/python recipes/tables.sh $(DATASETS)
 
 fetch: install  ## download WHAT: sc09, speech_commands or fsdd into datasets/, or the published generator, wavegan, into checkpoint/

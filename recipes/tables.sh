@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Every table, picture, example and model card, from the weights that are in place: more than an hour on two cores.
+# Every table, picture, example and model card, from the weights that are in place: about an hour on two cores.
 # usage: recipes/tables.sh [datasets]
 # Stopped and started again, it goes on: long tables keep their finished rows in waves/ and logs/.
 # OTHER is the folder of another generator, whose samples have to be told from ours; without it that column is left out.
