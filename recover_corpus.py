@@ -102,6 +102,9 @@ def main():
     paths, folder = recordings(), writable_folder(output)
     depends_on = {name: value for name, value in settings.items() if name not in PLACES}
     depends_on |= {name: weights_hash(value) for name, value in depends_on.items() if name.endswith("checkpoint")}
+    for name, wanted in (("checkpoint", True), ("inverse_mapping_checkpoint", inverse_mapping)):
+        if wanted and not depends_on[name]:
+            raise ScriptError(f"{settings[name]}: no weights there; {name} names their folder")
     table = CorpusTable(folder, depends_on)
     remaining = [path for path in paths if not table.is_done(path)]
     if len(remaining) < len(paths):

@@ -12,6 +12,7 @@ import pytest
 import soundfile
 import tf1_wavegan
 from conftest import ROOT
+from run_script import run_script
 
 pytest.importorskip("ray", reason="Ray is not installed: pip install -r requirements-cluster.txt")
 
@@ -126,6 +127,13 @@ def test_every_recording_once_and_as_without_ray_though_a_process_is_killed(corp
         assert len(found[row["file"]]["reconstruction"]) == 16384 and "reconstruction" not in row
     again = started(corpus)
     assert "13 of 13 recordings are done already" in again.communicate()[0] and again.returncode == 0
+
+
+def test_weights_that_are_not_there_are_one_line_and_leave_the_folder_to_the_next_run(corpus, capsys):
+    where = f"--files={corpus / 'in'}", f"--output={corpus / 'out'}"
+    assert run_script("recover_corpus.py", *where, f"--checkpoint={corpus / 'gone'}") == 1
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1 and "gone" in said and not (corpus / "out/corpus.json").exists()
 
 
 def test_codes_are_recovered(corpus):
