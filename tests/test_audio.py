@@ -109,6 +109,9 @@ def test_written_clips_come_back_to_the_bit(tmp_path):
         assert prepare(tmp_path / "b.wav", preparation=preparation).as_it_is is None
     write_wav(tmp_path / "b.wav", samples, 16000)
     assert prepare(tmp_path / "b.wav", preparation=preparation).as_it_is is None
+    write_wav(tmp_path / "c.wav", samples[:16000], 16000)  # as long as a clip, at another rate
+    resampled = prepare(tmp_path / "c.wav", preparation=preparation, prepared=True).samples
+    assert (prepare(tmp_path / "c.wav", preparation=preparation).as_it_is == resampled).all()
     own = Preparation(0.9, "center", sample_rate=16000)
     assert (prepare(tmp_path / "b.wav", preparation=own).as_it_is == samples).all()
 

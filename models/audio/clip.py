@@ -45,7 +45,7 @@ class Clip:
     offset: where sample 0 of the recording lies in the clip, in samples, negative if it was cut at its beginning.
     warnings: what a user should know about it (silence, nearly nothing in it, cut inside its samples), each a phrase.
     cut: whether the recording goes on beyond the clip. as_it_is: float32 of the same shape, a recording of exactly the
-    generator's length at its rate without any preparation, since the generator may have made it; None for others.
+    generator's length without any preparation but its rate, since the generator may have made it; None for others.
     """
 
     samples: np.ndarray
@@ -157,7 +157,7 @@ def prepare(path, *, num_samples=NUM_SAMPLES, num_channels=1, preparation=PUBLIS
     samples times 1/32767, times 1.414, resampled to the generator's rate, cut or zero-padded at the end. With several
     channels the recording is mixed down, or repeated, to `num_channels`. prepared: True takes a clip as it is,
     resampled, cut and padded only, for what a generator made; False prepares every recording; None prepares it and
-    keeps one of exactly the generator's length and rate `as_it_is` as well.
+    keeps one of exactly the generator's length, at any rate, `as_it_is` as well.
 
     Returns a Clip. Raises AudioError, one line with file and cause, for what cannot be read.
     """
@@ -165,11 +165,11 @@ def prepare(path, *, num_samples=NUM_SAMPLES, num_channels=1, preparation=PUBLIS
     own_rate = preparation.sample_rate
     samples, rate, duration, warnings = _decode(path, num_samples / own_rate)
     samples = mixed(samples, num_channels, path)
-    as_it_is = None
-    if prepared is None and rate == own_rate and len(samples) == num_samples:
-        as_it_is = fitted(samples, num_samples, preparation, prepared=True).samples
     if rate != own_rate:
         samples = librosa.resample(samples, orig_sr=rate, target_sr=own_rate, axis=0)
+    as_it_is = None
+    if prepared is None and abs(duration * own_rate - num_samples) < (0.5 if rate == own_rate else 1):
+        as_it_is = fitted(samples, num_samples, preparation, prepared=True).samples
     if len(samples) < 0.02 * own_rate:
         warnings.append(f"only {1000 * len(samples) / own_rate:.0f} ms long")
     cut = duration > LONGER * num_samples / own_rate

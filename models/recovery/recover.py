@@ -15,7 +15,7 @@ from models.recovery.clips import EXPLAINED
 from models.recovery.codes import exact_only
 from models.recovery.exact import LevenbergMarquardt, exact_part, residuals
 from models.recovery.layer import Layer, generate_from_layer
-from models.recovery.placement import as_recorded
+from models.recovery.placement import PROMISING, as_recorded
 from models.recovery.solution import Solution, joined, part
 from models.recovery.starts import predict
 
@@ -87,9 +87,9 @@ def recover_clips(clips, generator, *, inverse_mapping=None, solver=None, seed=0
     """Recovers models.audio.clip.Clips → Recovery, and the Clips in the form that was recovered.
 
     A clip that may be the generator's own `as_it_is` is tried in that form first; where a latent vector explains it,
-    that form is recovered, elsewhere the prepared one. A solver without least squares on the waveform takes the form
-    whose prediction is closer, or without a prediction the prepared one. inverse_mapping: predicts where to begin,
-    or None. The other arguments are those of `recover`.
+    that form is recovered, elsewhere the prepared one. A solver without least squares on the waveform takes it as it is
+    where its prediction is close, and closer than that of the prepared form; without a prediction, never.
+    inverse_mapping: predicts where to begin, or None. The other arguments are those of `recover`.
     """
     if inverse_mapping is not None:
         solver = _predicting(solver, inverse_mapping)
@@ -115,7 +115,7 @@ def recover_clips(clips, generator, *, inverse_mapping=None, solver=None, seed=0
                 parts.append((taken, _finished(part(solution, good), own[good], generator, begun)))
         elif start is not None:
             prepared = residuals(targets[possible], generator, begin(targets[possible]))
-            taken = possible[residuals(own, generator, start) < prepared]
+            taken = possible[residuals(own, generator, start) < np.minimum(prepared, PROMISING)]
         for i in taken:
             clips[i] = clips[i].unprepared()
             targets[i] = clips[i].samples.reshape(shape[1:])
