@@ -82,9 +82,8 @@ def sound_saved(generator, folder):
             if len(z) > 1:
                 tqdm.write(f"{path}: {len(z)} latent vectors; {name}.wav has their sounds one after another")
         write_clip(folder, name, waveform, generator.sample_rate)
-        beside = folder / f"{name}.npy"
         if folder.resolve() != path.resolve().parent:  # where they are from, nothing is changed
-            write_array(beside, z[0]) if len(z) == 1 else beside.unlink(missing_ok=True)
+            write_array(folder / f"{name}.npy", z[0] if len(z) == 1 else None)
     return len(paths)
 
 

@@ -211,11 +211,8 @@ def write_result(folder, name, clip, sample_rate, recovery, i):
     write_clip(folder, f"{name}_reconstruction", clip.undo(recovery.matched[i]), sample_rate)
     write_array(folder / f"{name}.npy", recovery.z[i])
     for ending, values in (("_std", recovery.z_std), (".layer", recovery.layer)):
-        path = folder / f"{name}{ending}.npy"
-        if values is not None and np.isfinite(values[i]).all():
-            write_array(path, values[i].astype(np.float32))
-        else:  # an earlier run's, with other settings
-            path.unlink(missing_ok=True)
+        known = values is not None and np.isfinite(values[i]).all()
+        write_array(folder / f"{name}{ending}.npy", values[i].astype(np.float32) if known else None)
 
 
 def write_tables(table):

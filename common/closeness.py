@@ -49,8 +49,6 @@ class Closeness:
         first, waves = self.second.of(np.stack(clips), recovery.matched)  # [n, 16384]
         columns = {"snr_db": recovery.snr_db, "log_spectral_distance": log_spectral_distance(first, waves)}
         columns["at_bound"] = (np.abs(recovery.z[:, self.noise]) >= self.bounds).sum(axis=1)
-        if recovery.code is not None and recovery.at_bound is not None:
-            columns["at_bound"] = recovery.at_bound
         if self.perceptual_loss:
             columns["perceptual_loss"] = np.asarray(self.perceptual_loss(first, waves))
         if self.judge:

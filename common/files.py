@@ -60,16 +60,22 @@ def result_names(paths, taken=()):
     return names
 
 
+def remove_partial_files(folder, age=0):
+    """Removes what killed runs were writing in a folder, as far as it has not changed for `age` seconds; 0, all of it,
+    is for whoever holds the folder's lock."""
+    for path in Path(folder).glob(".*.partial"):
+        with contextlib.suppress(OSError):
+            if time.time() - path.stat().st_mtime >= age:
+                path.unlink()
+
+
 def writable_folder(output):
     """Makes the folder `output` and writes a file into it for a moment, without what a killed run was writing there.
     Raises OSError if that cannot be done.
     """
     folder = Path(output)
     folder.mkdir(parents=True, exist_ok=True)
-    for stale in folder.glob(".*.partial"):
-        with contextlib.suppress(OSError):
-            if time.time() - stale.stat().st_mtime > ABANDONED:
-                stale.unlink()
+    remove_partial_files(folder, ABANDONED)
     with tempfile.NamedTemporaryFile(dir=folder, prefix=".", suffix=".partial") as file:
         file.write(b"\0")
     return folder
@@ -86,7 +92,10 @@ def readable_clip(path, script, **options):
 
 
 def write_array(path, array):
-    """Writes an array as .npy, whole."""
+    """Writes an array as .npy, whole. None: there is none, and that of an earlier run goes."""
+    if array is None:
+        Path(path).unlink(missing_ok=True)
+        return
     with written_whole(path) as file:
         np.save(file, array)
 

@@ -127,12 +127,11 @@ class LongRecording:
             for kind, adder in adders.items():
                 waves[kind].write(adder.rest())
         write_array(self.folder / f"{self.name}.npy", recovered["z"])
-        has_layer = "layer" in recovered.dtype.names
-        if has_layer:
-            write_array(self.folder / f"{self.name}.layer.npy", recovered["layer"])
-        for ending, kept in ((".layer.npy", has_layer), ("_original.wav", with_original), ("_std.npy", False)):
-            if not kept:  # an earlier run's
-                (self.folder / f"{self.name}{ending}").unlink(missing_ok=True)
+        layer = recovered["layer"] if "layer" in recovered.dtype.names else None
+        write_array(self.folder / f"{self.name}.layer.npy", layer)
+        write_array(self.folder / f"{self.name}_std.npy", None)
+        if not with_original:  # an earlier run's
+            (self.folder / f"{self.name}_original.wav").unlink(missing_ok=True)
         for path in self.folder.glob(f"{glob.escape(self.name)}.*.{UNFINISHED}"):
             path.unlink()
         return rows

@@ -13,7 +13,7 @@ import soundfile
 from tqdm import tqdm
 
 from common.closeness import as_text
-from common.files import printable, result_names
+from common.files import printable, remove_partial_files, result_names
 from common.lock import locked
 from models.audio.clip import Clip
 from models.files.file_set import check_room
@@ -162,8 +162,7 @@ class RecoveryTable:
         self.rows = {}
         if self.path.exists():
             self._read()
-        for stale in self.folder.glob(".*.partial"):  # what a killed run was writing; no other writes here now
-            stale.unlink(missing_ok=True)
+        remove_partial_files(self.folder)
         with written_whole(self.folder / "recovery.json", "w") as file:
             json.dump(self.settings, file, indent=2)
         self.write()

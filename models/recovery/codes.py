@@ -129,14 +129,13 @@ class Coded:
         objective, z, z_std, code, runner_up = (np.array(column) for column in zip(*rows))
         best = Solution(z.astype(np.float32), objective, np.zeros(len(z), int)) if free is None else free
         best = replace(best, z=z.astype(np.float32), objective=objective, start=None)
-        if best.at_bound is not None:
-            noise = best.z[:, generator.codes.noise]
-            best = replace(best, at_bound=(np.abs(noise) >= generator.bounds).sum(axis=1))
-        if best.explained is not None:
-            left = np.where(objective < EXPLAINED, objective, residuals(targets, generator, best.z, 0.0))
-            best = replace(best, explained=np.where(by_waveform, np.clip(1 - 2 * left, 0, 1), best.explained))
-        if best.z_std is not None:
-            best = replace(best, z_std=np.where(np.isfinite(best.z_std).all(axis=1, keepdims=True), z_std, np.nan))
+        if best.explained is not None:  # so far explained, at_bound and z_std are those of the free codes
+            left, rest = objective.copy(), by_waveform & (objective >= EXPLAINED)  # in part of STFT magnitudes
+            if rest.any():
+                left[rest] = residuals(targets[rest], generator, best.z[rest], 0.0)
+            best.explained = np.where(by_waveform, np.clip(1 - 2 * left, 0, 1), best.explained)
+            best.at_bound = (np.abs(best.z[:, generator.codes.noise]) >= generator.bounds).sum(axis=1)
+            best.z_std = np.where(np.isfinite(best.z_std).all(axis=1, keepdims=True), z_std, np.nan)
         return replace(best, code=code, runner_up=runner_up, margin_db=margin)
 
 

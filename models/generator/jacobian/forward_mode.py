@@ -130,11 +130,9 @@ class ForwardMode:
             return [-t if op.type == "Sub" and active[0] is op.inputs[1] else t]
         inputs = []
         for tensor in op.inputs:
-            if tensor.name in self._active:
-                inputs.append(at.tangents[tensor.name])
-                continue
-            value = at.repeated(tensor)
-            inputs.append(tf.zeros_like(value) if value.dtype.is_floating else value)
+            is_active = tensor.name in self._active
+            value = at.tangents[tensor.name] if is_active else at.repeated(tensor)
+            inputs.append(value if is_active or not value.dtype.is_floating else tf.zeros_like(value))
         return at.apply(op, inputs)
 
     def _bilinear(self, op, at):

@@ -131,15 +131,7 @@ class GraphWalk:
             return [
                 x * factor + along_channels(op, offset, x.shape.rank) - along_channels(op, mean, x.shape.rank) * factor
             ]
-        if (
-            self.single
-            and op.type == "Reshape"
-            and op.outputs[0].shape.rank
-            and op.outputs[0].shape[0] == 1
-            and op.inputs[0].shape[0] == 1
-        ):
-            inputs = [inputs[0], tf.concat([tf.shape(inputs[0])[:1], op.outputs[0].shape[1:].as_list()], axis=0)]
-        if self.single and op.type == "BroadcastTo" and _keeps_first(op, 0):
+        if self.single and op.type in ("Reshape", "BroadcastTo") and _keeps_first(op, 0):
             inputs = [inputs[0], tf.concat([tf.shape(inputs[0])[:1], op.outputs[0].shape[1:].as_list()], axis=0)]
         if self.single and op.type == "ConcatV2" and _keeps_first(op, *range(len(inputs) - 1)):
             inputs = [*_for_all(inputs[:-1]), inputs[-1]]
@@ -167,9 +159,12 @@ class GraphWalk:
 
 
 def _keeps_first(op, *positions):
-    """Whether an operation's output and its inputs at these positions have the same rank and a first axis of size 1."""
+    """Whether an operation's output and its inputs at these positions have a first axis of size 1, and, but for a
+    Reshape, the same rank.
+    """
     shapes = [op.outputs[0].shape, *(op.inputs[i].shape for i in positions)]
-    return shapes[0].rank is not None and all(shape.rank == shapes[0].rank and shape[0] == 1 for shape in shapes)
+    alike = op.type == "Reshape" or len({shape.rank for shape in shapes}) == 1
+    return alike and all(shape.rank and shape[0] == 1 for shape in shapes)
 
 
 def _for_all(values):
