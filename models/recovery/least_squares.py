@@ -251,7 +251,7 @@ def minimise(
     """Descends from z [n, k], all problems side by side; each one stops by itself.
 
     problem: models.recovery.residual.Residual, or what has its methods `evaluate`, `unsettled`, `settle`, `linearise`,
-    `normals`, `gradients`, `averaged` and `quieten`. max_iter: Jacobians at most. lower, upper: the box, numbers or
+    `normals`, `gradients`, `averaged` and `quieten`. max_iter: Jacobians at most, a number or one for each problem. lower, upper: the box, numbers or
     arrays that broadcast to z, infinite where a coordinate has no bound, equal where it is held. deviation: of the
     prior, the same. tolerance: a problem ends when two iterations in a row without noise each gain less than this
     share. target: a problem whose objective falls below this, a number or one for each problem, takes no more Jacobians
@@ -263,12 +263,12 @@ def minimise(
     after the first Jacobian where its objective is above `above`, and above this when it is averaged over the noise.
     Returns a Descent.
     """
-    target = np.broadcast_to(target, len(z))
+    target, longest = np.broadcast_to(target, len(z)), np.broadcast_to(max_iter, len(z))
     state, active = _Problems(problem, z, lower, upper, deviation, smoothing), np.arange(len(z))
     earlier = np.full((len(z), 3), np.inf)  # objectives at the last three Jacobians
     while len(active):
         state.settle(active)
-        over = state.iterations[active] >= max_iter
+        over = state.iterations[active] >= longest[active]
         lowest = state.lowest[active]
         over |= (lowest > above) & (state.iterations[active] == 1) & (state.averaged[active] > hopeless)
         if least_fall:
