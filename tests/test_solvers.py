@@ -491,6 +491,36 @@ def test_what_no_latent_vector_explains_says_so(generator):
     assert found.z_std is None and found.explained[0] < 0.5 and found.gain[0] == 1 and found.shift[0] == 0
 
 
+@pytest.mark.parametrize("solver", [LevenbergMarquardt(3, 0), Perceptual(steps=2, exact=LevenbergMarquardt(3, 0))])
+def test_what_is_explained_is_explained_by_the_latent_vector_returned(generator, solver):
+    near = generator(random_latent(generator, 2, 14)).numpy()
+    noise = np.random.default_rng(4).normal(0, near.std(), near.shape)
+    targets = (near + 1.5 * noise).astype(np.float32)  # of which a latent vector explains a part, and never enough
+    found = recover(targets, generator, solver=solver, start=random_latent(generator, 2, 14))
+    left = ((targets - generator(found.z).numpy()) ** 2).sum(axis=(1, 2)) / (targets**2).sum(axis=(1, 2))
+    np.testing.assert_allclose(found.explained, np.clip(1 - left, 0, 1), atol=1e-5)
+    assert (found.gain == 1).all() and not found.shift.any()
+
+
+def test_a_budget_ends_the_attempts_of_a_clip_and_says_so(folded):
+    folded, true = folded
+    problems = [
+        Problem(target, folded, z * (np.arange(8) > 0), budget=6) for target, z in zip(folded(true).numpy(), true)
+    ]
+    found = solve_all(LevenbergMarquardt(), problems)  # an attempt of two descents has a Jacobian for the second
+    assert (found.iterations <= 7).all() and "stopped after its budget" in found.why
+    more = solve_all(LevenbergMarquardt(budget=0), [replace(one, budget=None) for one in problems])
+    assert (more.objective <= found.objective).all() and more.iterations.max() > 6
+
+
+def test_each_answer_is_handed_on_as_its_clip_ends(generator):
+    clean = generator(random_latent(generator, 3, 15)).numpy()
+    clean[1] += 0.05 * np.random.default_rng(1).normal(size=clean[1].shape)
+    problems = [Problem(target, generator) for target in clean.astype(np.float32)]
+    order = [i for i, _ in LevenbergMarquardt(restarts=2).solve(problems)]
+    assert sorted(order) == [0, 1, 2] and order[-1] == 1, "the noisy one is still tried when the others are done"
+
+
 def test_the_offset_of_a_recording_is_told_from_the_zeros_behind_it(generator):
     """Else its constant part would count as explained."""
     sound = np.random.default_rng(5).normal(0, 0.1, (generator.num_samples // 2, 1))

@@ -1,5 +1,5 @@
-"""What a clip may be else: another form of its recording, another code, another label. Each is a Problem of its own, and
-the best Answer is kept, with how far it is before the next.
+"""What else a clip may be: another form of its recording, another code, another label. Each is a Problem of its own,
+and the best Answer is kept, with how far it is before the next.
 """
 
 from dataclasses import dataclass, replace

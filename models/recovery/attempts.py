@@ -10,8 +10,8 @@ own (as they are linear, variable projection would do the same: Golub and Pereyr
 covariance, too, which says how sure each coordinate is.
 """
 
-from dataclasses import dataclass
-from typing import Callable
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -48,12 +48,15 @@ class LevenbergMarquardt:
     but not exactly yet is led out of its local minimum by each attempt that does so. stft_share: weight of the STFT
     magnitudes, 0 to 1, in the residual of clips that no latent vector explains; where a Problem wants an exact answer
     only, such a clip ends where the waveform alone has led, and one that neither its start nor the sketch of the
-    generator is anything like is not even begun with: its objective is infinite.
+    generator is anything like is not even begun with: its objective is infinite. budget: Jacobians that one clip may
+    take over all attempts, unless its Problem has a budget of its own; 0: any number. What it has reached by then is
+    its answer.
     """
 
     max_iter: int = 200
     restarts: int = 8
     stft_share: float = 0.5
+    budget: int = 200
 
     solves_exactly = True  # whether an answer may be exact: it compares waveforms sample by sample
 
@@ -64,7 +67,9 @@ class LevenbergMarquardt:
         if not problems:
             return
         tries = _Tries(self, seed, report)
-        standings = look_at(problems)
+        standings = look_at(
+            [problem if problem.budget else replace(problem, budget=self.budget) for problem in problems]
+        )
         waiting = dict(enumerate(standings))
         for attempt in ATTEMPTS:
             for number in range(attempt.times(self)):
@@ -84,8 +89,7 @@ class LevenbergMarquardt:
 
 
 def _may(attempt, standing):
-    left = standing.problem.budget is None or standing.cost < standing.problem.budget
-    return left and attempt.when(standing)
+    return not standing.spent and attempt.when(standing)
 
 
 class _Tries:
@@ -264,9 +268,9 @@ ATTEMPTS = (  # of each clip, in this order, until it is done; each keeps what i
 
 def settled(one):
     """The Answer of a clip, with how sure each coordinate is."""
-    k, spent = one.problem.generator.latent_dim, one.problem.budget is not None and one.cost >= one.problem.budget
+    k = one.problem.generator.latent_dim
     if not one.explained or one.why == NOT_EXPLAINED:
-        why = SPENT if spent else NOT_EXPLAINED
+        why = SPENT if one.spent else NOT_EXPLAINED
         z, share = one.fit.x[:k], explained_share(one.problem, one.fit.x[:k])
         return Answer(z, one.fit.objective, one.cost, why, Alignment(), share, of_waveform=True)
     fit = one.fit.folded(one.problem.target) if one.fit.free else one.fit
@@ -274,7 +278,7 @@ def settled(one):
     lower, upper = one.problem.box()
     free = np.append(lower < upper, (fit.free,) * 3)
     z_std = deviations(waveform, fit.aligned, fit.present > 0, fit.normal, free)[:k]
-    why = SPENT if spent and one.missed() else one.why
+    why = SPENT if one.spent and one.missed() else one.why
     share = float(np.clip(1 - 2 * fit.objective, 0, 1))
     return Answer(fit.x[:k], fit.objective, one.cost, why, fit.alignment, share, of_waveform=True, z_std=z_std)
 

@@ -1,5 +1,5 @@
-"""Where each of several clips stands, and the ways on from there: a descent from a start, from elsewhere, with level and
-place as unknowns, or under random weights. models/recovery/attempts.py says which is taken when.
+"""Where each of several clips stands, and the ways on from there: a descent from a start, from elsewhere, with level
+and place as unknowns, or under random weights. models/recovery/attempts.py says which is taken when.
 """
 
 from dataclasses import dataclass, field, replace
@@ -93,6 +93,11 @@ class Standing:
     @property
     def explained(self):
         return self.fit.objective < EXPLAINED
+
+    @property
+    def spent(self):
+        """Whether its budget of Jacobians is used up."""
+        return bool(self.problem.budget) and self.cost >= self.problem.budget
 
     def missed(self, most=np.inf, noisy=np.inf):
         """Whether its exact answer was missed, and its objective is `most` or less. Where what remains is steady and

@@ -148,7 +148,7 @@ class Perceptual:
         if self.exact is None:
             return False
         z = answer.z[None]
-        return residuals(problem.target[None], problem.generator, z, self.exact.stft_share)[0] < PROMISING
+        return residuals(problem.target[None], problem.generator, z)[0] < PROMISING
 
     def listen(self, problems, seed=0, report=None):
         """The answers by ear alone, in order."""

@@ -1,7 +1,7 @@
 """What is asked of a solver, and what it answers: the two ends of every recovery.
 
-A Problem says what one clip's answer has to explain, and what is known of it; an Answer is what was found, and cannot be
-changed. What varies a question (a held code, a label, a known place, another form of the recording) is another Problem,
+A Problem says what one clip's answer has to explain, and what is known of it; an Answer is what was found, and stays as
+it is. What varies a question (a held code, a label, a known place, another form of the recording) is another Problem,
 made with dataclasses.replace. A solver is a frozen dataclass with its settings as fields and one method:
 
     solve(problems, *, seed=0, report=None) → yields (number of the problem, its Answer), each as it ends

@@ -6,8 +6,9 @@ them; without one the start is the answer, a prediction in most cases. A predict
 or a label that is not known, and hands on each as it ends.
 
 What happens to a clip, in order: it becomes Problems, one for each form, code or label that it may have
-(models/recovery/alternatives.py); a solver answers each (models/recovery/problem.py); the best Answer is kept; its first
-layer goes further, if that is wanted; and it is Recovered here, with its waveform.
+(models/recovery/alternatives.py); a solver answers each (models/recovery/problem.py), the exact one by the attempts of
+models/recovery/attempts.py; the best Answer is kept; its first layer goes further, if that is wanted; and it is
+Recovered here, with its waveform.
 """
 
 from dataclasses import dataclass, fields
@@ -27,9 +28,9 @@ from models.recovery.starts import predict
 class Recovered(Answer):
     """An Answer with its waveform [num_samples, num_channels], what that is in the target, and the SNR of that, in dB.
 
-    Where there is a `layer` the waveform was made from it, and is no latent vector's sound. start: what the solver began
-    from, a prediction or a random latent vector, if it was either. matched: the waveform at the level, over the offset
-    and at the position that were recovered. at_bound: coordinates of the noise that lie at a bound of the generator's.
+    Where there is a `layer` the waveform was made from it, and is no latent vector's sound. start: what the solver
+    began from, a prediction or a random latent vector, if it was either. matched: the waveform at the level, over the
+    offset and at the position that were recovered. at_bound: coordinates of the noise that lie at a bound.
     """
 
     waveform: np.ndarray
@@ -97,8 +98,8 @@ def recover_clips(
     seed=0,
     report=None,
 ):
-    """Recovers recordings → yields (number of the clip, the Clip in the form that was recovered, its Recovered), each as
-    it ends.
+    """Recovers recordings → yields (number of the clip, the Clip in the form that was recovered, its Recovered), each
+    as it ends.
 
     A clip that may be the generator's own `as_it_is` is tried in that form first; where a latent vector explains it,
     that form is recovered, elsewhere the prepared one. A solver without least squares on the waveform takes it as it is
@@ -127,6 +128,6 @@ def _further(layer, results):
 def recovered(clips, generator, **options):
     """`recover_clips` of all clips → their Recovery, and the Clips in the form that was recovered."""
     results, forms = Recovery([None] * len(clips)), list(clips)
-    for i, forms[i], results[i] in recover_clips(clips, generator, **options):
-        pass
+    for i, form, found in recover_clips(clips, generator, **options):
+        forms[i], results[i] = form, found
     return results, forms

@@ -1,7 +1,7 @@
-"""What a generator's sounds are to first order, and where they lie in a recording before their latent vector is known.
+"""What a generator's sounds are to first order, and where they lie in a recording before their latent vector is found.
 
-The sketch of a generator is the mean waveform over its prior and the derivatives of that by each coordinate. Position is
-found by correlation with it; a usual level is one that the generator's own sounds have.
+The sketch of a generator is the mean waveform over its prior and the derivatives of that by each coordinate. Position
+is found by correlation with it; a usual level is one that the generator's own sounds have.
 """
 
 from dataclasses import dataclass
