@@ -13,8 +13,6 @@ from dataclasses import dataclass
 import numpy as np
 import tensorflow as tf
 
-from models.generator.derived import Keeper
-
 PART = re.compile(r"(onehot|bits):([1-9]\d{0,3})")
 FLIPPED = 4  # bits of a part whose flips are looked at, the least certain ones
 LARGEST_SCALE = 20.0  # of a code whose scale is free
@@ -144,7 +142,7 @@ class Codes:
         return np.array([np.concatenate(code) for _, code in both[:count]], np.float32)
 
 
-class Affine(Keeper):
+class Affine:
     """A generator as a function of other numbers u [n, k], its latent vectors being z = u @ matrix + offset.
 
     matrix: [k, latent_dim]. offset: [latent_dim]. What solvers need of a Generator is here with u in place of z; all

@@ -6,7 +6,6 @@ import tensorflow as tf
 from models.audio.preparation import PUBLISHED
 from models.files.errors import CheckpointError, first_line
 from models.generator.codes import Codes, draw_latent
-from models.generator.derived import Keeper
 from models.generator.jacobian.forward_mode import ForwardMode
 from models.generator.jacobian.graph_walk import UnknownOperation, as_concrete
 from models.generator.jacobian.smoothed import Smoothed
@@ -19,7 +18,7 @@ ALLOWANCE = float(np.sqrt(np.finfo(np.float32).eps))
 TRIALS, DIRECTIONS = 2, 3  # latent vectors, and directions at each, in which a derivative is checked
 
 
-class Prepared(Keeper):
+class Prepared:
     """What a generator's `preparation`, its clip.json, says of its waveforms and its latent vectors."""
 
     @property
