@@ -19,10 +19,7 @@ seed = 0  # of the choice of recordings and their order [0 to 2,147,483,647]
 
 # Weights
 checkpoint = "checkpoint/"  # folder with the generator to begin with
-sample_rate = 0  # of its clips in Hz; 0: what clip.json or args.txt beside it says, else 16,000 [0 to 48,000]
-bounds = 0.0  # largest absolute coordinate of a latent vector; 0: what clip.json says, else by the prior [0 to inf]
-prior = ""  # of its latent vectors; "": what clip.json says, else "uniform" on [-1, 1] ["", "uniform", "normal"]
-code = ""  # layout of its latent vectors, such as onehot:10, bits:3 or onehot:2,bits:3@end; "": what clip.json says
+facts = ""  # in place of what clip.json says: sample_rate=22050,code=onehot:10, … (checkpoint/README.md)
 inverse_mapping_checkpoint = "inverse_mapping_checkpoint/"  # folder with the network that predicts
 classifier_checkpoint = "classifier_checkpoint/"  # folder with the classifier, for the perceptual loss
 
@@ -73,7 +70,7 @@ def chosen_paths():
 def main():
     folder = writable_folder(output)
     hold(folder)
-    generator = open_generator(checkpoint, sample_rate, bounds, prior, code)
+    generator = open_generator(checkpoint, facts)
     variables, _ = read_wavegan(checkpoint_prefix(checkpoint), Path(checkpoint))
     if not adaptable(variables):
         raise ScriptError(f"{checkpoint}: only a WaveGAN of one second, kernel 25 and no batch normalisation is tuned")
@@ -106,7 +103,7 @@ def main():
         )  # fmt: skip
     with replaced_together(folder) as place:
         export_wavegan(place / "checkpoint", tuned)
-        generator.preparation.write(place / "checkpoint" / "clip.json", fingerprint(tuned))
+        generator.facts.write(place / "checkpoint" / "clip.json", fingerprint(tuned))
         adapted = load_generator(place / "checkpoint")
         same = mapping.get_config() | {"generator_sha256": adapted.sha256}
         same = InverseMapping.from_config(same)  # where other samples keep their sound, its predictions hold

@@ -8,13 +8,7 @@ seed = 0  # of their latent vectors [0 to 4,294,967,295]
 
 # Weights, and where the examples go
 checkpoint = "checkpoint/"  # folder with the generator
-sample_rate = 0  # of its clips in Hz; 0: what clip.json or args.txt beside it says, else 16,000 [0 to 48,000]
-bounds = 0.0  # largest absolute coordinate of a latent vector; 0: what clip.json says, else by the prior [0 to inf]
-prior = ""  # of its latent vectors; "": what clip.json says, else "uniform" on [-1, 1] ["", "uniform", "normal"]
-code = ""  # layout of its latent vectors, such as onehot:10, bits:3 or onehot:2,bits:3@end; "": what clip.json says
-num_samples = 0  # of its clips, where a WaveGAN's checkpoint leaves that open and no args.txt says it [0 to 65,536]
-input_name = ""  # of its latent vector, where a .pb, .onnx, .keras or SavedModel has another than z, or several inputs
-output_name = ""  # of its waveform, likewise
+facts = ""  # in place of what clip.json says: sample_rate=22050,code=onehot:10, … (checkpoint/README.md)
 inverse_mapping_checkpoint = "inverse_mapping_checkpoint/"  # folder with the network that predicts
 resnet_checkpoint = "inverse_mapping_checkpoint/resnet/"  # folder with a second one, for a cell of its own
 classifier_checkpoint = "classifier_checkpoint/"  # folder with the classifier, for the perceptual loss
@@ -112,8 +106,7 @@ def read(paths, generator):
 def main():
     writable_folder(output)
     hold(writable_folder(unfinished))
-    named = {"num_samples": num_samples, "input_name": input_name, "output_name": output_name}
-    generator = open_generator(checkpoint, sample_rate, bounds, prior, code, **named)
+    generator = open_generator(checkpoint, facts)
     mapping = open_inverse_mapping(inverse_mapping_checkpoint, generator)
     perceptual_loss = open_perceptual_loss(classifier_checkpoint)
     mappings = dict.fromkeys(("inverse_mapping", "hybrid", "layer"), mapping)

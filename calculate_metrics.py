@@ -29,14 +29,7 @@ batch_size = 0  # clips worked on side by side; 0: 64 for predictions, 32 with t
 
 # Weights, and where the figures go
 checkpoint = "checkpoint/"  # folder with the generator
-sample_rate = 0  # of its clips in Hz; 0: what clip.json or args.txt beside it says, else 16,000 [0 to 48,000]
-bounds = 0.0  # largest absolute coordinate of a latent vector; 0: what clip.json says, else by the prior [0 to inf]
-prior = ""  # of its latent vectors; "": what clip.json says, else "uniform" on [-1, 1] ["", "uniform", "normal"]
-code = ""  # layout of its latent vectors, such as onehot:10, bits:3 or onehot:2,bits:3@end; "": what clip.json says
-num_samples = 0  # of its clips, where a WaveGAN's checkpoint leaves that open and no args.txt says it [0 to 65,536]
-input_name = ""  # of its latent vector, where a .pb, .onnx, .keras or SavedModel has another than z, or several inputs
-output_name = ""  # of its waveform, likewise
-label = -1  # of a generator that takes a label besides its latent vector; -1: none [-1 to 4095]
+facts = ""  # in place of what clip.json says: sample_rate=22050,code=onehot:10, … (checkpoint/README.md)
 classifier_checkpoint = "classifier_checkpoint/"  # folder with the classifier, for the perceptual loss
 judge_checkpoint = "judge_checkpoint/"  # folder with the judge, which takes part in no training and no recovery
 inverse_mapping_checkpoint = "inverse_mapping_checkpoint/"  # folder with the network that predicts
@@ -51,14 +44,12 @@ PUBLISHED = {
     "max_iter": 200,
     "perceptual_weight": 0.002,
     "taps": "stage2",
-    "sample_rate": 16384,
+    "facts": "sample_rate=16384",
 }  # the authors' metrics script
-
-RENAMED = {"spectral_weight": "use --log_spectral_weight", "spectral": "use --stft_share"}
 
 from common.settings import from_shell
 
-settings = from_shell(globals(), recipes={"published": PUBLISHED}, renamed=RENAMED)
+settings = from_shell(globals(), recipes={"published": PUBLISHED})
 
 import json
 import time
@@ -229,8 +220,7 @@ def write(rows, record):
 
 def main():
     hold(writable_folder(output))
-    named = {"num_samples": num_samples, "input_name": input_name, "output_name": output_name}
-    generator = open_generator(checkpoint, sample_rate, bounds, prior, code, label, **named)
+    generator = open_generator(checkpoint, facts)
     rows = wanted_rows()
     clip = FLOAT_BYTES * generator.num_samples * generator.num_channels
     check_memory(ARRAYS * num_clips * clip, f"num_clips={num_clips:,}: clips and reconstructions")

@@ -28,14 +28,7 @@ batch_size = 0  # recordings worked on side by side; 0: 64 for predictions, 32 w
 
 # Weights
 checkpoint = "checkpoint/"  # folder with the generator
-sample_rate = 0  # of its clips in Hz; 0: what clip.json or args.txt beside it says, else 16,000 [0 to 48,000]
-bounds = 0.0  # largest absolute coordinate of a latent vector; 0: what clip.json says, else by the prior [0 to inf]
-prior = ""  # of its latent vectors; "": what clip.json says, else "uniform" on [-1, 1] ["", "uniform", "normal"]
-code = ""  # layout of its latent vectors, such as onehot:10, bits:3 or onehot:2,bits:3@end; "": what clip.json says
-num_samples = 0  # of its clips, where a WaveGAN's checkpoint leaves that open and no args.txt says it [0 to 65,536]
-input_name = ""  # of its latent vector, where a .pb, .onnx, .keras or SavedModel has another than z, or several inputs
-output_name = ""  # of its waveform, likewise
-label = -1  # of a generator that takes a label besides its latent vector; -1: found, with the gradient [-1 to 4095]
+facts = ""  # in place of what clip.json says: sample_rate=22050,code=onehot:10, … (checkpoint/README.md)
 inverse_mapping_checkpoint = "inverse_mapping_checkpoint/"  # folder with the network that predicts
 classifier_checkpoint = "classifier_checkpoint/"  # folder with the classifier, for the perceptual loss
 judge_checkpoint = "judge_checkpoint/"  # folder with the judge, which says which digit a reconstruction is
@@ -45,16 +38,12 @@ PUBLISHED = {
     "max_iter": 200,
     "perceptual_weight": 1.0,
     "taps": "stage2",
-    "sample_rate": 16384,
+    "facts": "sample_rate=16384",
 }  # the authors' recovery script
-
-RENAMED = {"spectral_weight": "use --log_spectral_weight", "spectral": "use --stft_share"}
-RENAMED["provenance"] = "with --gradient every line says which share a latent vector explains; else use --made_here"
-RENAMED |= dict.fromkeys(("shard", "merge"), "recover_corpus.py recovers with many processes and machines")
 
 from common.settings import from_shell
 
-settings = from_shell(globals(), recipes={"published": PUBLISHED}, renamed=RENAMED)
+settings = from_shell(globals(), recipes={"published": PUBLISHED})
 
 import contextlib
 import time
@@ -267,11 +256,7 @@ def main():
     check_settings()
     paths = find_recordings(files)
     folder = writable_folder(output)
-    named = {"num_samples": num_samples, "input_name": input_name, "output_name": output_name}
-    generator = open_generator(
-        checkpoint, sample_rate, bounds, prior, code, check_derivative=gradient, **named, label=label,
-        any_label=gradient and not hop,
-    )  # fmt: skip
+    generator = open_generator(checkpoint, facts, any_label=gradient and not hop, check_derivative=gradient)
     mapping = open_inverse_mapping(inverse_mapping_checkpoint, generator) if inverse_mapping else None
     perceptual_loss = open_perceptual_loss(classifier_checkpoint, taps)
     judge = open_judge(judge_checkpoint)
@@ -283,9 +268,9 @@ def main():
         "classifier": perceptual_loss,
         "prepared": prepared,
         "hop": hop,
-        "code": generator.preparation.code,
+        "code": generator.facts.code,
     }
-    depends_on["preparation"] = asdict(generator.preparation)
+    depends_on["preparation"] = asdict(generator.facts)
     depends_on |= {"made_here": made_here, "layer": space == "layer"}
     table = RecoveryTable(folder, {name: identity(value) for name, value in depends_on.items()})
     names = table.names(paths)

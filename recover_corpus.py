@@ -23,14 +23,7 @@ threads = 1  # processor cores for each [1 to 256]
 
 # Weights
 checkpoint = "checkpoint/"  # folder with the generator
-sample_rate = 0  # of its clips in Hz; 0: what clip.json or args.txt beside it says, else 16,000 [0 to 48,000]
-bounds = 0.0  # largest absolute coordinate of a latent vector; 0: what clip.json says, else by the prior [0 to inf]
-prior = ""  # of its latent vectors; "": what clip.json says, else "uniform" on [-1, 1] ["", "uniform", "normal"]
-code = ""  # layout of its latent vectors, such as onehot:10, bits:3 or onehot:2,bits:3@end; "": what clip.json says
-num_samples = 0  # of its clips, where a WaveGAN's checkpoint leaves that open and no args.txt says it [0 to 65,536]
-input_name = ""  # of its latent vector, where a .pb, .onnx, .keras or SavedModel has another than z, or several inputs
-output_name = ""  # of its waveform, likewise
-label = -1  # of a generator that takes a label besides its latent vector; -1: found, with the gradient [-1 to 4095]
+facts = ""  # in place of what clip.json says: sample_rate=22050,code=onehot:10, … (checkpoint/README.md)
 inverse_mapping_checkpoint = "inverse_mapping_checkpoint/"  # folder with the network that predicts
 classifier_checkpoint = "classifier_checkpoint/"  # folder with the classifier, for the perceptual loss
 judge_checkpoint = "judge_checkpoint/"  # folder with the judge, which says which digit a reconstruction is
@@ -83,8 +76,7 @@ def recovered(paths):
     weights = {name: str(Path(settings[name]).resolve()) for name in settings if name.endswith("checkpoint")}
     options = {"predict": inverse_mapping, "gradient": gradient, "seed": seed, "waves": waves}
     options |= {"hold_code": hold_code, "code_scale": code_scale}
-    options["stated"] = {"sample_rate": sample_rate, "bounds": bounds, "prior": prior, "code": code, "label": label}
-    options["stated"] |= {"num_samples": num_samples, "input_name": input_name, "output_name": output_name}
+    options["stated"] = {"facts": facts}
     batches = [[str(path.absolute()) for path in paths[i : i + batch_size]] for i in range(0, len(paths), batch_size)]
     batches = ray.data.from_items(batches, override_num_blocks=len(batches)).map_batches(
         Recoverer,

@@ -52,18 +52,9 @@ PUBLISHED = {
     "schedule": "constant",
 }  # paper section 3.3 and the authors' script
 
-RENAMED = {
-    "warm_start": "every run begins with random weights",
-    "speed": "use --warp and --pace",
-    "shift": "clips are always put anywhere in the second; --augmented=False leaves them",
-    "gain": "the features know no level",
-    "band": "use --narrow",
-    "masks": "use --mask_seconds and --mask_bands",
-}
-
 from common.settings import from_shell
 
-settings = from_shell(globals(), recipes={"published": PUBLISHED}, renamed=RENAMED)
+settings = from_shell(globals(), recipes={"published": PUBLISHED})
 
 import sys
 from pathlib import Path

@@ -54,9 +54,9 @@ from common.view import log_sounds
 from datasets.layouts import Recording, find_datasets
 from datasets.pipeline import displaced_batches
 from datasets.reading import read_clips
-from models.audio.preparation import Preparation
 from models.files.hashing import fingerprint
 from models.files.writing import written_whole
+from models.generator.facts import Facts
 from models.generator.generator import generate, random_latent
 from models.generator.tf1_export import WAVEGAN_FILES, export_wavegan
 from models.metrics.metrics import harmonicity, inception_score
@@ -131,14 +131,14 @@ class Curve(keras.callbacks.Callback):
             log_sounds(self.writer, "samples", np.asarray(model(z))[..., 0], step)
 
 
-def export(model, place, preparation):
+def export(model, place, facts):
     """Writes the averaged generator as a WaveGAN checkpoint, and the compact state, into the folder `place`.
 
     Raises ValueError for weights that are not finite.
     """
     state = packed(model)
     variables = model.exported()
-    preparation.write(place / "clip.json", fingerprint(variables))
+    facts.write(place / "clip.json", fingerprint(variables))
     export_wavegan(place, variables, int(model.step))
     with written_whole(place / PROGRESS) as file:
         np.savez_compressed(file, **state)
@@ -197,11 +197,11 @@ def read_recordings(preparation):
 def main():
     if batch_size % 2:
         raise ScriptError(f"batch_size is {batch_size}; an even number from 2 on")
-    preparation = Preparation(peak, "center", shift)
+    facts = Facts(peak, "center", shift)
     for place in (checkpoint, logs):
         writable_folder(place)
     done = begin_run(checkpoint, settings, fresh=fresh)
-    clips, recordings = read_recordings(preparation)
+    clips, recordings = read_recordings(facts)
     model = WaveGANTraining(width, lowpass=lowpass)
     model.compile(generator_rate, discriminator_rate)
     model.build((None, model.latent_dim))
@@ -209,7 +209,7 @@ def main():
     first = done or go_on_from_progress(model)
     curve = Curve(read_curve(first * steps), load_judging_classifier())
     names = (*WAVEGAN_FILES, "clip.json", PROGRESS, CURVE)
-    saved = Saved(checkpoint, names, lambda model, place, *_: export(model, place, preparation), curve.write)
+    saved = Saved(checkpoint, names, lambda model, place, *_: export(model, place, facts), curve.write)
     print(f"Training state is kept in {Path(checkpoint) / STATE}/; losses and sounds: tensorboard --logdir {logs}")
     try:
         model.fit(

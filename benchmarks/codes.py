@@ -12,7 +12,6 @@ seed = 0  # of the weights, the latent vectors and the noise [0 to 2,147,483,646
 
 import sys
 import tempfile
-from dataclasses import replace
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -91,7 +90,7 @@ def measured(generator, layout, snr, scale):
     """The cells of a row."""
     if layout == LABEL:
         return of_labels(generator, snr)
-    generator.preparation = replace(generator.preparation, code=layout)
+    generator = generator.with_facts(code=layout)
     count = num_clips if scale == 1 else max(1, num_clips // 2)
     codes, true = generator.codes, random_latent(generator, count, seed)
     true[:, codes.places] *= np.float32(scale)

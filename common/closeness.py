@@ -95,5 +95,5 @@ class Closeness:
         if (deviation := number("z_std")) is not None:
             words.append(f"coordinates ±{deviation:.1g}")
         if stuck:
-            words.append(f"{stuck} coordinate{'s' * (stuck > 1)} at the bounds, --bounds=2 or more allows others")
+            words.append(f"{stuck} coordinate{'s' * (stuck > 1)} at the bounds, --facts=bounds=2 or more allows others")
         return ", ".join(words)

@@ -39,7 +39,7 @@ def coded(solver, codes, hold_code="", code_scale="1"):
     scale = code_scale_of(code_scale)
     if codes is None:
         if hold_code or scale != 1:
-            raise ValueError("hold_code and code_scale: no layout says where the code is; give one, --code=onehot:10")
+            raise ValueError("hold_code and code_scale: no layout says where it is; give one, --facts=code=onehot:10")
         return solver
     if hold_code:
         codes.code(hold_code)

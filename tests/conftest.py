@@ -90,16 +90,12 @@ def _opened_once(load):
 
     @functools.wraps(load)
     def opening(folder, *args, **kwargs):
-        key = _signature(folder), args, tuple(kwargs.items())
+        key = _signature(folder), repr((args, kwargs))
         if key not in opened:
             if len(opened) == 8:
                 del opened[next(iter(opened))]
-            network = load(folder, *args, **kwargs)
-            opened[key] = network, getattr(network, "preparation", None)
-        network, preparation = opened[key]
-        if preparation:
-            network.preparation = preparation  # which a script's settings replace
-        return network
+            opened[key] = load(folder, *args, **kwargs)
+        return opened[key]
 
     return opening
 

@@ -89,7 +89,7 @@ def test_a_combination_of_flags_writes_what_the_paper_has(
 
 
 def test_right_codes_are_counted_and_shown(inputs, tmp_path, capsys):
-    flags = ["--synth", "--num_clips=5", "--code=onehot:3", "--inverse_mapping"]
+    flags = ["--synth", "--num_clips=5", "--facts=code=onehot:3", "--inverse_mapping"]
     assert run_script(SCRIPT, *arguments(inputs, tmp_path, *flags)) == 0
     result = json.loads((tmp_path / "metrics.json").read_text())
     shares = [row["code_accuracy"] for row in (result, result["floors"][1])]

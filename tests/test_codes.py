@@ -1,7 +1,6 @@
 """Latent vectors with a code beside their noise: layouts, drawing, and which code a clip has."""
 
 import csv
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -29,9 +28,7 @@ def folder(tmp_path_factory):
 
 
 def coded(folder, layout):
-    generator = load_generator(folder, check_derivative=False)
-    generator.preparation = replace(generator.preparation, code=layout)
-    return generator
+    return load_generator(folder, {"code": layout}, check_derivative=False)
 
 
 @pytest.mark.parametrize(
@@ -80,7 +77,7 @@ def test_a_code_that_the_layout_lacks_is_one_line(text):
 
 
 def test_samples_have_the_code_that_is_asked_for(folder, tmp_path, capsys):
-    options = f"--checkpoint={folder}", f"--output={tmp_path}", "--code=onehot:4@end", "--num_samples=3"
+    options = f"--checkpoint={folder}", f"--output={tmp_path}", "--facts=code=onehot:4@end", "--num_samples=3"
     assert run_script("generate.py", *options) == 0
     for i in range(3):
         code = np.load(tmp_path / f"{i}.npy")[8:]
@@ -100,15 +97,14 @@ def test_one_coordinate_is_swept_and_the_others_stay(folder, tmp_path, capsys):
     assert np.array_equal(soundfile.read(tmp_path / "walk.wav", dtype="float32")[0], waves)
     page = (tmp_path / "index.html").read_text()
     assert page.count("<audio") == 4 and "z7 = -5" in page
-    for wrong in ("--vary=12", "--vary_range=1"):
-        assert run_script("generate.py", *options, "--vary=7", wrong) == 1
+    for wrong in (["--vary=12"], ["--vary=7", "--vary_range=1"]):
+        assert run_script("generate.py", *options, *wrong) == 1
     assert capsys.readouterr().err.count("generate.py: vary") == 2
 
 
 @pytest.mark.parametrize("layout, bounds", [("onehot:4", 1.0), ("bits:2", 1.0), ("onehot:4", 2.0)])
 def test_a_code_far_beyond_the_range_of_training_is_recovered_with_its_scale(folder, layout, bounds):
-    generator = coded(folder, layout)
-    generator.preparation = replace(generator.preparation, bounds=bounds)
+    generator = coded(folder, layout).with_facts(bounds=bounds)
     codes, z = generator.codes, random_latent(generator, 2, 5)
     z[:, codes.places] = [10 * codes.code(codes.text(codes.nearest(one, 1)[0])) for one in z[:, codes.places]]
     if layout == "bits:2":
@@ -119,8 +115,7 @@ def test_a_code_far_beyond_the_range_of_training_is_recovered_with_its_scale(fol
 
 
 def test_a_free_scale_wants_bounds(folder):
-    generator = coded(folder, "onehot:4")
-    generator.preparation = replace(generator.preparation, bounds=np.inf)
+    generator = coded(folder, "onehot:4").with_facts(bounds=np.inf)
     with pytest.raises(ValueError, match="set bounds"):
         Coded(LevenbergMarquardt(), scale="free").solve(np.zeros((1, generator.num_samples, 1)), generator)
 
@@ -147,7 +142,7 @@ def test_each_window_of_a_long_recording_has_its_code(folder, tmp_path):
     options += [f"--{name}_checkpoint={tmp_path}" for name in ("classifier", "judge")]
     options += ["--gradient", "--inverse_mapping=False", "--solver=levenberg_marquardt", "--prepared=True"]
     hop = generator.num_samples / generator.sample_rate
-    assert run_script("latent_vector_recovery.py", *options, f"--hop={hop}", "--code=onehot:4") == 0
+    assert run_script("latent_vector_recovery.py", *options, f"--hop={hop}", "--facts=code=onehot:4") == 0
     rows = list(csv.DictReader(open(tmp_path / "out/long.csv")))
     assert [int(row["code"]) for row in rows] == list(z[:, :4].argmax(axis=1))
     assert all(float(row["margin_db"]) > 20 and float(row["explained"]) > 0.99 for row in rows)

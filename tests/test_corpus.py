@@ -5,7 +5,6 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -137,13 +136,12 @@ def test_weights_that_are_not_there_are_one_line_and_leave_the_folder_to_the_nex
 
 
 def test_codes_are_recovered(corpus):
-    generator = load_generator(corpus)
-    generator.preparation = replace(generator.preparation, code="onehot:3")
+    generator = load_generator(corpus, "code=onehot:3")
     codes, true = generator.codes, random_latent(generator, 2, 0)
     paths = [str(corpus / f"{i}.wav") for i in range(2)]
     for path, wave in zip(paths, generator(true).numpy()):
         soundfile.write(path, wave, generator.sample_rate, subtype="FLOAT")
-    options = weights(corpus) | {"stated": {"code": "onehot:3"}}
+    options = weights(corpus) | {"stated": {"facts": "code=onehot:3"}}
     found = Recoverer(False, True, 0, False, **options).rows(paths)
     assert [row["code"] for row in found] == [codes.text(code) for code in true[:, codes.places]]
     assert latent_mse(true, np.stack([row["z"] for row in found])).max() < EXACT

@@ -30,6 +30,7 @@ from models.audio.preparation import Preparation
 from models.files.errors import CheckpointError
 from models.files.latents import known_latent
 from models.files.saving import save_network
+from models.generator.facts import Facts
 from models.generator.loading import load_generator
 from models.networks.classifier import build_classifier, load_classifier
 from models.networks.inverse_mapping import load_inverse_mapping
@@ -167,7 +168,7 @@ def checkpoints(tmp_path_factory):
         (folder / name).mkdir()
     tf1_wavegan.write(folder / "wavegan", latent_dim=LATENT, width=2)
     generator = load_generator(folder / "wavegan")
-    Preparation(PEAK, "center").write(folder / "wavegan/clip.json", generator.sha256)
+    Facts(PEAK, "center").write(folder / "wavegan/clip.json", generator.sha256)
     write_pb(folder / "graph", dense)
     layers = keras.layers
     small = [layers.Dense(64), layers.Reshape((64, 1)), layers.UpSampling1D(8), layers.Flatten()]

@@ -90,6 +90,6 @@ def test_the_script_says_form_share_and_deviation(folder, generator, tmp_path, c
 def test_identical_is_not_said_of_what_is_known_to_be_wrong():
     row = {"snr_db": 43.0, "log_spectral_distance": 0.1, "explained": 0.9999, "at_bound": 4, "z_std": 0.01}
     words = Closeness.in_words(row)
-    assert "identical" not in words and "4 coordinates at the bounds" in words and "--bounds" in words
+    assert "identical" not in words and "4 coordinates at the bounds" in words and "--facts=bounds=2" in words
     assert "identical" in Closeness.in_words(row | {"at_bound": 0})
     assert "identical" not in Closeness.in_words(row | {"at_bound": 0}, wrong=True)
