@@ -39,7 +39,7 @@ from tqdm import tqdm
 
 from common.files import find_recordings, readable_clip, writable_folder
 from common.lock import hold
-from common.recovering import recovered_batches
+from common.recovering import recovered
 from common.script import ScriptError, one_line_errors
 from common.solvers import coded
 from datasets.layouts import find_datasets
@@ -87,11 +87,11 @@ def main():
     def load(path):
         return readable_clip(path, __file__, preparation=generator.preparation)
 
-    for _, read, recovery, _ in recovered_batches(
+    for _, read, answers, _ in recovered(
         paths, load, AT_ONCE, generator=generator, description="latent vectors", **options
     ):
         clips.extend(clip.samples for clip in read)
-        latents.extend(recovery.z)
+        latents.extend(answer.z for answer in answers)
     if not clips:
         raise ScriptError(f"{files}: none of the recordings there can be read")
     with tqdm(total=steps, desc="tuning", unit="step", disable=None) as bar:

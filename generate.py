@@ -40,6 +40,7 @@ import numpy as np
 from tqdm import tqdm
 
 from common.files import writable_folder, write_array, write_clip
+from common.lock import hold
 from common.page import Picture, Sound, write_page
 from common.script import ScriptError, one_line_errors
 from common.view import digits_figure
@@ -166,6 +167,7 @@ def write_walk(generator, folder, z, places, title, along, what):
 
 def main():
     folder = writable_folder(output)
+    hold(folder)
     named = {"num_samples": clip_samples, "input_name": input_name, "output_name": output_name}
     generator = open_generator(
         checkpoint, sample_rate, prior=prior, code=code, check_derivative=False, label=label, **named

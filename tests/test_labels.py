@@ -130,7 +130,7 @@ def test_the_script_finds_the_label(tmp_path, weights, capsys):
 
 @pytest.mark.parametrize(
     "script, into",
-    [("train.py", "inverse_mapping_checkpoint"), ("audio_examples.py", "output"), ("generate.py", "output")],
+    [("train.py", "inverse_mapping_checkpoint"), ("adapt_wavegan.py", "output"), ("generate.py", "output")],
 )
 def test_a_script_that_cannot_do_without_the_label_says_so(tmp_path, capsys, script, into):
     place = write_pb(tmp_path / "generator", looked_up)

@@ -6,7 +6,7 @@ import soundfile
 import tf1_wavegan
 from run_script import run_script
 
-from common.closeness import Closeness
+from common.columns import in_words
 from models.audio.clip import Clip, prepare
 from models.generator.generator import generate, random_latent
 from models.generator.loading import load_generator
@@ -89,7 +89,7 @@ def test_the_script_says_form_share_and_deviation(folder, generator, tmp_path, c
 
 def test_identical_is_not_said_of_what_is_known_to_be_wrong():
     row = {"snr_db": 43.0, "log_spectral_distance": 0.1, "explained": 0.9999, "at_bound": 4, "z_std": 0.01}
-    words = Closeness.in_words(row)
+    words = in_words(row)
     assert "identical" not in words and "4 coordinates at the bounds" in words and "--bounds" in words
-    assert "identical" in Closeness.in_words(row | {"at_bound": 0})
-    assert "identical" not in Closeness.in_words(row | {"at_bound": 0}, wrong=True)
+    assert "identical" in in_words(row | {"at_bound": 0})
+    assert "identical" not in in_words(row | {"at_bound": 0}, wrong=True)
