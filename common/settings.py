@@ -188,7 +188,8 @@ def from_shell(names, arguments=None, recipes=None, renamed=None):
         raise SystemExit(0)
     typed = _from_arguments(settings, arguments, renamed or {}, refuse)
     values = {name: _anchored(setting.default) for name, setting in settings.items()} | typed
-    chosen = {name: value for name, value in (recipes or {}).get(values.get("recipe"), {}).items() if name not in typed}
+    recipe = (recipes or {}).get(values.get("recipe"), {})
+    chosen = {name: _anchored(value) for name, value in recipe.items() if name not in typed}
     values |= chosen
     for name, value in values.items():
         try:
