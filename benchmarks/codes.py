@@ -1,8 +1,7 @@
 """Which code a clip has, and the rest of its latent vector: clips of tiny random generators whose latent vectors hold a
 code, as 16-bit samples and with noise. Prints a Markdown table.
 
-The error is how far the answer's sound is from the clip before rounding and noise. Beside it stands that of the free
-answer with its code rounded to the nearest one, the noise coordinates not solved again.
+The error is how far the answer's sound is from the clip before rounding and noise.
 """
 
 num_clips = 20  # a row; half as many where a scale or a label is looked for [1 to 10,000]
@@ -26,8 +25,8 @@ import numpy as np
 import tensorflow as tf
 
 from common.script import one_line_errors
+from common.view import markdown
 from models.audio.clip import Clip
-from models.generator.codes import relaxed
 from models.generator.generator import generate, random_latent
 from models.generator.labelled import LabelInput, LabelledGenerator
 from models.generator.loading import load_generator
@@ -84,7 +83,7 @@ def of_labels(generator, snr):
         f"{(latent_mse(true, solution.z) < EXACT).sum()} of {count}",
         f"{np.nanmedian(solution.margin_db):.1f} dB",
     ]
-    return [*cells, decibels(waves, solution.waveforms), ""]
+    return [*cells, decibels(waves, solution.waveforms)]
 
 
 def measured(generator, layout, snr, scale):
@@ -100,13 +99,7 @@ def measured(generator, layout, snr, scale):
     solution = Coded(LevenbergMarquardt(), scale=1.0 if scale == 1 else "free").solve(clips, generator, seed=seed)
     right = sum(codes.text(code) == one for code, one in zip(true[:, codes.places], solution.code))
     cells = [f"{right} of {count}", f"{(latent_mse(true, solution.z) < EXACT).sum()} of {count}"]
-    cells += [f"{np.nanmedian(solution.margin_db):.1f} dB", decibels(clean, generate(generator, solution.z))]
-    if scale == 1:
-        free = LevenbergMarquardt(restarts=0).solve(clips, relaxed(generator, 1.0), seed=seed)
-        snapped = relaxed(generator, 1.0).latent(free.z).numpy()
-        snapped[:, codes.places] = [codes.nearest(one, 1)[0] for one in snapped[:, codes.places]]
-        return [*cells, decibels(clean, generate(generator, snapped))]
-    return [*cells, ""]
+    return [*cells, f"{np.nanmedian(solution.margin_db):.1f} dB", decibels(clean, generate(generator, solution.z))]
 
 
 def decibels(clean, waveforms):
@@ -116,8 +109,7 @@ def decibels(clean, waveforms):
 
 def main():
     chosen = [name.strip() for name in rows.split(";") if name.strip()] or list(ROWS)
-    print("| clips | code or label right | latent vector exact | margin | error | error, code only rounded |")
-    print("| --- | --- | --- | --- | --- | --- |")
+    print(markdown(["clips", "code or label right", "latent vector exact", "margin", "error"], []))
     with tempfile.TemporaryDirectory() as folder:
         tf1_wavegan.write(Path(folder), width=width, seed=seed)
         for name in chosen:
