@@ -8,6 +8,7 @@ import pytest
 import scipy.signal
 import tensorflow as tf
 
+from common.store import depends_on
 from models.audio.clip import Clip
 from models.generator.generator import Generator, random_latent
 from models.metrics.metrics import condition_number, latent_mse
@@ -20,9 +21,9 @@ from models.recovery.layer import Layer
 from models.recovery.least_squares import minimise, posterior
 from models.recovery.mismatch import distinct
 from models.recovery.perceptual import Perceptual
-from models.recovery.problem import Alignment, Problem, identity, solve_all
+from models.recovery.problem import Alignment, Problem, solve_all
 from models.recovery.published import LBFGSB, PublishedObjective
-from models.recovery.recover import recover, recovered
+from models.recovery.recover import recover, recovered_clips
 from models.recovery.residual import Residual
 
 
@@ -235,9 +236,9 @@ def test_a_solvers_identity_is_its_fields_and_its_networks_hashes():
     losses = [PerceptualLoss(build_classifier(width=2), taps) for taps in ("blocks", "stage2")]
     solvers = [Perceptual(loss, exact=LevenbergMarquardt(n)) for loss in losses for n in (3, 4)]
     solvers += [LevenbergMarquardt(3), LBFGSB(3), Layer(losses[0]), None]
-    texts = [json.dumps(identity(solver), sort_keys=True) for solver in solvers]
+    texts = [json.dumps(depends_on(solver=solver), sort_keys=True) for solver in solvers]
     assert len(set(texts)) == len(texts)
-    assert losses[0].sha256 in texts[0] and texts[0] == json.dumps(identity(solvers[0]), sort_keys=True)
+    assert losses[0].sha256 in texts[0] and texts[0] == json.dumps(depends_on(solver=solvers[0]), sort_keys=True)
 
 
 def test_the_noise_explains_what_remains_of_the_residual_and_is_the_priors_where_nothing_is_known():
@@ -321,7 +322,7 @@ def test_every_solver_with_least_squares_is_given_the_inverse_mapping(generator,
     true = 0.7 * random_latent(generator, 2, 61)
     mapping = NearTruth(true)
     clips = [Clip(samples) for samples in 5 * generator(true).numpy()[..., 0]]
-    found, _ = recovered(clips, generator, inverse_mapping=mapping, solver=solver, layer=layer)
+    found, _ = recovered_clips(clips, generator, inverse_mapping=mapping, solver=solver, layer=layer)
     assert (latent_mse(true, found.z) < 1e-4).all() and len(mapping.asked) > 1
     assert (found.snr_db > 30).all() and found.gain == pytest.approx(5, rel=1e-2)
 

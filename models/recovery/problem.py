@@ -10,7 +10,7 @@ All problems of a call have the same generator. seed: of whatever the solver dra
 report: called with the number of clips still being worked on.
 """
 
-from dataclasses import dataclass, fields, is_dataclass, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -140,17 +140,3 @@ def solve_all(solver, problems, **options):
 def spent(answer, iterations):
     """The same answer after more iterations than its own: of tries that led elsewhere."""
     return replace(answer, iterations=answer.iterations + int(iterations))
-
-
-def identity(value):
-    """What the results of a solver depend on, as anything JSON can hold: its name and its fields, networks by the
-    SHA-256 of their variables.
-    """
-    if is_dataclass(value):
-        return {"solver": type(value).__name__} | {f.name: identity(getattr(value, f.name)) for f in fields(value)}
-    if hasattr(value, "preparation"):  # a generator: the latent vectors depend on what the user says of it, too
-        shape = value.num_samples, value.num_channels
-        return [value.sha256, value.sample_rate, str(value.bounds), value.prior, value.preparation.code, *shape]
-    if hasattr(value, "sha256"):
-        return [value.sha256, *([value.taps] if hasattr(value, "taps") else [])]
-    return value

@@ -125,7 +125,7 @@ def _further(layer, results):
         yield from ((i, clip, problem, answer) for (i, clip, problem, _), answer in zip(some, answers))
 
 
-def recovered(clips, generator, **options):
+def recovered_clips(clips, generator, **options):
     """`recover_clips` of all clips → their Recovery, and the Clips in the form that was recovered."""
     results, forms = Recovery([None] * len(clips)), list(clips)
     for i, form, found in recover_clips(clips, generator, **options):
