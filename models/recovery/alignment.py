@@ -4,7 +4,7 @@ back.
 
 import numpy as np
 
-from models.recovery.problem import Alignment
+from models.recovery.filters import through, without
 
 NEAR = 0.05  # samples beyond an end of a waveform, to which it still is known
 
@@ -51,19 +51,22 @@ def inside(target, shift=0.0):
 
 
 def as_recorded(waveform, alignment):
-    """A generator's waveform [samples, channels] with the gain, offset and shift of an Alignment; as it is for None."""
+    """A generator's waveform [samples, channels] through the channel of an Alignment; as it is for None."""
     if alignment is None:
         return waveform
+    if alignment.filter is not None:
+        waveform = through(waveform, alignment.filter)
     placed = moved(waveform, alignment.shift)[0] if alignment.shift else waveform
     return (placed * alignment.gain + alignment.offset).astype(np.float32)
 
 
 def as_generated(target, alignment):
-    """A target [samples, channels] without the gain, offset and shift of an Alignment, 0 where it is not known: what
+    """A target [samples, channels] without the channel of an Alignment, 0 where it is not known: what
     `as_recorded` does, undone. As it is for None and for the usual one."""
-    if alignment in (None, Alignment()):
+    if alignment is None or alignment.plain:
         return target
-    return np.multiply(*aligned(target, alignment))
+    waveform = np.multiply(*aligned(target, alignment))
+    return waveform if alignment.filter is None else without(waveform, alignment.filter)
 
 
 def centred(targets):

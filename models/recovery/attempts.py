@@ -19,6 +19,7 @@ from models.generator.generator import BATCH
 from models.recovery.alignment import inside
 from models.recovery.covariance import deviations
 from models.recovery.descents import (
+    BACK,
     NEARER,
     Standing,
     descend,
@@ -30,6 +31,7 @@ from models.recovery.descents import (
     unsettled,
 )
 from models.recovery.errors import EXPLAINED, HOPELESS, NEAR_TRUTH, NOISY, PROMISING
+from models.recovery.filtered import channel_of, look_for_filters
 from models.recovery.locating import predicted_places, usual_place
 from models.recovery.problem import Alignment, Answer
 from models.recovery.residual import Residual
@@ -128,14 +130,16 @@ def look_at(problems):
             standing.promising = objective < PROMISING
     unknown = [i for i, one in enumerate(problems) if not one.place_known]
     if unknown:
-        shifts, recognised, unmoved = place(targets[unknown], generator)
-        usual = has_usual_level(targets[unknown], generator)
-        for i, *seen in zip(unknown, recognised, unmoved, usual):
+        shifts, recognised, unmoved, turned = place(targets[unknown], generator)
+        usual, signs = has_usual_level(targets[unknown], generator), np.where(turned, -1, 1)
+        for i, *seen, sign in zip(unknown, recognised, unmoved, usual, signs):
             standings[i].recognised, standings[i].unmoved, standings[i].usual = map(bool, seen)
+            standings[i].sign = int(sign)
         known = [i for i, there in zip(unknown, recognised) if there]
-        near = predicted_places([problems[i] for i in known], shifts[recognised])
-        for i, begin, shift in zip(known, near, shifts[recognised]):
-            standings[i].begins = [begin, usual_place(problems[i], shift)] if begin.near else [begin]
+        where = shifts[recognised], signs[recognised]
+        near = predicted_places([problems[i] for i in known], *where)
+        for i, begin, *shift_and_sign in zip(known, near, *where):
+            standings[i].begins = [begin, usual_place(problems[i], *shift_and_sign)] if begin.near else [begin]
     return standings
 
 
@@ -148,17 +152,21 @@ def looks_as_made(one):
         return True
     if not one.recognised:
         return not one.problem.only_exact or one.promising
-    if one.begins[0].near or not one.usual:
+    if one.begins[0].near or not one.usual or one.sign < 0:
         return False
     return one.promising or (one.unmoved and levels_alike(one.problem.generator))
 
 
 def near_truth(one):
-    return not one.problem.near and unsettled(one, NEAR_TRUTH)
+    return not one.fit.filtered and not one.problem.near and unsettled(one, NEAR_TRUTH)
 
 
 def recognised(one):
-    return bool(one.begins) and one.missed()
+    return bool(one.begins) and one.missed() and not one.fit.filtered
+
+
+def filtered_minimum(one):
+    return one.fit.filtered and unsettled(one, EXPLAINED)
 
 
 def misled(one):
@@ -172,15 +180,15 @@ def maybe_unmoved(one):
 
 
 def far_minimum(one):
-    return not one.problem.near and one.back < 3 and one.fit.objective > NEAR_TRUTH and one.missed(EXPLAINED)
+    return any_minimum(one) and one.fit.objective > NEAR_TRUTH
 
 
 def any_minimum(one):
-    return not one.problem.near and one.back < 3 and one.missed(EXPLAINED)
+    return not one.problem.near and not one.fit.filtered and one.back < BACK and one.missed(EXPLAINED)
 
 
 def minimum(one):
-    return not one.problem.near and unsettled(one, EXPLAINED)
+    return not one.problem.near and not one.fit.filtered and unsettled(one, EXPLAINED)
 
 
 def unexplained(one):
@@ -212,6 +220,10 @@ def at_its_place(tries, chosen, number, why):
 
 def at_its_place_from_zero(tries, chosen, number, why):
     from_places(chosen, [one.begins[-1] for one in chosen], tries.hopeful(chosen), why)
+
+
+def through_a_filter(tries, chosen, number, why):
+    look_for_filters(chosen, tries.hopeful(chosen), why)
 
 
 def elsewhere(tries, chosen, number, why):
@@ -254,10 +266,13 @@ def seldom(solver):
 
 ATTEMPTS = (  # of each clip, in this order, until it is done; each keeps what is better
     Attempt("as it is", looks_as_made, as_it_is),
+    Attempt("filtered", lambda one: one.explained and recognised(one), through_a_filter),
     Attempt("shaken", near_truth, shaken, often, draws=1),
     Attempt("placed", recognised, at_its_place),
     Attempt("placed, from zero", misled, at_its_place_from_zero),
     Attempt("as it is, from zero", maybe_unmoved, from_zero),
+    Attempt("filtered", recognised, through_a_filter),
+    Attempt("filtered, shaken", filtered_minimum, shaken, seldom, draws=1),
     Attempt("from elsewhere", far_minimum, elsewhere, seldom, draws=1),
     Attempt("shaken", minimum, shaken, often, draws=1),
     Attempt("from elsewhere", any_minimum, elsewhere, seldom, draws=1),
@@ -273,14 +288,18 @@ def settled(one):
         why = SPENT if one.spent else NOT_EXPLAINED
         z, share = one.fit.x[:k], explained_share(one.problem, one.fit.x[:k])
         return Answer(z, one.fit.objective, one.cost, why, Alignment(), share, of_waveform=True)
+    share = float(np.clip(1 - 2 * one.fit.objective, 0, 1))
+    why = SPENT if one.spent and one.missed() else one.why
+    known = one.fit.objective, one.cost, why
+    if one.fit.filtered:
+        place, z_std = channel_of(one.problem, one.fit)
+        return Answer(one.fit.x[:k], *known, place, share, of_waveform=True, z_std=z_std)
     fit = one.fit.folded(one.problem.target) if one.fit.free else one.fit
     waveform = np.asarray(one.problem.generator(fit.x[None, :k].astype(np.float32)), np.float64)[0]
     lower, upper = one.problem.box()
     free = np.append(lower < upper, (fit.free,) * 3)
     z_std = deviations(waveform, fit.aligned, fit.present > 0, fit.normal, free)[:k]
-    why = SPENT if one.spent and one.missed() else one.why
-    share = float(np.clip(1 - 2 * fit.objective, 0, 1))
-    return Answer(fit.x[:k], fit.objective, one.cost, why, fit.alignment, share, of_waveform=True, z_std=z_std)
+    return Answer(fit.x[:k], *known, fit.alignment, share, of_waveform=True, z_std=z_std)
 
 
 def explained_share(problem, z):

@@ -9,6 +9,7 @@ import scipy.stats
 
 from models.generator.generator import generate
 from models.recovery.alignment import aligned
+from models.recovery.channel import Filtered
 from models.recovery.errors import CONVERGED, EXPLAINED, FAR, MISSED, NOISY
 from models.recovery.least_squares import minimise
 from models.recovery.locating import Begin
@@ -39,7 +40,8 @@ class Fit:
 
     x [k + 3]: the unknowns, then the logarithm of a gain, an offset and a delay beside `alignment`, at which the target
     was compared: `aligned` [samples, channels], and `present`, 0 where a sample of it is not known. free: whether the
-    last three were unknowns. normal [k + 3, k + 3]: the normal matrix of its last Jacobian.
+    last three were unknowns. filtered: whether what is compared went through the best filter, whose level takes the
+    place of theirs. normal [k + 3, k + 3]: the normal matrix of its last Jacobian.
     """
 
     x: np.ndarray
@@ -49,6 +51,15 @@ class Fit:
     aligned: np.ndarray
     present: np.ndarray
     free: bool = False
+    filtered: bool = False
+
+    def sound(self, generator):
+        """The generator's waveform [samples, channels] as it is compared with the aligned target."""
+        waveform = generate(generator, self.x[None, :-3].astype(np.float32))[0]
+        if self.filtered:
+            best = Filtered(generator, self.aligned[None], self.present.reshape(1, -1)).fit(waveform, 0)
+            waveform = best.fitted.reshape(waveform.shape)
+        return waveform
 
     def folded(self, target):
         """The same place with its gain, offset and delay counted among the alignment."""
@@ -58,10 +69,10 @@ class Fit:
         return replace(placed(target, self.x[:-3], place, True), objective=self.objective, normal=self.normal)
 
 
-def placed(target, z, alignment, free):
+def placed(target, z, alignment, free, filtered=False):
     """A Fit that no descent has measured yet, at unknowns z [k]."""
     x = np.append(z, (0.0, 0.0, 0.0))
-    return Fit(x, np.inf, np.zeros((len(x), len(x))), alignment, *aligned(target, alignment), free)
+    return Fit(x, np.inf, np.zeros((len(x), len(x))), alignment, *aligned(target, alignment), free, filtered)
 
 
 @dataclass
@@ -71,8 +82,8 @@ class Standing:
     gained nothing. last [k + 3]: where the last of these ended.
 
     What was seen before the first attempt: whether its start is promising, whether the sketch of the generator
-    recognises it, whether it lies where the generator put it, whether it has a usual level; begins: where it would
-    begin with an unknown level and place, most likely first.
+    recognises it, whether it lies where the generator put it, whether it has a usual level, and sign, -1 where it is
+    turned over; begins: where it would begin with an unknown level and place, most likely first.
     """
 
     problem: Problem
@@ -81,6 +92,7 @@ class Standing:
     recognised: bool = True
     unmoved: bool = True
     usual: bool = True
+    sign: int = 1
     begins: list[Begin] = field(default_factory=list)
     cost: int = 0
     why: str = ""
@@ -132,7 +144,7 @@ def is_steady(generator, fit):
     mean: noise does so, what a generator fails to follow does not.
     """
     target, present = fit.aligned, fit.present
-    residual = generate(generator, fit.x[None, :-3].astype(np.float32))[0] - target
+    residual = fit.sound(generator) - target
 
     def mean(waveform):
         """Of what is known."""
@@ -149,10 +161,13 @@ def is_steady(generator, fit):
 
 
 def residual_of(standings, fits, stft_share=0.0):
-    """The Residual of clips whose targets are those of Fits."""
+    """The Residual of clips whose targets are those of Fits, all of them through filters or none."""
     generator = standings[0].problem.generator
     present = np.stack([fit.present.reshape(-1) for fit in fits])
-    return Residual(generator, np.stack([fit.aligned for fit in fits]), stft_share, present)
+    targets = np.stack([fit.aligned for fit in fits])
+    return (
+        Filtered(generator, targets, present) if fits[0].filtered else Residual(generator, targets, stft_share, present)
+    )
 
 
 def descend(standings, fits, options, problem=None, smoothing=np.inf, max_iter=None):
