@@ -83,8 +83,11 @@ def writable_folder(output):
     folder = Path(output)
     folder.mkdir(parents=True, exist_ok=True)
     remove_partial_files(folder, ABANDONED)
-    with tempfile.NamedTemporaryFile(dir=folder, prefix=".", suffix=".partial") as file:
-        file.write(b"\0")
+    try:
+        with tempfile.NamedTemporaryFile(dir=folder, prefix=".", suffix=".partial") as file:
+            file.write(b"\0")
+    except OSError as error:  # which names a hidden file, or none
+        raise type(error)(error.errno, error.strerror, str(folder)) from error
     return folder
 
 
