@@ -36,9 +36,8 @@ from tqdm import tqdm
 
 from common.files import find_recordings, readable_clip, writable_folder
 from common.lock import hold
-from common.recovering import recovered_batches
+from common.recovering import recovered
 from common.script import ScriptError, one_line_errors
-from common.solvers import coded
 from datasets.layouts import find_datasets
 from models.files.file_set import replaced_together
 from models.files.hashing import fingerprint
@@ -77,18 +76,17 @@ def main():
     mapping = open_inverse_mapping(inverse_mapping_checkpoint, generator)
     perceptual_loss = open_perceptual_loss(classifier_checkpoint)
     paths = chosen_paths()
-    solver = coded(Perceptual(perceptual_loss), generator.codes)
-    options = {"inverse_mapping": mapping, "solver": solver, "seed": seed}
+    options = {"inverse_mapping": mapping, "solver": Perceptual(perceptual_loss), "seed": seed}
     clips, latents = [], []
 
     def load(path):
         return readable_clip(path, __file__, preparation=generator.preparation)
 
-    for _, read, recovery, _ in recovered_batches(
+    for _, read, answers, _ in recovered(
         paths, load, AT_ONCE, generator=generator, description="latent vectors", **options
     ):
         clips.extend(clip.samples for clip in read)
-        latents.extend(recovery.z)
+        latents.extend(answer.z for answer in answers)
     if not clips:
         raise ScriptError(f"{files}: none of the recordings there can be read")
     with tqdm(total=steps, desc="tuning", unit="step", disable=None) as bar:

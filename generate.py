@@ -34,6 +34,7 @@ import numpy as np
 from tqdm import tqdm
 
 from common.files import writable_folder, write_array, write_clip
+from common.lock import hold
 from common.page import Picture, Sound, write_page
 from common.script import ScriptError, one_line_errors
 from common.view import digits_figure
@@ -160,6 +161,7 @@ def write_walk(generator, folder, z, places, title, along, what):
 
 def main():
     folder = writable_folder(output)
+    hold(folder)
     generator = open_generator(checkpoint, facts, check_derivative=False)
     if between and (latents or vary >= 0):
         raise ScriptError("between is another thing to do than latents and vary; give one of them")

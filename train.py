@@ -86,7 +86,7 @@ from common.runs import Logs, StopAtNaN, begin_run, training_strategy
 from common.script import ScriptError, one_line_errors
 from common.state import STATE, Saved
 from common.view import Pairs
-from datasets.augmentation import ELSEWHERE
+from datasets.augmentation import Elsewhere
 from datasets.layouts import find_datasets
 from datasets.pipeline import displaced_batches, evaluation_batches
 from datasets.reading import read_clips
@@ -159,7 +159,7 @@ def training_data(recordings, generator):
     if not recordings:
         return latent
     clips, readable = recordings["train"]
-    augmentation = ELSEWHERE if augmented else None
+    augmentation = Elsewhere() if augmented else None
     shift = generator.preparation.shift
     real = displaced_batches(clips, readable, real_batch_size, shift, seed, augmentation, balanced)
     return tf.data.Dataset.zip(real.map(lambda waveform, digit: waveform), latent)

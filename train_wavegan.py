@@ -49,7 +49,7 @@ from common.files import find_recordings, writable_folder
 from common.memory import check_step
 from common.runs import Logs, begin_run
 from common.script import ScriptError, one_line_errors
-from common.state import EXPORTED, STATE, Saved
+from common.state import STATE, Saved
 from common.view import log_sounds
 from datasets.layouts import Recording, find_datasets
 from datasets.pipeline import displaced_batches
@@ -158,14 +158,10 @@ def read_curve(step):
 
 def go_on_from_progress(model):
     """Sets the model to the compact state, where that is all there is of a run → the epochs that it has behind it."""
-    progress, exported = Path(checkpoint) / PROGRESS, Path(checkpoint) / STATE / EXPORTED
-    if fresh:
-        exported.unlink(missing_ok=True)  # what lies there is another run's
-        return 0
-    if not progress.exists():
+    progress = Path(checkpoint) / PROGRESS
+    if fresh or not progress.exists():
         return 0
     unpack(model, read_state(progress))
-    exported.touch()  # the generator there is this run's own
     print(f"Going on from {progress}, {int(model.step)} steps old")
     return int(model.step) // steps
 
@@ -209,7 +205,8 @@ def main():
     first = done or go_on_from_progress(model)
     curve = Curve(read_curve(first * steps), load_judging_classifier())
     names = (*WAVEGAN_FILES, "clip.json", PROGRESS, CURVE)
-    saved = Saved(checkpoint, names, lambda model, place, *_: export(model, place, facts), curve.write)
+    writers = (lambda model, place, *_: export(model, place, facts), curve.write)
+    saved = Saved(checkpoint, names, *writers, own=first > 0)
     print(f"Training state is kept in {Path(checkpoint) / STATE}/; losses and sounds: tensorboard --logdir {logs}")
     try:
         model.fit(

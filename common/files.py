@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from common.script import complain
+from common.script import complain, one_line
 from models.audio.clip import read_clip, write_wav
 from models.audio.decoding import AUDIO_EXTENSIONS, AudioError
 from models.files.writing import written_whole
@@ -43,8 +43,8 @@ def find_recordings(files, below=False):
 
 
 def printable(path):
-    """A path as text that can be printed and written, whatever bytes its name has."""
-    return os.fsencode(path).decode("utf-8", "backslashreplace")
+    """A path as one line of text that can be printed and written, whatever bytes and control signs its name has."""
+    return one_line(os.fsencode(path).decode("utf-8", "backslashreplace"))
 
 
 def result_names(paths, taken=()):

@@ -24,13 +24,13 @@ class ScriptError(Exception):
 
 def one_line(text):
     """Text as one line that a terminal shows as it is, whatever is in it, such as the name of a file."""
-    text = str(text).replace("\n", " ").encode("utf-8", "backslashreplace").decode()
+    text = text.encode("utf-8", "backslashreplace").decode()
     return CONTROL.sub(lambda sign: sign[0].encode("unicode_escape").decode(), text)
 
 
 def complain(script, message):
     """One line on standard error, above a progress bar if there is one. script: its __file__."""
-    tqdm.write(one_line(f"{Path(script).name}: {message}"), file=sys.stderr)
+    tqdm.write(one_line(f"{Path(script).name}: {message}".replace("\n", " ")), file=sys.stderr)
 
 
 def end_quietly(script):

@@ -179,7 +179,7 @@ def _from_arguments(settings, arguments, refuse):
 
 def _of_recipe(recipe, typed):
     """{name: value} of a recipe that the command line leaves to it; where both state facts, what it leaves of them."""
-    chosen = {name: value for name, value in recipe.items() if name not in typed}
+    chosen = {name: _anchored(value) for name, value in recipe.items() if name not in typed}
     if "facts" in recipe and "facts" in typed:
         stated = stated_facts(typed["facts"])
         left = [f"{name}={value}" for name, value in stated_facts(recipe["facts"]).items() if name not in stated]

@@ -67,16 +67,13 @@ def perceptual_loss(weights):
 def few_steps(monkeypatch):
     """Descents by ear of a few steps from few sounds, for tests of what lies around them."""
     from models.recovery import perceptual
-    from models.recovery.descent import RATE, Descent
+    from models.recovery.ear import RATE, Descent
 
     def run(self, parameters, originals, steps=0, rate=RATE, run=Descent.run):
         return run(self, parameters, originals, 3, rate)
 
-    perceptual._pool.cache_clear()
     monkeypatch.setattr(Descent, "run", run)
     monkeypatch.setattr(perceptual, "POOL", 16)
-    yield
-    perceptual._pool.cache_clear()
 
 
 def _signature(folder):

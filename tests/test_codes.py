@@ -1,6 +1,7 @@
 """Latent vectors with a code beside their noise: layouts, drawing, and which code a clip has."""
 
 import csv
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -8,15 +9,15 @@ import soundfile
 import tf1_wavegan
 from run_script import run_script
 
-from common.closeness import Closeness
+from common.recovering import recovered
 from models.audio.clip import Clip
 from models.generator.codes import Codes
 from models.generator.generator import generate, random_latent
 from models.generator.loading import load_generator
 from models.metrics.metrics import EXACT, latent_mse
-from models.recovery.codes import Coded
-from models.recovery.exact import LevenbergMarquardt
-from models.recovery.recover import Recovery, recover_clips
+from models.recovery.alternatives import Code
+from models.recovery.attempts import LevenbergMarquardt
+from models.recovery.recover import recovered_clips
 
 
 @pytest.fixture(scope="module")
@@ -29,6 +30,12 @@ def folder(tmp_path_factory):
 
 def coded(folder, layout):
     return load_generator(folder, {"code": layout}, check_derivative=False)
+
+
+def found(generator, clips, hold="", scale=1.0):
+    """What is recovered of clips [n, num_samples, num_channels] with their codes."""
+    clips = [Clip(np.asarray(clip, np.float32)) for clip in clips]
+    return recovered_clips(clips, generator, solver=LevenbergMarquardt(), code=Code(hold, scale))[0]
 
 
 @pytest.mark.parametrize(
@@ -109,7 +116,7 @@ def test_a_code_far_beyond_the_range_of_training_is_recovered_with_its_scale(fol
     z[:, codes.places] = [10 * codes.code(codes.text(codes.nearest(one, 1)[0])) for one in z[:, codes.places]]
     if layout == "bits:2":
         z[0, codes.places], z[1, codes.places] = 0, (0, 10)  # at a scale of 0 each code of bits sounds alike
-    solution = Coded(LevenbergMarquardt(), scale="free").solve(generate(generator, z), generator)
+    solution = found(generator, generate(generator, z), scale="free")
     assert list(solution.code) == [codes.text(code) for code in z[:, codes.places]]
     assert (latent_mse(z, solution.z) < EXACT).all()
 
@@ -117,7 +124,7 @@ def test_a_code_far_beyond_the_range_of_training_is_recovered_with_its_scale(fol
 def test_a_free_scale_wants_bounds(folder):
     generator = coded(folder, "onehot:4").with_facts(bounds=np.inf)
     with pytest.raises(ValueError, match="set bounds"):
-        Coded(LevenbergMarquardt(), scale="free").solve(np.zeros((1, generator.num_samples, 1)), generator)
+        found(generator, np.zeros((1, generator.num_samples, 1)), scale="free")
 
 
 def test_a_clip_with_a_code_is_tried_as_it_is_too(folder):
@@ -125,11 +132,11 @@ def test_a_clip_with_a_code_is_tried_as_it_is_too(folder):
     z = random_latent(generator, 1, 8)
     wave = generate(generator, z)[0]
     clip = Clip(np.roll(1.4 * wave, 5000, axis=0), as_it_is=wave)  # farther than a position is looked for
-    recovery, forms = recover_clips([clip], generator, solver=Coded(LevenbergMarquardt()))
+    recovery, forms = recovered_clips([clip], generator, solver=LevenbergMarquardt())
     assert forms[0].samples is wave
     assert latent_mse(z, recovery.z)[0] < EXACT and np.array_equal(recovery.z[0, :4], z[0, :4])
     assert recovery.at_bound[0] == 0 and recovery.explained[0] > 0.99
-    held, _ = recover_clips([clip], generator, solver=Coded(LevenbergMarquardt(), hold=recovery.runner_up[0]))
+    held, _ = recovered_clips([clip], generator, solver=LevenbergMarquardt(), code=Code(recovery.runner_up[0]))
     assert held.explained[0] == pytest.approx(1 - 10 ** (-held.snr_db[0] / 10), abs=0.02) and held.snr_db[0] < 20
 
 
@@ -152,9 +159,9 @@ def test_a_code_is_at_no_bound(folder):
     generator = coded(folder, "onehot:4")
     z = 0.5 * np.ones((1, 12), np.float32)
     z[0, :5] = 0, 1, 0, 0, -1
-    wave = generate(generator, z)
-    (row,) = Closeness(generator, None, None).of(list(wave), Recovery(z, *np.zeros((2, 1)), matched=wave, snr_db=[99]))
-    assert row["at_bound"] == 1  # of the noise
+    how = {"generator": generator, "inverse_mapping": SimpleNamespace(predict_on_batch=lambda waveforms: z)}
+    ((_, _, (answer,), _),) = recovered(list(generate(generator, z)), lambda clip: clip, 1, **how)
+    assert answer.at_bound == 1  # of the noise
 
 
 @pytest.mark.slow
@@ -163,11 +170,11 @@ def test_a_clip_has_its_code_and_its_noise_back(folder, layout):
     generator = coded(folder, layout)
     codes, z = generator.codes, random_latent(generator, 3, 1)
     clips = generate(generator, z)
-    solution = Coded(LevenbergMarquardt()).solve(clips, generator)
+    solution = found(generator, clips)
     assert list(solution.code) == [codes.text(code) for code in z[:, codes.places]]
     assert np.array_equal(solution.z[:, codes.places], z[:, codes.places])
     assert (latent_mse(z, solution.z) < EXACT).all()
     assert (solution.margin_db > 20).all() and (solution.code != solution.runner_up).all()
     other = codes.text(codes.nearest(z[0, codes.places], 2)[1])
-    held = Coded(LevenbergMarquardt(), hold=other).solve(clips[:1], generator)
+    held = found(generator, clips[:1], other)
     assert held.code[0] == other and held.objective[0] > 100 * solution.objective[0]

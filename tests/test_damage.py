@@ -24,7 +24,7 @@ from tiny_networks import untrained
 
 from common.files import find_recordings, printable, result_names
 from common.settings import declared, from_shell
-from common.state import STATE, STATE_FILES, Saved, epochs_done, mend
+from common.state import LATEST, STATE, Saved, epochs_done, mend
 from models.audio.clip import prepare
 from models.audio.preparation import Preparation
 from models.files.errors import CheckpointError
@@ -211,7 +211,7 @@ def load_published(folder):
 def check_state(folder):
     """The run goes on from this state, from its spare, or from the beginning."""
     mend(folder)
-    weights = folder / STATE / STATE_FILES[0]
+    weights = folder / STATE / LATEST
     if not epochs_done(folder):
         assert not weights.exists()
         return

@@ -10,7 +10,7 @@ from models.files.errors import CheckpointError
 from models.generator.generator import Generator, random_latent
 from models.generator.loading import load_generator
 from models.metrics.metrics import EXACT, condition_number, latent_mse
-from models.recovery.exact import LevenbergMarquardt
+from models.recovery.attempts import LevenbergMarquardt
 from models.recovery.recover import recover
 
 v1, layers = tf.compat.v1, keras.layers

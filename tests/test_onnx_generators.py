@@ -15,7 +15,7 @@ from models.generator.loading import load_generator
 from models.generator.readers.onnx import read_onnx
 from models.generator.readers.tf1 import as_function
 from models.metrics.metrics import EXACT, latent_mse
-from models.recovery.exact import LevenbergMarquardt
+from models.recovery.attempts import LevenbergMarquardt
 from models.recovery.recover import recover
 
 FILE = "generator.onnx"

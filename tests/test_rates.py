@@ -1,6 +1,7 @@
 """A generator's sample rate, bounds and prior: where they are read, and that everything follows them."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -8,9 +9,12 @@ import soundfile
 import tensorflow as tf
 import tf1_wavegan
 from conftest import ROOT
+from models.recovery.descent import inside, unbounded
 from run_script import run_script
 
 from common.closeness import Closeness
+from common.columns import in_words
+from common.recovering import recovered
 from models.audio.clip import AudioError, prepare
 from models.audio.preparation import Preparation
 from models.audio.second import Second
@@ -19,8 +23,6 @@ from models.files.errors import CheckpointError
 from models.generator.facts import Facts, read_facts
 from models.generator.generator import generate, random_latent
 from models.generator.loading import load_generator
-from models.recovery.descent import inside, unbounded
-from models.recovery.recover import Recovery
 
 
 @pytest.fixture(scope="module")
@@ -159,13 +161,14 @@ def test_a_constant_is_no_sound_and_the_line_says_so(tmp_path):
 def test_coordinates_at_the_bounds_are_counted_and_a_wrong_answer_is_never_called_identical(folder):
     generator = load_generator(folder)
     z = np.array([[1, -1, 0.5, 0, 0, 0, 0, 0.99]], np.float32)
-    waveforms = generate(generator, z)
-    recovery = Recovery(z, 0, 0, waveforms=waveforms, matched=waveforms, snr_db=[99.0])
-    (row,) = Closeness(generator, None, None).of([waveforms[0]], recovery)
-    assert row["at_bound"] == 2 and "2 coordinates at the bounds" in Closeness.in_words(row)
+    mapping = SimpleNamespace(predict_on_batch=lambda waveforms: z)
+    how = {"generator": generator, "inverse_mapping": mapping}
+    ((_, clips, answers, _),) = recovered(list(generate(generator, z)), lambda clip: clip, 1, **how)
+    (row,) = Closeness(generator, None, None).of([clip.samples for clip in clips], answers)
+    assert row["at_bound"] == 2 and "2 coordinates at the bounds" in in_words(row)
     inner = row | {"at_bound": 0}
-    assert "identical" in Closeness.in_words(inner) and "identical" not in Closeness.in_words(inner, wrong=True)
-    assert "bounds" not in Closeness.in_words(inner) and "identical" not in Closeness.in_words(row)
+    assert "identical" in in_words(inner) and "identical" not in in_words(inner, wrong=True)
+    assert "bounds" not in in_words(inner) and "identical" not in in_words(row)
 
 
 def test_the_shipped_generator_says_its_rate():

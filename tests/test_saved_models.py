@@ -12,7 +12,7 @@ from models.files.errors import CheckpointError
 from models.generator.generator import random_latent
 from models.generator.loading import load_generator
 from models.metrics.metrics import EXACT, latent_mse
-from models.recovery.exact import LevenbergMarquardt
+from models.recovery.attempts import LevenbergMarquardt
 from models.recovery.recover import recover
 
 layers = keras.layers
