@@ -18,6 +18,7 @@ import tokenize
 from dataclasses import dataclass
 from pathlib import Path
 
+from common.script import end_quietly
 from models.files.errors import shown
 from models.generator.facts import stated_facts
 
@@ -228,4 +229,6 @@ def from_shell(names, arguments=None, recipes=None):
     if chosen:
         print(f"Recipe {values['recipe']}: " + ", ".join(f"{name}={value!r}" for name, value in chosen.items()))
     names.update(values)
+    if names.get("__name__") == "__main__":
+        end_quietly(script)
     return values
