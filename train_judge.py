@@ -52,6 +52,7 @@ from datasets.layouts import find_datasets
 from datasets.pipeline import evaluation_batches, training_batches
 from datasets.reading import read_clips
 from datasets.spectrogram_augmentation import MEL, SpectrogramAugmentation
+from models.audio.precision import fast_products
 from models.files.saving import save_network
 from models.networks.classifier import smoothed_crossentropy
 from models.networks.judge import JUDGE_FILE, build_judge, load_judge, probabilities
@@ -99,19 +100,20 @@ def main():
         save_network(judge, place / JUDGE_FILE)
 
     pictures = np.concatenate([np.asarray(front(waveforms[i : i + 64])) for i in range(0, len(waveforms), 64)])
-    body.fit(
-        train,
-        validation_data=(pictures, np.array([r.digit for r in validation])),
-        initial_epoch=done,
-        epochs=epochs,
-        verbose=1 if sys.stdout.isatty() else 2,
-        shuffle=False,  # the batches already are
-        callbacks=[
-            StopAtNaN(),
-            keras.callbacks.TensorBoard(logs, write_graph=False),
-            Saved(judge_checkpoint, (JUDGE_FILE,), Best(judge_checkpoint, export)),
-        ],
-    )
+    with fast_products():
+        body.fit(
+            train,
+            validation_data=(pictures, np.array([r.digit for r in validation])),
+            initial_epoch=done,
+            epochs=epochs,
+            verbose=1 if sys.stdout.isatty() else 2,
+            shuffle=False,  # the batches already are
+            callbacks=[
+                StopAtNaN(),
+                keras.callbacks.TensorBoard(logs, write_graph=False),
+                Saved(judge_checkpoint, (JUDGE_FILE,), Best(judge_checkpoint, export)),
+            ],
+        )
     best = load_judge(judge_checkpoint)
     if part := [r for r in recordings if r.split == "test" and r.speaker != (without or None)]:
         print_accuracy(best, part, "test")

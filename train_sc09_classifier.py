@@ -87,6 +87,7 @@ from datasets.reading import read_clips
 from datasets.spectrogram_augmentation import LINEAR, SpectrogramAugmentation
 from models.audio.clip import SAMPLE_RATE, write_wav
 from models.audio.digits import DIGITS
+from models.audio.precision import fast_products
 from models.files.saving import save_network
 from models.files.writing import written_whole
 from models.networks.classifier import (
@@ -137,19 +138,20 @@ def train(clips, strategy, done):
 
     size = f"ResNet-{depth}, {network.count_params():,} weights, {features} features"
     print(f"{size}, on {strategy.num_replicas_in_sync} device(s)")
-    body.fit(
-        batches,
-        validation_data=validation,
-        initial_epoch=done,
-        epochs=epochs,
-        verbose=1 if sys.stdout.isatty() else 2,
-        shuffle=False,  # the batches already are
-        callbacks=[
-            StopAtNaN(),
-            Logs(logs),
-            Saved(classifier_checkpoint, CLASSIFIER_FILES, Best(classifier_checkpoint, export, patience)),
-        ],
-    )
+    with fast_products():
+        body.fit(
+            batches,
+            validation_data=validation,
+            initial_epoch=done,
+            epochs=epochs,
+            verbose=1 if sys.stdout.isatty() else 2,
+            shuffle=False,  # the batches already are
+            callbacks=[
+                StopAtNaN(),
+                Logs(logs),
+                Saved(classifier_checkpoint, CLASSIFIER_FILES, Best(classifier_checkpoint, export, patience)),
+            ],
+        )
 
 
 def confusion_matrix(spoken, predicted_digits, classes):

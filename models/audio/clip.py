@@ -15,6 +15,7 @@ import soundfile
 from keras import ops
 from scipy.io import wavfile
 
+from models.audio import precision  # noqa: F401
 from models.audio.preparation import OUR_RATE, PUBLISHED
 
 SAMPLE_RATE = OUR_RATE  # of what the classifier, the judge and the metrics take

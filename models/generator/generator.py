@@ -5,6 +5,7 @@ import functools
 import numpy as np
 import tensorflow as tf
 
+from models.audio import precision  # noqa: F401
 from models.audio.preparation import PUBLISHED
 from models.files.errors import CheckpointError, first_line
 from models.generator.codes import Codes, draw_latent
