@@ -19,10 +19,7 @@ seed = 0  # of the choice of recordings and their order [0 to 2,147,483,647]
 
 # Weights
 checkpoint = "checkpoint/"  # folder with the generator to begin with
-sample_rate = 0  # of its clips in Hz; 0: what clip.json or args.txt beside it says, else 16,000 [0 to 48,000]
-bounds = 0.0  # largest absolute coordinate of a latent vector; 0: what clip.json says, else by the prior [0 to inf]
-prior = ""  # of its latent vectors; "": what clip.json says, else "uniform" on [-1, 1] ["", "uniform", "normal"]
-code = ""  # layout of its latent vectors, such as onehot:10, bits:3 or onehot:2,bits:3@end; "": what clip.json says
+facts = ""  # in place of what clip.json says: sample_rate=22050,code=onehot:10, … (checkpoint/README.md)
 inverse_mapping_checkpoint = "inverse_mapping_checkpoint/"  # folder with the network that predicts
 classifier_checkpoint = "classifier_checkpoint/"  # folder with the classifier, for the perceptual loss
 
@@ -39,9 +36,8 @@ from tqdm import tqdm
 
 from common.files import find_recordings, readable_clip, writable_folder
 from common.lock import hold
-from common.recovering import recovered_batches
+from common.recovering import recovered
 from common.script import ScriptError, one_line_errors
-from common.solvers import coded
 from datasets.layouts import find_datasets
 from models.files.file_set import replaced_together
 from models.files.hashing import fingerprint
@@ -73,25 +69,24 @@ def chosen_paths():
 def main():
     folder = writable_folder(output)
     hold(folder)
-    generator = open_generator(checkpoint, sample_rate, bounds, prior, code)
+    generator = open_generator(checkpoint, facts)
     variables, _ = read_wavegan(checkpoint_prefix(checkpoint), Path(checkpoint))
     if not adaptable(variables):
         raise ScriptError(f"{checkpoint}: only a WaveGAN of one second, kernel 25 and no batch normalisation is tuned")
     mapping = open_inverse_mapping(inverse_mapping_checkpoint, generator)
     perceptual_loss = open_perceptual_loss(classifier_checkpoint)
     paths = chosen_paths()
-    solver = coded(Perceptual(perceptual_loss), generator.codes)
-    options = {"inverse_mapping": mapping, "solver": solver, "seed": seed}
+    options = {"inverse_mapping": mapping, "solver": Perceptual(perceptual_loss), "seed": seed}
     clips, latents = [], []
 
     def load(path):
         return readable_clip(path, __file__, preparation=generator.preparation)
 
-    for _, read, recovery, _ in recovered_batches(
+    for _, read, answers, _ in recovered(
         paths, load, AT_ONCE, generator=generator, description="latent vectors", **options
     ):
         clips.extend(clip.samples for clip in read)
-        latents.extend(recovery.z)
+        latents.extend(answer.z for answer in answers)
     if not clips:
         raise ScriptError(f"{files}: none of the recordings there can be read")
     with tqdm(total=steps, desc="tuning", unit="step", disable=None) as bar:
@@ -106,7 +101,7 @@ def main():
         )  # fmt: skip
     with replaced_together(folder) as place:
         export_wavegan(place / "checkpoint", tuned)
-        generator.preparation.write(place / "checkpoint" / "clip.json", fingerprint(tuned))
+        generator.facts.write(place / "checkpoint" / "clip.json", fingerprint(tuned))
         adapted = load_generator(place / "checkpoint")
         same = mapping.get_config() | {"generator_sha256": adapted.sha256}
         same = InverseMapping.from_config(same)  # where other samples keep their sound, its predictions hold

@@ -1,7 +1,7 @@
 """The paper's figures for a method of recovery, on synthesized or on real clips; --table for every method.
 
-Printed as a table and written as JSON. Interrupted and started again with the same settings, it goes on with the clips
-that are left.
+Printed as a table and written as JSON. With --examples every method on the same clips, to listen to, in place of
+figures. Interrupted and started again with the same settings, it goes on with the clips that are left.
 """
 
 # What is judged
@@ -9,6 +9,7 @@ recipe = "ours"  # "published": every setting below that is not given as in the 
 synth = False  # clips from the generator, whose latent vectors are known; False: recordings from the test split
 num_clips = 100  # of each data set at most, the same for every method [1 to 100,000]
 datasets = "datasets/"  # folders of recordings, with commas between them; rows for each (datasets/README.md)
+examples = ""  # a folder of recordings: their sounds and those of synthesized clips by every method, and a page
 split = "test"  # of the recordings, for real clips ["test", "valid"]
 seed = 0  # of the latent vectors, the choice of recordings and the random starts [0 to 4,294,967,295]
 splits = 2  # of the inception score, whose standard deviation is over them [1 to 100]
@@ -19,7 +20,7 @@ gradient = False  # optimise it, from the prediction if inverse_mapping is True 
 table = False  # every method on real and on synthesized clips, whatever synth, gradient and inverse_mapping say
 space = "latent"  # "layer": then the first layer's output too, beyond the generator's range ["latent", "layer"]
 solver = "perceptual"  # of the optimisation; "l_bfgs_b": the paper's ["perceptual", "levenberg_marquardt", "l_bfgs_b"]
-log_spectral_weight = 0.3  # perceptual: weight of the log-spectral distance, in units of 10 dB [0 to 1e6]
+log_spectral_weight = -1.0  # perceptual: of the log-spectral distance in 10 dB; -1: 0.3, 1 with a layer [-1 to 1e6]
 max_iter = 200  # iterations of l_bfgs_b, and of levenberg_marquardt where an answer is exact [1 to 1,000,000]
 restarts = 8  # further tries at most, where an exact answer seems to be missed [0 to 1000]
 stft_share = 0.5  # levenberg_marquardt: weight of STFT magnitudes for clips that no latent vector explains [0 to 1]
@@ -29,19 +30,12 @@ batch_size = 0  # clips worked on side by side; 0: 64 for predictions, 32 with t
 
 # Weights, and where the figures go
 checkpoint = "checkpoint/"  # folder with the generator
-sample_rate = 0  # of its clips in Hz; 0: what clip.json or args.txt beside it says, else 16,000 [0 to 48,000]
-bounds = 0.0  # largest absolute coordinate of a latent vector; 0: what clip.json says, else by the prior [0 to inf]
-prior = ""  # of its latent vectors; "": what clip.json says, else "uniform" on [-1, 1] ["", "uniform", "normal"]
-code = ""  # layout of its latent vectors, such as onehot:10, bits:3 or onehot:2,bits:3@end; "": what clip.json says
-num_samples = 0  # of its clips, where a WaveGAN's checkpoint leaves that open and no args.txt says it [0 to 65,536]
-input_name = ""  # of its latent vector, where a .pb, .onnx, .keras or SavedModel has another than z, or several inputs
-output_name = ""  # of its waveform, likewise
-label = -1  # of a generator that takes a label besides its latent vector; -1: none [-1 to 4095]
+facts = ""  # in place of what clip.json says: sample_rate=22050,code=onehot:10, … (checkpoint/README.md)
 classifier_checkpoint = "classifier_checkpoint/"  # folder with the classifier, for the perceptual loss
 judge_checkpoint = "judge_checkpoint/"  # folder with the judge, which takes part in no training and no recovery
 inverse_mapping_checkpoint = "inverse_mapping_checkpoint/"  # folder with the network that predicts
 resnet_checkpoint = "inverse_mapping_checkpoint/resnet/"  # folder with a second one, for a row of its own; "": none
-output = "waves/metrics/"  # folder for metrics.json, with --table .md and .png too, and for what is recovered so far
+output = "waves/metrics/"  # folder for metrics.json, with --table .md and .png too, or examples; and what is unfinished
 cards = ""  # Markdown files, comma-separated, to write the table into, between their marks
 
 PUBLISHED = {
@@ -51,14 +45,12 @@ PUBLISHED = {
     "max_iter": 200,
     "perceptual_weight": 0.002,
     "taps": "stage2",
-    "sample_rate": 16384,
+    "facts": "sample_rate=16384",
 }  # the authors' metrics script
-
-RENAMED = {"spectral_weight": "use --log_spectral_weight", "spectral": "use --stft_share"}
 
 from common.settings import from_shell
 
-settings = from_shell(globals(), recipes={"published": PUBLISHED}, renamed=RENAMED)
+settings = from_shell(globals(), recipes={"published": PUBLISHED})
 
 import json
 import time
@@ -69,14 +61,15 @@ from common.networks import clip_of, open_generator, open_inverse_mapping, open_
 
 import numpy as np
 
-from common.files import writable_folder
+from common.examples import write_examples
+from common.files import find_recordings, readable_clip, result_names, writable_folder
 from common.lock import hold
 from common.memory import check_memory
-from common.recovering import recover_all, waveforms_of
-from common.script import one_line_errors
-from common.solvers import solver_of
+from common.recovering import recover_all, sounds_of
+from common.script import ScriptError, one_line_errors
+from common.solvers import method_of
 from common.view import MAIN, draw_table, in_words, markdown_table, write_figures
-from datasets.held_out import held_out_clips
+from datasets.reading import held_out_clips
 from models.audio.second import Second
 from models.files.writing import written_whole
 from models.generator.generator import by_channel, generate, random_latent
@@ -90,6 +83,8 @@ PREDICTED, GRADIENT, HYBRID = "inverse mapping", "gradient", "hybrid"
 RESNET = "inverse mapping, ResNet"  # the paper's network
 BEYOND = ", first layer free"  # beyond the generator's range
 LAYER = HYBRID + BEYOND
+FOLDERS = {RESNET: "resnet", PREDICTED: "inverse_mapping", GRADIENT: "gradient", HYBRID: "hybrid", LAYER: "layer"}
+KEPT = ("z", "iterations", "seconds", "begun_from")  # of the rows of what is recovered
 FLOAT_BYTES = 4
 ARRAYS = 4  # of all clips, at once: originals of both kinds, reconstructions, and a copy that is hashed
 
@@ -142,18 +137,19 @@ class Measurement:
         self.hashes = {name: network.sha256 for name, network in self.mappings.items()}
         classifier, judge = load_classifier(classifier_checkpoint), load_judge(judge_checkpoint)
         second = Second(generator.num_samples, generator.sample_rate)
+        self.judge = judge
         self.evaluation = Evaluation(judge, classifier, PerceptualLoss(classifier), splits, second)
         self.perceptual_loss = PerceptualLoss(classifier, taps)
         self.hashes |= {"classifier": self.perceptual_loss.sha256, "judge": judge.sha256}
 
     def recovered(self, method, clips, waveforms):
-        """Latent vectors, iterations and seconds of a method that recovers."""
+        """What a method recovers, as `recover_all` returns it."""
         with_gradient = method.startswith((GRADIENT, HYBRID))
         mapping = None if method.startswith(GRADIENT) else self.mappings["resnet" if method == RESNET else "prediction"]
         chosen = settings | {"gradient": with_gradient, "space": "layer" if method.endswith(BEYOND) else "latent"}
         name = f"{method} {clips.dataset or 'synthesized'}"
         options = {"inverse_mapping": mapping, "seed": seed}
-        options["solver"] = solver_of(chosen, self.perceptual_loss, self.generator.codes)
+        options |= method_of(chosen, self.perceptual_loss, self.generator.codes)
         size = batch_size or (32 if with_gradient else 64)
         return recover_all(waveforms, name, output, size, generator=self.generator, **options)
 
@@ -168,11 +164,12 @@ class Measurement:
             waves = by_channel(generate(self.generator, z)) if method == RANDOM else np.zeros_like(waveforms)
             seconds = np.full(len(waveforms), (time.perf_counter() - begin) / len(waveforms))
         else:
-            recovery = self.recovered(method, clips, waveforms)
-            z, iterations, seconds = recovery["z"], recovery["iterations"], recovery["seconds"]
-            if clips.synthesized and with_gradient and not beyond and np.isfinite(recovery["start"]).all():
-                before["latent_mae_before"] = float(latent_mae(clips.true, recovery["start"]).mean())
-            waves = by_channel(waveforms_of(recovery, self.generator))
+            store = self.recovered(method, clips, waveforms)
+            rows = [{name: row.get(name) for name in KEPT} for row in store.rows(range(len(waveforms)))]
+            z, iterations, seconds, start = ([row[name] for row in rows] for name in KEPT)
+            if clips.synthesized and with_gradient and not beyond and all(one is not None for one in start):
+                before["latent_mae_before"] = float(latent_mae(clips.true, np.stack(start)).mean())
+            z, waves = np.stack(z), by_channel(sounds_of(store, self.generator))
         truth = {}
         if clips.synthesized and method != SILENCE and not beyond:
             truth = {"z": z, "true": clips.true, "conditions": clips.conditions}
@@ -183,13 +180,36 @@ class Measurement:
         if truth and (codes := self.generator.codes):
             written = [[codes.text(code) for code in latent[:, codes.places]] for latent in (z, clips.true)]
             row["code_accuracy"] = float(np.mean([one == other for one, other in zip(*written)]))
-        return row | before | {"seconds_per_clip": float(seconds.mean())}
+        return row | before | {"seconds_per_clip": float(np.mean(seconds))}
+
+
+def write_all_examples(measurement, rows):
+    """Every method on the recordings in `examples` and on synthesized clips, and a page of them."""
+    generator, kinds = measurement.generator, {}
+    read = {path: readable_clip(path, __file__, **clip_of(generator)) for path in find_recordings(examples)}
+    real = {path: clip for path, clip in read.items() if clip is not None}
+    if not real:
+        raise ScriptError(f"{examples}: none of the recordings there can be read")
+    parts = {True: synthesized_clips(generator), False: Clips(np.stack(list(real.values())), dataset="real")}
+    for synthesized, clips in parts.items():
+        methods = [method for kind, method in rows if kind == synthesized and method in FOLDERS]
+        results = {FOLDERS[method]: measurement.recovered(method, clips, clips.waveforms) for method in methods}
+        names = [str(i) for i in range(num_clips)] if synthesized else list(result_names(list(real)).values())
+        kinds["synthesized" if synthesized else "real"] = names, clips.waveforms, clips.true, results
+    made_with = [f"Generator: {generator.description}, SHA-256 {generator.sha256[:16]}…"]
+    for name, mapping in measurement.mappings.items():
+        made_with.append(f"{name.capitalize()}: {mapping.settings['network']} network, SHA-256 {mapping.sha256[:16]}…")
+    page = write_examples(output, kinds, generator, measurement.judge, made_with)
+    for *_, results in kinds.values():
+        for store in results.values():
+            store.remove()
+    print(f"Open {page} in a browser; sounds and latent vectors are in {page.with_name('recovered')}/")
 
 
 def wanted_rows():
     """(synthesized, method) of every row, the floors first."""
     floors = [SILENCE, RANDOM]
-    if table:
+    if table or examples:
         methods = [*floors, RESNET, PREDICTED, GRADIENT, HYBRID]
         return [(False, method) for method in (*methods, LAYER)] + [(True, method) for method in methods]
     names = {(True, False): PREDICTED, (False, True): GRADIENT, (False, False): RANDOM}
@@ -229,13 +249,15 @@ def write(rows, record):
 
 def main():
     hold(writable_folder(output))
-    named = {"num_samples": num_samples, "input_name": input_name, "output_name": output_name}
-    generator = open_generator(checkpoint, sample_rate, bounds, prior, code, label, **named)
+    generator = open_generator(checkpoint, facts)
     rows = wanted_rows()
     clip = FLOAT_BYTES * generator.num_samples * generator.num_channels
     check_memory(ARRAYS * num_clips * clip, f"num_clips={num_clips:,}: clips and reconstructions")
     measurement = Measurement(generator, {method for _, method in rows})
     rows = [(kind, method) for kind, method in rows if method != RESNET or "resnet" in measurement.mappings]
+    if examples:
+        write_all_examples(measurement, rows)
+        return
     clips = {
         synthesized: [synthesized_clips(generator)] if synthesized else recorded_clips(generator)
         for synthesized in dict.fromkeys(synthesized for synthesized, _ in rows)

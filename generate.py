@@ -19,13 +19,7 @@ output = "waves/generated/"  # folder for {i}.wav (float32, at the generator's r
 
 # Weights
 checkpoint = "checkpoint/"  # folder with the generator
-sample_rate = 0  # of its clips in Hz; 0: what clip.json or args.txt beside it says, else 16,000 [0 to 48,000]
-prior = ""  # of its latent vectors; "": what clip.json says, else "uniform" on [-1, 1] ["", "uniform", "normal"]
-code = ""  # layout of its latent vectors, such as onehot:10, bits:3 or onehot:2,bits:3@end; "": what clip.json says
-clip_samples = 0  # in a clip, where a WaveGAN's checkpoint leaves that open and no args.txt says it [0 to 65,536]
-input_name = ""  # of its latent vector, where a .pb, .onnx, .keras or SavedModel has another than z, or several inputs
-output_name = ""  # of its waveform, likewise
-label = -1  # of a generator that takes a label besides its latent vector; -1: none [-1 to 4095]
+facts = ""  # in place of what clip.json says: sample_rate=22050,code=onehot:10, … (checkpoint/README.md)
 judge_checkpoint = "judge_checkpoint/"  # folder with the judge, which says which digits lie along the line
 
 from common.settings import from_shell
@@ -40,6 +34,7 @@ import numpy as np
 from tqdm import tqdm
 
 from common.files import writable_folder, write_array, write_clip
+from common.lock import hold
 from common.page import Picture, Sound, write_page
 from common.script import ScriptError, one_line_errors
 from common.view import digits_figure
@@ -97,7 +92,7 @@ def drawn(generator, n):
     z, codes = random_latent(generator, n, seed), generator.codes
     if codes is None:
         if code_index or code_value != 1:
-            raise ScriptError("code_index and code_value: no layout says where the code is; give one, --code=onehot:10")
+            raise ScriptError("code_index and code_value: no layout says where it is; give one, --facts=code=onehot:10")
         return z
     if code_index:
         z[:, codes.places] = codes.code(code_index)
@@ -166,10 +161,8 @@ def write_walk(generator, folder, z, places, title, along, what):
 
 def main():
     folder = writable_folder(output)
-    named = {"num_samples": clip_samples, "input_name": input_name, "output_name": output_name}
-    generator = open_generator(
-        checkpoint, sample_rate, prior=prior, code=code, check_derivative=False, label=label, **named
-    )
+    hold(folder)
+    generator = open_generator(checkpoint, facts, check_derivative=False)
     if between and (latents or vary >= 0):
         raise ScriptError("between is another thing to do than latents and vary; give one of them")
     if between or vary >= 0:

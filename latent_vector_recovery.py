@@ -15,7 +15,7 @@ inverse_mapping = True  # predict the latent vector with a network
 gradient = False  # optimise it, from the prediction if inverse_mapping is True too (hybrid)
 space = "latent"  # "layer": then the first layer's output too, beyond the generator's range ["latent", "layer"]
 solver = "perceptual"  # of the optimisation; "l_bfgs_b": the paper's ["perceptual", "levenberg_marquardt", "l_bfgs_b"]
-log_spectral_weight = 0.3  # perceptual: weight of the log-spectral distance, in units of 10 dB [0 to 1e6]
+log_spectral_weight = -1.0  # perceptual: of the log-spectral distance in 10 dB; -1: 0.3, 1 with a layer [-1 to 1e6]
 max_iter = 200  # iterations of l_bfgs_b, and of levenberg_marquardt where an answer is exact [1 to 1,000,000]
 restarts = 8  # further tries at most, where an exact answer seems to be missed [0 to 1000]
 stft_share = 0.5  # levenberg_marquardt: weight of STFT magnitudes for clips that no latent vector explains [0 to 1]
@@ -28,14 +28,7 @@ batch_size = 0  # recordings worked on side by side; 0: 64 for predictions, 32 w
 
 # Weights
 checkpoint = "checkpoint/"  # folder with the generator
-sample_rate = 0  # of its clips in Hz; 0: what clip.json or args.txt beside it says, else 16,000 [0 to 48,000]
-bounds = 0.0  # largest absolute coordinate of a latent vector; 0: what clip.json says, else by the prior [0 to inf]
-prior = ""  # of its latent vectors; "": what clip.json says, else "uniform" on [-1, 1] ["", "uniform", "normal"]
-code = ""  # layout of its latent vectors, such as onehot:10, bits:3 or onehot:2,bits:3@end; "": what clip.json says
-num_samples = 0  # of its clips, where a WaveGAN's checkpoint leaves that open and no args.txt says it [0 to 65,536]
-input_name = ""  # of its latent vector, where a .pb, .onnx, .keras or SavedModel has another than z, or several inputs
-output_name = ""  # of its waveform, likewise
-label = -1  # of a generator that takes a label besides its latent vector; -1: found, with the gradient [-1 to 4095]
+facts = ""  # in place of what clip.json says: sample_rate=22050,code=onehot:10, … (checkpoint/README.md)
 inverse_mapping_checkpoint = "inverse_mapping_checkpoint/"  # folder with the network that predicts
 classifier_checkpoint = "classifier_checkpoint/"  # folder with the classifier, for the perceptual loss
 judge_checkpoint = "judge_checkpoint/"  # folder with the judge, which says which digit a reconstruction is
@@ -45,20 +38,15 @@ PUBLISHED = {
     "max_iter": 200,
     "perceptual_weight": 1.0,
     "taps": "stage2",
-    "sample_rate": 16384,
+    "facts": "sample_rate=16384",
 }  # the authors' recovery script
-
-RENAMED = {"spectral_weight": "use --log_spectral_weight", "spectral": "use --stft_share"}
-RENAMED["provenance"] = "with --gradient every line says which share a latent vector explains; else use --made_here"
-RENAMED |= dict.fromkeys(("shard", "merge"), "recover_corpus.py recovers with many processes and machines")
 
 from common.settings import from_shell
 
-settings = from_shell(globals(), recipes={"published": PUBLISHED}, renamed=RENAMED)
+settings = from_shell(globals(), recipes={"published": PUBLISHED})
 
 import contextlib
 import time
-from dataclasses import asdict
 from pathlib import Path
 
 from common.networks import (
@@ -70,20 +58,32 @@ from common.networks import (
 )
 
 import numpy as np
+import soundfile
 from tqdm import tqdm
 
 from common.closeness import Closeness
-from common.files import find_recordings, printable, writable_folder, write_array, write_clip, write_latents
+from common.columns import RECORDINGS, alternatives_in_words, in_words, medians
+from common.files import (
+    find_recordings,
+    printable,
+    result_names,
+    writable_folder,
+    write_array,
+    write_clip,
+    write_latents,
+)
+from common.lock import hold
 from common.long_recordings import LongRecording, hop_in_samples
 from common.page import Sound, write_page
-from common.recovering import RecoveryTable, code_of, recovered_batches
+from common.recovering import is_finite, recovered
 from common.script import EXIT_FAILED, ScriptError, complain, one_line_errors
-from common.solvers import solver_of
+from common.solvers import method_of
+from common.store import Store, depends_on
 from models.audio.clip import AudioError, prepare
 from models.files.latents import known_latent
 from models.metrics.metrics import EXACT, IDENTIFIABLE, condition_number, latent_mse
-from models.recovery.exact import LevenbergMarquardt
-from models.recovery.solution import identity
+from models.recovery.attempts import LevenbergMarquardt
+from models.recovery.recover import recover
 
 AS_IT_IS = "as it is"
 METHODS = {(True, True): "hybrid", (True, False): "inverse_mapping", (False, True): "gradient"}
@@ -121,8 +121,8 @@ def form(clip):
 
 def share_explained(clips, z, generator):
     """The share of each clip [n] that a latent vector near the prediction z [n, latent_dim] explains."""
-    targets = np.stack(clips).reshape(len(clips), generator.num_samples, generator.num_channels)
-    return LevenbergMarquardt(give_up=True).solve(targets, generator, z).explained
+    options = {"solver": LevenbergMarquardt(), "start": z, "only_exact": True}
+    return recover(np.stack(clips), generator, **options).explained
 
 
 def truth(path, z, generator, label=0):
@@ -149,36 +149,32 @@ def described():
     return {"method": METHODS[inverse_mapping, gradient] + beyond, "solver": solver if gradient else ""}
 
 
-def code_in_words(row):
-    """The label and the code of a row, as a phrase to begin with, or ""."""
-    names = [f"{name} {row[name]}" for name in ("label", "code") if name in row]
-    if not names:
-        return ""
-    next_best = f", {row['margin_db']:.1f} dB before {row['runner_up']}" if row["runner_up"] else ""
-    return f"{', '.join(names)}{next_best}; "
-
-
 def recover_files(paths, names, table, method, closeness):
-    """Recovers recordings and writes the results; says which could not be recovered. method: the networks, the solver
-    and its seed, as common.recovering.recovered_batches takes them."""
+    """Recovers recordings and writes the results of each when it ends; says which could not be recovered. method: the
+    networks, the solver and its seed, as common.recovering.recovered takes them."""
     generator = method["generator"]
-    for batch, clips, recovery, seconds in recovered_batches(
-        paths, lambda path: read(path, generator), unit="recording", **method
-    ):
-        samples = [clip.samples for clip in clips]
-        if made_here and recovery.explained is None:
-            recovery.explained = share_explained(samples, recovery.z, generator)
-        for i, (path, row) in enumerate(zip(batch, closeness.of(samples, recovery))):
-            if not (np.isfinite(recovery.z[i]).all() and np.isfinite(recovery.waveforms[i]).all()):
+
+    def load(path):
+        with contextlib.suppress(OSError):  # `read` says what is wrong with it
+            table.recording(path)  # before it is read: what changes later is done again
+        return read(path, generator)
+
+    for batch, clips, answers, seconds in recovered(paths, load, unit="recording", **method):
+        rows = closeness.of([clip.samples for clip in clips], answers)
+        shares = [None] * len(batch)
+        if made_here and all(answer.explained is None for answer in answers):
+            shares = share_explained([clip.samples for clip in clips], np.stack([a.z for a in answers]), generator)
+        for path, clip, answer, row, share in zip(batch, clips, answers, rows, shares):
+            if not is_finite(answer):
                 complain(__file__, f"{path}: no finite latent vector was found")
                 continue
-            write_result(table.folder, names[path], clips[i], generator.sample_rate, recovery, i)
-            row |= {"name": names[path], "seconds": seconds, "form": form(clips[i])} | described()
-            row |= code_of(recovery, i)
-            table.add(path, row | {"iterations": recovery.iterations[i], "objective": recovery.objective[i]})
-            known, wrong = truth(path, recovery.z[i], generator, int(row.get("label", 0)))
-            words = f"{row['form']}: " * (row["form"] == AS_IT_IS) + code_in_words(row) + closeness.in_words(row, wrong)
-            words += f", {recovery.iterations[i]} iterations" if gradient else ""
+            write_result(table.folder, names[path], clip, generator.sample_rate, answer)
+            row |= {"name": names[path], "seconds": seconds, "form": form(clip)} | described()
+            row |= {} if share is None else {"explained": float(share)}
+            table.add([table.recording(path) | row])
+            known, wrong = truth(path, answer.z, generator, int(row.get("label", 0)))
+            words = f"{row['form']}: " * (row["form"] == AS_IT_IS) + alternatives_in_words(row) + in_words(row, wrong)
+            words += f", {row['iterations']} iterations" if gradient else ""
             tqdm.write(printable(f"{path}: {words}{known}, {seconds:.2g} s"))
 
 
@@ -190,29 +186,28 @@ def recover_long(paths, names, table, method, closeness):
     for path in paths:
         begin, as_it_is = time.perf_counter(), prepared == "True"
         try:
-            long = LongRecording(
-                path, names[path], table.folder, generator, samples, as_it_is, table.settings, overwrite
-            )
-            rows = long.put_together(long.recover(**method), closeness.of, report)
+            settings = table.settings | {"recording": table.recording(path)["sha256"]}
+            long = LongRecording(path, names[path], table.folder, generator, samples, as_it_is, settings, overwrite)
+            long.recover(measure=closeness.of, **method)
+            rows = long.put_together(report)
         except (AudioError, ValueError) as error:
             complain(__file__, error)
             continue
         seconds = (time.perf_counter() - begin) / len(rows)
-        row = {"name": names[path], "seconds": seconds} | described() | closeness.medians(rows)
-        table.add(path, row)
+        row = table.recording(path) | {"name": names[path], "seconds": seconds} | described() | medians(rows)
+        table.add([row])
         digits = f", sounds like {' '.join(r['predicted_digit'] for r in rows[:12])}" if closeness.judge else ""
         digits += " …" if digits and len(rows) > 12 else ""
-        words = f"{len(rows)} windows, median {closeness.in_words(row)}{digits}, {seconds:.2g} s each"
+        words = f"{len(rows)} windows, median {in_words(row)}{digits}, {seconds:.2g} s each"
         tqdm.write(printable(f"{path}: {words}; all windows are in {names[path]}.csv"))
 
 
-def write_result(folder, name, clip, sample_rate, recovery, i):
+def write_result(folder, name, clip, sample_rate, answer):
     """The files of one recording: its reconstruction at its own level and position, its latent vector, its layer."""
-    write_clip(folder, f"{name}_reconstruction", clip.undo(recovery.matched[i]), sample_rate)
-    write_array(folder / f"{name}.npy", recovery.z[i])
-    for ending, values in (("_std", recovery.z_std), (".layer", recovery.layer)):
-        known = values is not None and np.isfinite(values[i]).all()
-        write_array(folder / f"{name}{ending}.npy", values[i].astype(np.float32) if known else None)
+    write_clip(folder, f"{name}_reconstruction", clip.undo(answer.matched), sample_rate)
+    write_array(folder / f"{name}.npy", answer.z)
+    for ending, values in (("_std", answer.z_std), (".layer", answer.layer)):
+        write_array(folder / f"{name}{ending}.npy", None if values is None else np.asarray(values, np.float32))
 
 
 def write_tables(table):
@@ -220,13 +215,11 @@ def write_tables(table):
     that was looked for; latents_std.csv, the deviations of the coordinates of those that a latent vector explains."""
     for ending, target in (("", "latents.csv"), ("_std", "latents_std.csv")):
         rows = []
-        for row in table.rows.values():
+        for row in table.rows():
             with contextlib.suppress(OSError, ValueError):  # results that are no longer there are done again
                 z = np.atleast_2d(np.load(table.folder / f"{row['name']}{ending}.npy"))
-                columns = {"file": row["file"], "label": row["label"], "code": row["code"]}
-                if not row["label"]:
-                    del columns["label"]
-                rows += [(columns, one) for one in z]
+                label = {"label": row["label"]} if "label" in row else {}
+                rows += [({"file": row["file"]} | label | {"code": row.get("code", "")}, one) for one in z]
         if rows or not ending:
             write_latents(table.folder / target, rows)
         else:
@@ -236,10 +229,10 @@ def write_tables(table):
 def write_report(paths, names, table, generator, made_with):
     """The page to listen to, of all recordings that have results; each original is the second that was recovered."""
     rows = []
-    for path in (p for p in paths if table.is_done(p)):
+    for path in (p for p in paths if printable(p) in table):
         clip = None if hop else read(path, generator)
         original, true, z = table.folder / f"{names[path]}_original.wav", None, None
-        row = table.rows[printable(path)]
+        row = table[printable(path)]
         if clip is not None:
             with contextlib.suppress(ValueError):
                 true = known_latent(path, generator.latent_dim)
@@ -251,53 +244,60 @@ def write_report(paths, names, table, generator, made_with):
         reconstruction = table.folder / f"{names[path]}_reconstruction.wav"
         sounds = [Sound("original", original, "", true)]
         wrong = true is not None and latent_mse(true, z[None])[0] >= EXACT
-        sounds.append(Sound(row["method"], reconstruction, Closeness.in_words(row, wrong), z))
+        sounds.append(Sound(row["method"], reconstruction, in_words(row, wrong), z))
         rows.append((names[path], true, sounds))
     write_page(table.folder / "index.html", f"Latent vectors of {files}", made_with, rows)
     print(f"To listen: open {table.folder / 'index.html'} in a browser")
 
 
+def result_names_in(table, paths):
+    """{path: name of its results}, none of them another recording's in this folder."""
+    known = {path: table[key]["name"] for path in paths if (key := printable(path)) in table}
+    others = [path for path in paths if path not in known]
+    return known | result_names(others, [row["name"] for row in table.rows()])
+
+
 def is_done(path, name, table):
-    """Whether an earlier run has recovered a recording, and written all that this one is asked for."""
-    heard = not (hop and report) or (table.folder / f"{name}_original.wav").exists()
-    return heard and table.is_done(path)
+    """Whether an earlier run has recovered a recording as it is now, and all results that this one is asked for are
+    there and whole."""
+    if printable(path) not in table:
+        return False
+    row = table[printable(path)]
+    if hop and report and not (table.folder / f"{name}_original.wav").exists():
+        return False
+    try:
+        wave = soundfile.info(table.folder / f"{name}_reconstruction.wav")
+        arrays = [f"{name}.npy"] + [f"{name}.layer.npy"] * (space == "layer")
+        sizes = [np.load(table.folder / array, allow_pickle=False).size for array in arrays]
+    except Exception:  # soundfile and NumPy raise whatever a damaged file leads to
+        return False
+    return wave.frames > 0 and min(sizes) > 0 and table.is_as_it_was(path, row.get("size"), row.get("sha256"))
 
 
 def main():
     check_settings()
     paths = find_recordings(files)
     folder = writable_folder(output)
-    named = {"num_samples": num_samples, "input_name": input_name, "output_name": output_name}
-    generator = open_generator(
-        checkpoint, sample_rate, bounds, prior, code, check_derivative=gradient, **named, label=label,
-        any_label=gradient and not hop,
-    )  # fmt: skip
+    hold(folder)
+    generator = open_generator(checkpoint, facts, any_label=gradient and not hop, check_derivative=gradient)
     mapping = open_inverse_mapping(inverse_mapping_checkpoint, generator) if inverse_mapping else None
     perceptual_loss = open_perceptual_loss(classifier_checkpoint, taps)
     judge = open_judge(judge_checkpoint)
     closeness = Closeness(generator, perceptual_loss, judge)
     method = {"generator": generator, "inverse_mapping": mapping, "seed": seed}
-    method["solver"] = solver_of(settings, perceptual_loss, generator.codes)
-    depends_on = method | {
-        "judge": judge,
-        "classifier": perceptual_loss,
-        "prepared": prepared,
-        "hop": hop,
-        "code": generator.preparation.code,
-    }
-    depends_on["preparation"] = asdict(generator.preparation)
-    depends_on |= {"made_here": made_here, "layer": space == "layer"}
-    table = RecoveryTable(folder, {name: identity(value) for name, value in depends_on.items()})
-    names = table.names(paths)
+    method |= method_of(settings, perceptual_loss, generator.codes)
+    what = {"judge": judge, "classifier": perceptual_loss, "prepared": prepared, "hop": hop, "made_here": made_here}
+    table = Store(folder, "recovery", RECORDINGS, depends_on(**method, **what))
+    names = result_names_in(table, paths)
     remaining = [path for path in paths if overwrite or not is_done(path, names[path], table)]
-    table.forget(remaining)
+    table.forget(printable(path) for path in remaining)
     if len(remaining) < len(paths):
         done = len(paths) - len(remaining)
         print(f"{done} of {len(paths)} recordings are done with these settings already (--overwrite does them again)")
     method["batch_size"] = batch_size or (32 if gradient else 64)
     (recover_long if hop else recover_files)(remaining, names, table, method, closeness)
     table.write()
-    unread = [path for path in remaining if not table.is_done(path)]
+    unread = [path for path in remaining if printable(path) not in table]
     if paths and len(unread) == len(paths):
         raise ScriptError(f"{files}: none of the recordings there could be recovered")
     write_tables(table)

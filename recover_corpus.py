@@ -23,14 +23,7 @@ threads = 1  # processor cores for each [1 to 256]
 
 # Weights
 checkpoint = "checkpoint/"  # folder with the generator
-sample_rate = 0  # of its clips in Hz; 0: what clip.json or args.txt beside it says, else 16,000 [0 to 48,000]
-bounds = 0.0  # largest absolute coordinate of a latent vector; 0: what clip.json says, else by the prior [0 to inf]
-prior = ""  # of its latent vectors; "": what clip.json says, else "uniform" on [-1, 1] ["", "uniform", "normal"]
-code = ""  # layout of its latent vectors, such as onehot:10, bits:3 or onehot:2,bits:3@end; "": what clip.json says
-num_samples = 0  # of its clips, where a WaveGAN's checkpoint leaves that open and no args.txt says it [0 to 65,536]
-input_name = ""  # of its latent vector, where a .pb, .onnx, .keras or SavedModel has another than z, or several inputs
-output_name = ""  # of its waveform, likewise
-label = -1  # of a generator that takes a label besides its latent vector; -1: found, with the gradient [-1 to 4095]
+facts = ""  # in place of what clip.json says: sample_rate=22050,code=onehot:10, … (checkpoint/README.md)
 inverse_mapping_checkpoint = "inverse_mapping_checkpoint/"  # folder with the network that predicts
 classifier_checkpoint = "classifier_checkpoint/"  # folder with the classifier, for the perceptual loss
 judge_checkpoint = "judge_checkpoint/"  # folder with the judge, which says which digit a reconstruction is
@@ -47,16 +40,15 @@ import common.networks  # noqa: F401  first, so that TensorFlow starts without i
 from tqdm import tqdm
 
 from common.files import find_recordings, printable, writable_folder
+from common.lock import hold
 from common.script import EXIT_FAILED, ScriptError, one_line_errors
 
 try:
     import ray
 
-    from common.corpus import CorpusTable, Recoverer, weights_hash
+    from common.corpus import CorpusTable, Recoverer
 except ImportError as error:
     raise SystemExit(f"recover_corpus.py: {error}; pip install -r requirements-cluster.txt") from None
-
-PLACES = {"files", "output", "address", "workers", "threads"}  # settings that change no result
 
 
 def recordings():
@@ -78,17 +70,12 @@ def connect():
     ray.data.DataContext.get_current().enable_progress_bars = False
 
 
-def recovered(paths):
+def recovered(paths, options):
     """Yields a table of one batch after another, as the processes finish them; a process that dies is replaced."""
-    weights = {name: str(Path(settings[name]).resolve()) for name in settings if name.endswith("checkpoint")}
-    options = {"predict": inverse_mapping, "gradient": gradient, "seed": seed, "waves": waves}
-    options |= {"hold_code": hold_code, "code_scale": code_scale}
-    options["stated"] = {"sample_rate": sample_rate, "bounds": bounds, "prior": prior, "code": code, "label": label}
-    options["stated"] |= {"num_samples": num_samples, "input_name": input_name, "output_name": output_name}
     batches = [[str(path.absolute()) for path in paths[i : i + batch_size]] for i in range(0, len(paths), batch_size)]
     batches = ray.data.from_items(batches, override_num_blocks=len(batches)).map_batches(
         Recoverer,
-        fn_constructor_kwargs=weights | options,
+        fn_constructor_kwargs=options,
         batch_size=1,
         compute=ray.data.ActorPoolStrategy(size=workers),
         num_cpus=threads,
@@ -96,16 +83,21 @@ def recovered(paths):
     yield from batches.iter_batches(batch_size=None, prefetch_batches=0, batch_format="pyarrow")
 
 
+def method():
+    """What each process is told, options of Recoverer."""
+    options = {name: str(Path(settings[name]).resolve()) for name in settings if name.endswith("checkpoint")}
+    options |= {"predict": inverse_mapping, "gradient": gradient, "seed": seed, "waves": waves}
+    options |= {"hold_code": hold_code, "code_scale": code_scale}
+    options["facts"] = facts
+    return options
+
+
 def main():
     if not gradient and not inverse_mapping:
         raise ScriptError("gradient and inverse_mapping are both False; one of them, or both, finds the latent vector")
-    paths, folder = recordings(), writable_folder(output)
-    depends_on = {name: value for name, value in settings.items() if name not in PLACES}
-    depends_on |= {name: weights_hash(value) for name, value in depends_on.items() if name.endswith("checkpoint")}
-    for name, wanted in (("checkpoint", True), ("inverse_mapping_checkpoint", inverse_mapping)):
-        if wanted and not depends_on[name]:
-            raise ScriptError(f"{settings[name]}: no weights there; {name} names their folder")
-    table = CorpusTable(folder, depends_on)
+    paths, folder, options = recordings(), writable_folder(output), method()
+    hold(folder)
+    table = CorpusTable(folder, Recoverer(**options).settings)  # opened here too: what is wrong is said once
     remaining = [path for path in paths if not table.is_done(path)]
     if len(remaining) < len(paths):
         print(f"{len(paths) - len(remaining)} of {len(paths)} recordings are done already")
@@ -113,7 +105,7 @@ def main():
         connect()
     begin, wrong = time.perf_counter(), 0
     with tqdm(total=len(paths), initial=len(paths) - len(remaining), unit="recording", disable=None) as bar:
-        for rows in recovered(remaining) if remaining else ():
+        for rows in recovered(remaining, options) if remaining else ():
             table.add(rows)
             for error in filter(None, rows["error"].to_pylist()):
                 wrong += 1

@@ -9,13 +9,7 @@ recipe = "ours"  # "published": every setting below that is not given as in the 
 datasets = "datasets/"  # folders of recordings, with commas between them; without any: synthesized clips only
 balanced = True  # draw the digits evenly, and the data sets evenly within a digit
 checkpoint = "checkpoint/"  # folder with the generator
-sample_rate = 0  # of its clips in Hz; 0: what clip.json or args.txt beside it says, else 16,000 [0 to 48,000]
-bounds = 0.0  # largest absolute coordinate that is predicted; 0: what clip.json says, else by the prior [0 to inf]
-prior = ""  # of its latent vectors; "": what clip.json says, else "uniform" on [-1, 1] ["", "uniform", "normal"]
-code = ""  # layout of its latent vectors, such as onehot:10, bits:3 or onehot:2,bits:3@end; "": what clip.json says
-num_samples = 0  # of its clips, where a WaveGAN's checkpoint leaves that open and no args.txt says it [0 to 65,536]
-input_name = ""  # of its latent vector, where a .pb, .onnx, .keras or SavedModel has another than z, or several inputs
-output_name = ""  # of its waveform, likewise
+facts = ""  # in place of what clip.json says: sample_rate=22050,code=onehot:10, … (checkpoint/README.md)
 classifier_checkpoint = "classifier_checkpoint/"  # folder with the classifier, for the perceptual loss
 inverse_mapping_checkpoint = "inverse_mapping_checkpoint/"  # folder: inverse_mapping.keras; training/, the run's state
 logs = "logs/inverse_mapping/"  # folder for TensorBoard: losses, sounds, spectrograms
@@ -68,7 +62,7 @@ PUBLISHED = {
     "schedule": "constant",
     "largest_gradient": 0.0,
     "separate_updates": True,
-    "sample_rate": 16384,
+    "facts": "sample_rate=16384",
     "balanced": False,
 }  # paper section 3.2 and the authors' script
 
@@ -92,7 +86,7 @@ from common.runs import Logs, StopAtNaN, begin_run, training_strategy
 from common.script import ScriptError, one_line_errors
 from common.state import STATE, Saved
 from common.view import Pairs
-from datasets.augmentation import ELSEWHERE
+from datasets.augmentation import Elsewhere
 from datasets.layouts import find_datasets
 from datasets.pipeline import displaced_batches, evaluation_batches
 from datasets.reading import read_clips
@@ -166,7 +160,7 @@ def training_data(recordings, generator):
     if not recordings:
         return latent
     clips, readable = recordings["train"]
-    augmentation = ELSEWHERE if augmented else None
+    augmentation = Elsewhere() if augmented else None
     shift = generator.preparation.shift
     real = displaced_batches(clips, readable, real_batch_size, shift, seed, augmentation, balanced)
     return tf.data.Dataset.zip(real.map(lambda waveform, digit: waveform), latent)
@@ -240,8 +234,7 @@ def build_model(generator, perceptual_loss, count):
 
 
 def main():
-    named = {"num_samples": num_samples, "input_name": input_name, "output_name": output_name}
-    generator = open_generator(checkpoint, sample_rate, bounds, prior, code, **named)
+    generator = open_generator(checkpoint, facts)
     check_settings(generator)
     strategy = training_strategy(devices)
     for place in (inverse_mapping_checkpoint, logs, waves):

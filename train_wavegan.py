@@ -49,15 +49,15 @@ from common.files import find_recordings, writable_folder
 from common.memory import check_step
 from common.runs import Logs, begin_run
 from common.script import ScriptError, one_line_errors
-from common.state import EXPORTED, STATE, Saved
+from common.state import STATE, Saved
 from common.view import log_sounds
 from datasets.layouts import Recording, find_datasets
 from datasets.pipeline import displaced_batches
 from datasets.reading import read_clips
 from models.audio.precision import fast_products
-from models.audio.preparation import Preparation
 from models.files.hashing import fingerprint
 from models.files.writing import written_whole
+from models.generator.facts import Facts
 from models.generator.generator import generate, random_latent
 from models.generator.tf1_export import WAVEGAN_FILES, export_wavegan
 from models.metrics.metrics import harmonicity, inception_score
@@ -132,14 +132,14 @@ class Curve(keras.callbacks.Callback):
             log_sounds(self.writer, "samples", np.asarray(model(z))[..., 0], step)
 
 
-def export(model, place, preparation):
+def export(model, place, facts):
     """Writes the averaged generator as a WaveGAN checkpoint, and the compact state, into the folder `place`.
 
     Raises ValueError for weights that are not finite.
     """
     state = packed(model)
     variables = model.exported()
-    preparation.write(place / "clip.json", fingerprint(variables))
+    facts.write(place / "clip.json", fingerprint(variables))
     export_wavegan(place, variables, int(model.step))
     with written_whole(place / PROGRESS) as file:
         np.savez_compressed(file, **state)
@@ -159,14 +159,10 @@ def read_curve(step):
 
 def go_on_from_progress(model):
     """Sets the model to the compact state, where that is all there is of a run → the epochs that it has behind it."""
-    progress, exported = Path(checkpoint) / PROGRESS, Path(checkpoint) / STATE / EXPORTED
-    if fresh:
-        exported.unlink(missing_ok=True)  # what lies there is another run's
-        return 0
-    if not progress.exists():
+    progress = Path(checkpoint) / PROGRESS
+    if fresh or not progress.exists():
         return 0
     unpack(model, read_state(progress))
-    exported.touch()  # the generator there is this run's own
     print(f"Going on from {progress}, {int(model.step)} steps old")
     return int(model.step) // steps
 
@@ -198,11 +194,11 @@ def read_recordings(preparation):
 def main():
     if batch_size % 2:
         raise ScriptError(f"batch_size is {batch_size}; an even number from 2 on")
-    preparation = Preparation(peak, "center", shift)
+    facts = Facts(peak, "center", shift)
     for place in (checkpoint, logs):
         writable_folder(place)
     done = begin_run(checkpoint, settings, fresh=fresh)
-    clips, recordings = read_recordings(preparation)
+    clips, recordings = read_recordings(facts)
     model = WaveGANTraining(width, lowpass=lowpass)
     model.compile(generator_rate, discriminator_rate)
     model.build((None, model.latent_dim))
@@ -210,7 +206,8 @@ def main():
     first = done or go_on_from_progress(model)
     curve = Curve(read_curve(first * steps), load_judging_classifier())
     names = (*WAVEGAN_FILES, "clip.json", PROGRESS, CURVE)
-    saved = Saved(checkpoint, names, lambda model, place, *_: export(model, place, preparation), curve.write)
+    writers = (lambda model, place, *_: export(model, place, facts), curve.write)
+    saved = Saved(checkpoint, names, *writers, own=first > 0)
     print(f"Training state is kept in {Path(checkpoint) / STATE}/; losses and sounds: tensorboard --logdir {logs}")
     try:
         with fast_products():

@@ -29,16 +29,14 @@ SMALLER = {  # what is added to a command, by script; {server} is the address of
     "train.py": f"{FEW} --datasets=datasets/fsdd --steps=1 --batch_size=2 --real_batch_size=2",
     "train_wavegan.py": f"{FEW} --datasets=datasets/fsdd --steps=1 --batch_size=2 --judged_every=0 --fresh",
     "train_sc09_classifier.py": f"{FEW} --datasets=datasets/fsdd --xla=False",
-    "train_judge.py": f"{FEW} --datasets=datasets/fsdd",
     "adapt_wavegan.py": "--files=datasets/fsdd --num_recordings=2 --steps=1",
     "calculate_metrics.py": "--datasets=datasets/fsdd --num_clips=2 --max_iter=2 --restarts=0 --splits=1",
-    "audio_examples.py": "--files=Audio_Examples/real/3.wav --num_synthesized=1 --max_iter=2 --output=waves/examples/",
     "datasets/fetch.py": "--address={server}",
     "benchmarks/generator_quality.py": "--num_samples=20 --num_jacobians=1 --datasets=datasets/fsdd",
     "benchmarks/codes.py": "--num_clips=1 --rows=ciwGAN",
-    "benchmarks/generators.py": "--options=published;leaky;label --widths=16 --num_clips=1 --num_others=1 --max_iter=1",
+    "benchmarks/generators.py": "--options=published;leaky --widths=16 --num_clips=1 --num_others=1 --max_iter=1",
     "benchmarks/shipped_classifier.py": "--datasets=datasets/fsdd --triples=10",
-    "benchmarks/speed.py": "--card= --widths=2 --network_width=1 --turns=1 --recovered=0",
+    "benchmarks/speed.py": "--card= --widths=2 --network_width=1 --turns=1",
     "benchmarks/own_clips.py": "--other= --datasets=datasets/fsdd --num_clips=1 --num_others=1 --damages=none",
     "benchmarks/side_by_side.py": "--tables=one=waves/metrics/,other=waves/metrics/",
 }
@@ -130,7 +128,7 @@ def serve(folder, project):
 def filled_in(command, server):
     """A command as words, with the smaller settings, and with what it leaves to the reader."""
     script = command.split()[0]
-    command = command.replace("--judge_checkpoint=FOLDER", "--judge_checkpoint=waves/judge/")
+    command = command.replace("--classifier_checkpoint=FOLDER", "--classifier_checkpoint=waves/judge/")
     command = command.replace("FOLDER_OR_FILE", "Audio_Examples/real/3.wav")
     if script == "train_wavegan.py":
         command += " --checkpoint=waves/wavegan/"

@@ -1,8 +1,7 @@
 """Which code a clip has, and the rest of its latent vector: clips of tiny random generators whose latent vectors hold a
 code, as 16-bit samples and with noise. Prints a Markdown table.
 
-The error is how far the answer's sound is from the clip before rounding and noise. Beside it stands that of the free
-answer with its code rounded to the nearest one, the noise coordinates not solved again.
+The error is how far the answer's sound is from the clip before rounding and noise.
 """
 
 num_clips = 20  # a row; half as many where a scale or a label is looked for [1 to 10,000]
@@ -12,7 +11,6 @@ seed = 0  # of the weights, the latent vectors and the noise [0 to 2,147,483,646
 
 import sys
 import tempfile
-from dataclasses import replace
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -26,15 +24,15 @@ import numpy as np
 import tensorflow as tf
 
 from common.script import one_line_errors
+from common.view import markdown
 from models.audio.clip import Clip
-from models.generator.codes import relaxed
 from models.generator.generator import generate, random_latent
 from models.generator.labelled import LabelInput, LabelledGenerator
 from models.generator.loading import load_generator
 from models.metrics.metrics import EXACT, latent_mse, snr_db
-from models.recovery.codes import Coded
-from models.recovery.exact import LevenbergMarquardt
-from models.recovery.labels import recover_clips_and_labels
+from models.recovery.alternatives import Code
+from models.recovery.attempts import LevenbergMarquardt
+from models.recovery.recover import recovered_clips
 from tests import tf1_wavegan
 
 LABEL = "label"  # in place of a layout: the generator has a second input
@@ -78,35 +76,31 @@ def of_labels(generator, snr):
     true = random_latent(generator.with_label(0), count, seed)
     waves = np.concatenate([generate(generator.with_label(k), z[None]) for k, z in zip(labels, true)])
     clips = [Clip(clip) for clip in as_kept(waves, snr)]
-    solution, _ = recover_clips_and_labels(clips, generator, solver=LevenbergMarquardt(), seed=seed)
+    solution, _ = recovered_clips(clips, generator, solver=LevenbergMarquardt(), seed=seed)
     cells = [f"{(solution.label == labels.astype(str)).sum()} of {count}"]
     cells += [
         f"{(latent_mse(true, solution.z) < EXACT).sum()} of {count}",
         f"{np.nanmedian(solution.margin_db):.1f} dB",
     ]
-    return [*cells, decibels(waves, solution.waveforms), ""]
+    return [*cells, decibels(waves, solution.waveforms)]
 
 
 def measured(generator, layout, snr, scale):
     """The cells of a row."""
     if layout == LABEL:
         return of_labels(generator, snr)
-    generator.preparation = replace(generator.preparation, code=layout)
+    generator = generator.with_facts(code=layout)
     count = num_clips if scale == 1 else max(1, num_clips // 2)
     codes, true = generator.codes, random_latent(generator, count, seed)
     true[:, codes.places] *= np.float32(scale)
     clean = generate(generator, true)
     clips = as_kept(clean, snr)
-    solution = Coded(LevenbergMarquardt(), scale=1.0 if scale == 1 else "free").solve(clips, generator, seed=seed)
+    code = Code(scale=1.0 if scale == 1 else "free")
+    clips = [Clip(clip) for clip in clips]
+    solution, _ = recovered_clips(clips, generator, solver=LevenbergMarquardt(), code=code, seed=seed)
     right = sum(codes.text(code) == one for code, one in zip(true[:, codes.places], solution.code))
     cells = [f"{right} of {count}", f"{(latent_mse(true, solution.z) < EXACT).sum()} of {count}"]
-    cells += [f"{np.nanmedian(solution.margin_db):.1f} dB", decibels(clean, generate(generator, solution.z))]
-    if scale == 1:
-        free = LevenbergMarquardt(restarts=0).solve(clips, relaxed(generator, 1.0), seed=seed)
-        snapped = relaxed(generator, 1.0).latent(free.z).numpy()
-        snapped[:, codes.places] = [codes.nearest(one, 1)[0] for one in snapped[:, codes.places]]
-        return [*cells, decibels(clean, generate(generator, snapped))]
-    return [*cells, ""]
+    return [*cells, f"{np.nanmedian(solution.margin_db):.1f} dB", decibels(clean, generate(generator, solution.z))]
 
 
 def decibels(clean, waveforms):
@@ -116,8 +110,7 @@ def decibels(clean, waveforms):
 
 def main():
     chosen = [name.strip() for name in rows.split(";") if name.strip()] or list(ROWS)
-    print("| clips | code or label right | latent vector exact | margin | error | error, code only rounded |")
-    print("| --- | --- | --- | --- | --- | --- |")
+    print(markdown(["clips", "code or label right", "latent vector exact", "margin", "error"], []))
     with tempfile.TemporaryDirectory() as folder:
         tf1_wavegan.write(Path(folder), width=width, seed=seed)
         for name in chosen:

@@ -31,9 +31,9 @@ import keras
 import numpy as np
 
 from common.script import one_line_errors
-from common.view import spectrogram_figure, write_figures
-from datasets.held_out import held_out_clips
+from common.view import markdown, show_figures, spectrogram_figure
 from datasets.layouts import find_datasets
+from datasets.reading import held_out_clips
 from models.audio.clip import read_clip
 from models.audio.digits import DIGITS
 from models.files.errors import CheckpointError
@@ -138,9 +138,7 @@ def judged(columns, networks, known):
 def table(rows):
     """{column: {what: figure}} as Markdown; what a column does not have is left empty."""
     names = list(dict.fromkeys(name for figures in rows.values() for name in figures))
-    lines = [f"| | {' | '.join(rows)} |", "| --- |" + " --- |" * len(rows)]
-    lines += [f"| {name} | {' | '.join(figures.get(name, '') for figures in rows.values())} |" for name in names]
-    return "\n".join(lines)
+    return markdown(["", *rows], [[name, *(figures.get(name, "") for figures in rows.values())] for name in names])
 
 
 def main():
@@ -156,13 +154,12 @@ def main():
         spread = f"{quartiles(conditions, 0)}, at most {conditions.max():.0f}"
         rows["samples"][f"condition number of the Jacobian, {len(conditions)} samples"] = spread
     rows = {f"{len(columns[name])} {name}": figures for name, figures in rows.items()}
-    print(f"{generator.description}\n\n{table(rows)}")
+    print(f"{generator.description}\n")
     figure = spectrogram_figure([clips[:SHOWN] for clips in columns.values()])
     with written_whole(picture) as file:
         figure.savefig(file, format="png", dpi=80)
     print(f"\nThe first samples, and real clips below them: {picture}", file=sys.stderr)
-    if card:
-        write_figures(card, "quality", table(rows), generator=generator.sha256)
+    show_figures(card, "quality", table(rows), generator=generator.sha256)
 
 
 if __name__ == "__main__":

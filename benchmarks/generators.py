@@ -1,14 +1,14 @@
 """Recovers latent vectors of many kinds of generators, from zero, and prints how many are exact: every option of
-WaveGAN, builds that are none, and every kind of file in which people keep a generator.
+WaveGAN, and builds that are none.
 
 The generators have random weights, so each is a new one and nothing was trained for any of them. Exact means a latent
-MSE below 1e-4. Results are kept in `results`, so that a run that was stopped goes on. Prints Markdown tables. Rows of
-ONNX need onnxruntime (requirements-dev.txt), whose sound is the reference.
+MSE below 1e-4. Results are kept in `results`, so that a run that was stopped goes on. Prints Markdown tables. The tests
+check that every kind of file sounds as its own software plays it.
 """
 
 widths = "16,32,64"  # of WaveGAN's generator, comma-separated
-options = ""  # names of rows or parts of names, such as ONNX, separated by semicolons; by default all
-num_clips = 4  # latent vectors a WaveGAN, or a kind of file [1 to 10,000]
+options = ""  # names of rows or parts of names, such as filter, separated by semicolons; by default all
+num_clips = 4  # latent vectors a WaveGAN [1 to 10,000]
 num_wide = 1  # latent vectors a WaveGAN of width 32 or more [1 to 10,000]
 num_others = 20  # latent vectors a generator that is no WaveGAN [1 to 10,000]
 max_iter = 200  # iterations of Levenberg–Marquardt at most, a start [1 to 1,000,000]
@@ -17,7 +17,6 @@ seed = 0  # of the weights; that of the latent vectors is the next [0 to 2,147,4
 results = "logs/generators.json"  # what has been measured already
 card = ""  # model card to write the tables into, between its marks; "" for none
 
-import functools
 import json
 import sys
 import tempfile
@@ -37,20 +36,18 @@ import tensorflow as tf
 from keras import layers
 
 from common.script import one_line_errors
-from common.view import write_figures
+from common.view import markdown, show_figures
 from models.files.errors import CheckpointError
 from models.files.writing import written_whole
 from models.generator.generator import random_latent
 from models.generator.loading import load_generator
 from models.metrics.metrics import EXACT, condition_number, latent_mse
-from models.recovery.exact import LevenbergMarquardt
+from models.recovery.attempts import LevenbergMarquardt
 from models.recovery.recover import recover
 from tests import tf1_wavegan
 
 LATENT = 100
 WIDE = 32  # a width from which on fewer latent vectors are recovered
-LABEL, LABELS = 2, 4  # the label of each clip, of as many, where a generator takes one
-FULL_SCALE = 2**15 - 1  # of a 16-bit clip
 WAVEGANS = {  # WaveGAN's own options, as its training script names them
     "as published": {},
     "batch normalisation": {"batch_norm": True},
@@ -65,15 +62,11 @@ WAVEGANS = {  # WaveGAN's own options, as its training script names them
 }
 
 
-def deep_convolutional(label=False):
+def deep_convolutional():
     """A DCGAN-like Keras model of its own making: transposed convolutions, batch normalisation with statistics of its
-    own, ReLU. label: whether a label's embedding is joined to the latent vector.
+    own, ReLU.
     """
     x = inputs = keras.Input((LATENT,), name="noise")
-    if label:
-        word = keras.Input((1,), name="word", dtype="int32")
-        x = layers.Concatenate()([x, layers.Flatten()(layers.Embedding(LABELS, 8)(word))])
-        inputs = [inputs, word]
     x = layers.Reshape((16, 128))(layers.Dense(16 * 128, use_bias=False, kernel_initializer="he_normal")(x))
     for filters in (128, 64, 32, 16):
         statistics = {
@@ -137,50 +130,6 @@ OTHERS = {
 }
 
 
-def training_checkpoint(folder, count, **options):
-    """A training run's checkpoint without any graph → latent vectors, the session's sound, no label."""
-    z, waveforms = tf1_wavegan.write(folder, training_run=True, width=4, seed=seed, trials=count, **options)
-    (folder / "infer/infer.meta").unlink()
-    return z, waveforms, None
-
-
-def onnx_file(folder, count, **options):
-    """An ONNX file of PyTorch's layers, 8 dimensions and 4,096 samples → latent vectors, onnxruntime's sound, a label
-    where it takes one."""
-    from tests import onnx_generators
-
-    path, label = folder / "generator.onnx", LABEL if "label" in options else None
-    onnx_generators.write(path, width=3, layers=4, seed=seed, **options)
-    z = np.random.default_rng(seed + 1).uniform(-1, 1, (count, onnx_generators.LATENT)).astype(np.float32)
-    return z, onnx_generators.run(path, z, label).reshape(count, -1, 1), label
-
-
-def saved_model(folder, count, label=None):
-    """A SavedModel of a Keras generator, `deep_convolutional` → latent vectors, Keras's sound, the label."""
-    keras.utils.set_random_seed(seed)
-    model = deep_convolutional(label is not None)
-    tf.saved_model.save(model, folder)
-    z = np.random.default_rng(seed + 1).uniform(-1, 1, (count, LATENT)).astype(np.float32)
-    return z, model(z if label is None else [z, np.full((count, 1), label)]).numpy(), label
-
-
-FILES = {
-    "training checkpoint, plain": training_checkpoint,
-    "training checkpoint, filter of 512 taps": functools.partial(training_checkpoint, filter_taps=512),
-    "training checkpoint, batch normalisation": functools.partial(training_checkpoint, batch_norm=True),
-    "training checkpoint, nearest-neighbour": functools.partial(training_checkpoint, upsample="nn"),
-    "training checkpoint, 32,768 samples": functools.partial(training_checkpoint, length=32768),
-    "training checkpoint, stereo": functools.partial(training_checkpoint, channels=2),
-    "ONNX, transposed convolutions, opset 11": functools.partial(onnx_file, opset=11),
-    "ONNX, batch normalisation, opset 13": functools.partial(onnx_file, norm=True, opset=13),
-    "ONNX, one-hot label, opset 15": functools.partial(onnx_file, label="one-hot", opset=15),
-    "ONNX, nearest-neighbour and convolution, opset 18": functools.partial(onnx_file, upsample="nearest", opset=18),
-    "ONNX, label that is looked up, opset 21": functools.partial(onnx_file, label="number", opset=21),
-    "SavedModel of Keras, one input": saved_model,
-    "SavedModel of Keras, two inputs": functools.partial(saved_model, label=LABEL),
-}
-
-
 def generator_of(name, width):
     """The generator of a row, written to a folder as its makers would and loaded from there."""
     with tempfile.TemporaryDirectory() as folder:
@@ -199,36 +148,16 @@ def generator_of(name, width):
 
 def measure(name, width, count):
     """One row: how many of `count` latent vectors come back exactly, and what it took."""
-    if name in FILES:
-        return measure_file(name, count)
     generator = generator_of(name, width)
     true = random_latent(generator, count, seed + 1)
-    return recovered(generator, true, generator(true))
-
-
-def measure_file(name, count):
-    """As `measure`, of 16-bit clips of the sound that the generator's own software makes; `difference`: the RMS of
-    the difference of our sound from it, as a share of its RMS.
-    """
-    with tempfile.TemporaryDirectory() as folder:
-        true, waveforms, label = FILES[name](Path(folder), count)
-        generator = load_generator(Path(folder))
-        generator = generator if label is None else generator.with_label(label)
-    difference = np.linalg.norm(np.ravel(generator(true) - waveforms)) / np.linalg.norm(np.ravel(waveforms))
-    clips = (np.round(waveforms * FULL_SCALE) / FULL_SCALE).astype(np.float32)
-    return recovered(generator, true, clips) | {"difference": float(difference)}
-
-
-def recovered(generator, true, clips):
-    """A row's figures, of clips [n, num_samples, num_channels] of latent vectors [n, latent_dim]."""
     begin = time.perf_counter()
-    solution = recover(clips, generator, solver=LevenbergMarquardt(max_iter, restarts), seed=seed + 2)
-    seconds = (time.perf_counter() - begin) / len(true)
+    solution = recover(generator(true), generator, solver=LevenbergMarquardt(max_iter, restarts), seed=seed + 2)
+    seconds = (time.perf_counter() - begin) / count
     return {
         "form": generator.description,
         "condition": float(np.median(condition_number(generator, true[:2]))),
         "exact": int((latent_mse(true, solution.z) < EXACT).sum()),
-        "clips": len(true),
+        "clips": count,
         "iterations": float(np.median(solution.iterations)),
         "snr_db": float(solution.snr_db.min()),
         "seconds": seconds,
@@ -236,23 +165,22 @@ def recovered(generator, true, clips):
 
 
 def table(title, rows):
-    with_difference = any("difference" in row for _, row in rows)
+    """rows: {name: what `measure` returned} → Markdown."""
     heads = [title, "condition", "exact", "iterations, median", "lowest SNR in dB", "seconds a clip"]
-    heads += ["difference from its own software's sound, RMS by RMS"] * with_difference
-    lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
-    for name, row in rows:
-        cells = [f"{row['condition']:.0f}", f"{row['exact']} of {row['clips']}"]
-        cells += [f"{row['iterations']:.0f}", f"{row['snr_db']:.0f}", f"{row['seconds']:.1f}"]
-        cells += [f"{row['difference']:.1e}"] if with_difference else []
-        lines.append(f"| {name} | {' | '.join(cells)} |")
-    return "\n".join(lines)
+    cells = []
+    for name, row in rows.items():
+        exact, iterations = f"{row['exact']} of {row['clips']}", f"{row['iterations']:.0f}"
+        cells.append(
+            [name, f"{row['condition']:.0f}", exact, iterations, f"{row['snr_db']:.0f}", f"{row['seconds']:.1f}"]
+        )
+    return markdown(heads, cells)
 
 
 def main():
     path = Path(results)
     done = json.loads(path.read_text()) if path.exists() else {}
     parts = options.split(";") if options else [""]
-    names = [*WAVEGANS, *OTHERS, *FILES]
+    names = [*WAVEGANS, *OTHERS]
     if unknown := [part for part in parts if not any(part in name for name in names)]:
         raise ValueError(f"options: {unknown[0]} is in no name of a row; the names are {'; '.join(names)}")
     wanted = [name for name in names if any(part in name for part in parts)]
@@ -263,7 +191,6 @@ def main():
         if name in wanted
     ]
     jobs += [(name, 0, num_others) for name in OTHERS if name in wanted]
-    jobs += [(name, 0, num_clips) for name in FILES if name in wanted]
     rows = {}
     for name, width, count in jobs:
         label = f"{name}, width {width}" if width else name
@@ -277,17 +204,11 @@ def main():
             f"{label}: {done[key]['exact']} of {count} exact, {done[key]['seconds']:.1f} s each ({done[key]['form']})",
             flush=True,
         )
-    tables = []
-    for title, names in (
-        ("WaveGAN", [row for row in rows if row not in (*OTHERS, *FILES)]),
-        ("other generators", [row for row in rows if row in OTHERS]),
-        ("put into `checkpoint/`, recovered from its 16-bit clips", [row for row in rows if row in FILES]),
-    ):
-        if names:
-            tables.append(table(title, [(name, rows[name]) for name in names]))
-    print("\n" + "\n\n".join(tables))
-    if card:
-        write_figures(card, "builds", "\n\n".join(tables))
+    wavegans = {label: row for label, row in rows.items() if label not in OTHERS}
+    others = {label: row for label, row in rows.items() if label in OTHERS}
+    parts = [table(title, part) for title, part in (("WaveGAN", wavegans), ("other generators", others)) if part]
+    print()
+    show_figures(card, "builds", "\n\n".join(parts))
 
 
 if __name__ == "__main__":

@@ -30,8 +30,8 @@ from common.settings import from_shell
 
 settings = from_shell(globals())
 
-import hashlib
-import json
+import math
+import re
 import tempfile
 import time
 
@@ -40,21 +40,22 @@ from common.networks import clip_of, open_generator, open_inverse_mapping
 import numpy as np
 
 from benchmarks.damage import DAMAGES, damaged
+from common.closeness import Ended
+from common.columns import UNFINISHED
 from common.files import writable_folder
 from common.lock import hold
-from common.recovering import recovered_batches
+from common.recovering import recovered, unfinished
 from common.script import one_line_errors
+from common.store import Store, depends_on
 from common.view import write_figures
 from datasets.layouts import find_datasets
 from models.audio.clip import prepare
 from models.audio.windows import samples_of
 from models.files.errors import CheckpointError
-from models.files.writing import written_whole
 from models.generator.generator import generate, random_latent
 from models.generator.loading import load_generator
 from models.metrics.metrics import EXACT, latent_mse
-from models.recovery.exact import LevenbergMarquardt
-from models.recovery.solution import identity
+from models.recovery.attempts import LevenbergMarquardt
 
 STREAM = 20_118  # separates these latent vectors from every other use of a seed
 BATCH = 10  # sounds at once, and kept at once
@@ -88,67 +89,48 @@ def sounds(generator):
     return kinds
 
 
-def measured(waves, true, first, damage, method, generator, mapping):
-    """What becomes of a batch of waveforms after a damage → {column: list of numbers}. first: number of its first."""
-    options = {"generator": generator, "inverse_mapping": mapping if method == "hybrid" else None}
-    with tempfile.TemporaryDirectory() as folder:
-        paths = []
-        for i, wave in enumerate(waves, first):
-            rng = np.random.default_rng([STREAM, seed, i])
-            paths.append(damaged(wave, generator.sample_rate, damage, rng, Path(folder) / f"{i:04d}"))
+def measured(waves, damage, method, kind, source, generator, mapping, until):
+    """What becomes of waveforms after a damage, as far as it is known by the time `until` → a common.store.Store, by
+    their numbers. source: where they are from. mapping: the inverse mapping, or None."""
+    how = {"generator": generator, "inverse_mapping": mapping if method == "hybrid" else None}
+    how |= {"solver": LevenbergMarquardt(), "only_exact": True}
+    name = re.sub(r"\W+", "_", f"{damage} {method} {kind}")
+    settings = depends_on(damage=damage, seed=seed, source=source, **how)
+    store = Store(results, name, UNFINISHED, settings, by="number", exact=True)
 
-        def load(path):
+    def load(number):
+        rng = np.random.default_rng([STREAM, seed, number])
+        with tempfile.TemporaryDirectory() as folder:
+            path = damaged(waves[number], generator.sample_rate, damage, rng, Path(folder) / "sound")
             return prepare(path, **clip_of(generator))
 
-        solver = LevenbergMarquardt(give_up=True)
-        ((_, _, recovery, seconds),) = recovered_batches(paths, load, len(paths), solver=solver, **options)
-    columns = {
-        "explained": recovery.explained,
-        "seconds": np.full(len(paths), seconds),
-        "iterations": recovery.iterations,
-        "snr_db": recovery.snr_db,
-        "deviation": np.median(recovery.z_std, axis=1),
-        "latent_mse": latent_mse(true, recovery.z) if true is not None else np.full(len(paths), np.nan),
-    }
-    return {name: np.asarray(values, float).tolist() for name, values in columns.items()}
+    left = [number for number in range(len(waves)) if number not in store]
+    for first in range(0, len(left), BATCH):
+        if time.monotonic() > until:
+            break
+        for numbers, _, answers, seconds in recovered(left[first : first + BATCH], load, BATCH, **how):
+            store.add([unfinished(*one, seconds) for one in zip(numbers, answers, Ended(answers).rows())])
+    return store
 
 
-class Measurements:
-    """What is measured so far, in a file: {what it depends on: {column: list, a number a sound}}.
-
-    The solver's code is not among what it depends on: after a change of it the file is deleted by hand.
-    """
-
-    def __init__(self, path):
-        self.path = path
-        self.parts = json.loads(path.read_text()) if path.exists() else {}
-
-    def add(self, key, columns):
-        part = self.parts.setdefault(key, {name: [] for name in columns})
-        for name, values in columns.items():
-            part[name] += values
-        with written_whole(self.path, "w") as file:
-            json.dump(self.parts, file)
-
-    def first(self, key, count):
-        """The columns of the first `count` sounds, or of those that are known."""
-        return {name: values[:count] for name, values in self.parts.get(key, {}).items()}
-
-
-def row(damage, method, kinds):
-    """A line of the table. kinds: {kind: what `measured` returned of all its sounds}."""
+def row(damage, method, kinds, true):
+    """A line of the table. kinds: {kind: the rows of its sounds}. true: latent vectors of the own clips."""
     own = kinds[OWN]
-    exact = sum(error < EXACT for error in own["latent_mse"])
-    cells = [damage, method, f"{exact} of {len(own['latent_mse'])}", f"{np.median(own['snr_db']):.0f}"]
-    deviations = [value for value in own["deviation"] if np.isfinite(value)]
+    errors = [latent_mse(true[i][None], one["z"][None])[0] for i, one in own.items()]
+
+    def of(kind, name):
+        return [one[name] for one in kinds.get(kind, {}).values() if name in one]
+
+    exact = sum(error < EXACT for error in errors)
+    cells = [damage, method, f"{exact} of {len(own)}", f"{np.median(of(OWN, 'snr_db')):.0f}"]
+    deviations = of(OWN, "z_std")
     cells.append(f"{np.median(deviations):.1g}" if deviations else "")
-    errors = [error**0.5 for error in own["latent_mse"]]
-    cells.append(f"{np.median(errors):.1g}")
+    cells.append(f"{np.median(np.sqrt(errors)):.1g}")
     for kind in (RECORDINGS, OTHER):
         known = bool(kinds.get(kind))
-        cells.append(f"{area_under_roc(own['explained'], kinds[kind]['explained']):.3f}" if known else "")
-    seconds = [f"{np.mean(kinds[kind]['seconds']):.1f}" if kinds.get(kind) else "" for kind in (OWN, RECORDINGS)]
-    return "| " + " | ".join([*cells, f"{np.median(own['iterations']):.0f}", *seconds]) + " |"
+        cells.append(f"{area_under_roc(of(OWN, 'explained'), of(kind, 'explained')):.3f}" if known else "")
+    seconds = [f"{np.mean(of(kind, 'seconds')):.1f}" if kinds.get(kind) else "" for kind in (OWN, RECORDINGS)]
+    return "| " + " | ".join([*cells, f"{np.median(of(OWN, 'iterations')):.0f}", *seconds]) + " |"
 
 
 def main():
@@ -159,28 +141,18 @@ def main():
     generator = open_generator(checkpoint)
     mapping = open_inverse_mapping(inverse_mapping_checkpoint, generator) if "hybrid" in methods else None
     hold(writable_folder(results))
-    measurements = Measurements(Path(results) / "measured.json")
+    until = begin + 60 * minutes if minutes else math.inf
     kinds, lines = sounds(generator), [COLUMNS, "|---" * (COLUMNS.count("|") - 1) + "|"]
     print("\n".join(lines), flush=True)
     for damage in damages.split(";") if damages else DAMAGES:
         for method in methods.split(","):
             known = {}
-            for kind, (waves, true, source) in kinds.items():
-                if kind != OWN and method != methods.split(",")[0]:
-                    continue
-                predicts = identity(mapping) if method == "hybrid" else None
-                depends_on = [identity(generator), identity(LevenbergMarquardt()), predicts, seed, source]
-                digest = hashlib.sha256(json.dumps(depends_on).encode()).hexdigest()[:12]
-                key = f"{damage}: {method}: {kind}: {digest}"
-                while (done := len(measurements.first(key, len(waves)).get("seconds", []))) < len(waves):
-                    if minutes and time.monotonic() - begin > 60 * minutes:
-                        break
-                    batch = slice(done, min(done + BATCH, len(waves)))
-                    part = None if true is None else true[batch]
-                    measurements.add(key, measured(waves[batch], part, done, damage, method, generator, mapping))
-                known[kind] = measurements.first(key, len(waves))
+            for kind, (waves, _, source) in kinds.items():
+                if kind == OWN or method == methods.split(",")[0]:
+                    store = measured(waves, damage, method, kind, source, generator, mapping, until)
+                    known[kind] = {number: store[number] for number in range(len(waves)) if number in store}
             if known[OWN]:
-                lines.append(row(damage, method, known))
+                lines.append(row(damage, method, known, kinds[OWN][1]))
                 print(lines[-1], flush=True)
     if card:
         weights = {"inverse_mapping": mapping.sha256} if mapping else {}

@@ -28,7 +28,7 @@ import numpy as np
 
 from common.files import find_recordings
 from common.script import one_line_errors
-from common.view import write_figures
+from common.view import markdown, show_figures
 from datasets.layouts import find_datasets
 from models.audio.clip import NUM_SAMPLES, read_clip
 from models.audio.preparation import Preparation
@@ -106,23 +106,23 @@ def accuracy_table(classifier, prepared, recordings, validation):
             rows.append((f"{dataset}, validation part", clips, [r.digit for r in part]))
     other = np.stack([read_clip(path) for path in paths])
     rows.append(("another voice and microphone", other, [int(path.stem) for path in paths]))
-    lines = ["| clips | right digit |", "| --- | --- |"]
+    cells = []
     for name, clips, spoken in rows:
         right = np.sum(classifier.predict(clips, 60, verbose=0).argmax(axis=1) == spoken)
-        lines.append(f"| {name} | {right / len(spoken):.2%} ({right} of {len(spoken)}) |")
-    return "\n".join(lines)
+        cells.append([name, f"{right / len(spoken):.2%} ({right} of {len(spoken)})"])
+    return markdown(["clips", "right digit"], cells)
 
 
 def triples_table(classifier, clips, chosen):
     """The perceptual loss of triples, as Markdown."""
-    lines = ["| perceptual loss, mean | identical | same digit and speaker, other take | other digit | in this order |"]
-    lines.append("| --- | --- | --- | --- | --- |")
+    heads = "perceptual loss, mean", "identical", "same digit and speaker, other take", "other digit", "in this order"
+    cells = []
     for taps in TAPS:
         losses = triple_losses(PerceptualLoss(classifier, taps), clips, chosen)
         ordered = np.mean((losses[:, 0] < losses[:, 1]) & (losses[:, 1] < losses[:, 2]))
-        means = " | ".join(f"{value:.4g}" for value in losses.mean(axis=0))
-        lines.append(f"| {taps} | {means} | {ordered:.0%} of {len(chosen)} triples |")
-    return "\n".join(lines)
+        means = (f"{value:.4g}" for value in losses.mean(axis=0))
+        cells.append([taps, *means, f"{ordered:.0%} of {len(chosen)} triples"])
+    return markdown(heads, cells)
 
 
 def main():
@@ -139,9 +139,7 @@ def main():
     if not judging:
         chosen = chosen_triples([recordings[i] for i in takes], triples, seed)
         figures += "\n\n" + triples_table(classifier, prepared["as recorded"][takes], chosen)
-    print(figures)
-    if card:
-        write_figures(card, "accuracy", figures, **{network: network_hash(classifier)})
+    show_figures(card, "accuracy", figures, **{network: network_hash(classifier)})
 
 
 if __name__ == "__main__":

@@ -1,15 +1,13 @@
 """How fast this is, beside a plain way of doing the same: one table, under ten minutes.
 
 The plain way does as the paper's scripts do: the frozen graph, one clip at a time, operations run one by one. Both
-have the same networks, of random weights, and take turns; each figure is the median of the turns. Random weights
-serve, since speed does not depend on them, except in whole recoveries, which start at an SNR of about 17 dB or from
-zero.
+have the same networks, of random weights, on which speed does not depend, and take turns; each figure is the median of
+the turns.
 """
 
 widths = "16,64"  # d of the generators, comma-separated; the published one has 64
 network_width = 64  # filters of the classifier's and the inverse mapping's first layer [1 to 64]
 turns = 5  # of the two ways; the medians are compared [1 to 1000]
-recovered = 4  # clips of a whole recovery; 0: none [0 to 10,000]
 corpora = ""  # numbers of clips whose prediction and metrics are timed too, comma-separated; make bench-full gives some
 seed = 0  # of the weights and the latent vectors [0 to 2,147,483,646]
 card = ""  # Markdown file to write the table into as well, between its marks; "" for none
@@ -36,22 +34,17 @@ import numpy as np
 import tensorflow as tf
 
 from common.view import write_figures
-from models.audio.clip import spectrogram
 from models.generator.generator import generate, random_latent
 from models.generator.loading import load_generator
 from models.generator.tf1_export import export_wavegan, wavegan_variables
 from models.metrics.metrics import log_spectral_distance, snr_db, ssim, waveform_mse
 from models.networks.classifier import PerceptualLoss, build_classifier
 from models.networks.inverse_mapping import InverseMapping
-from models.recovery.exact import LevenbergMarquardt
-from models.recovery.lbfgsb import PublishedObjective
-from models.recovery.recover import recover
 from models.recovery.starts import predict
 from models.training.wavegan.networks import build_generator
 
 LARGE = 2048  # rows of the matrix product that is the yardstick
 FEW = 4  # clips that the plain way of predicting and judging is timed with
-START_DB = 17.0  # SNR that a hybrid recovery starts at
 
 lines = []  # of the table, as they were printed
 
@@ -111,24 +104,6 @@ def gradient_of(generator):
     return lambda z: function(z).numpy()
 
 
-def plain_objective(generator, loss, target):
-    """The published objective of one clip and its gradient, operation by operation."""
-    activations = loss.activations(target[..., 0])
-    real = spectrogram(target[..., 0])[0]
-
-    def function(z, _):
-        z = z[:1]
-        with tf.GradientTape() as tape:
-            tape.watch(z)
-            waveform = generator(z)
-            objective = tf.reduce_mean(tf.abs(waveform - target))
-            objective += tf.reduce_mean(tf.abs(spectrogram(waveform[..., 0])[0] - real))
-            objective += 0.002 * tf.reduce_mean(loss(activations, waveform[..., 0]))
-        return tape.gradient(objective, z).numpy()
-
-    return function
-
-
 def plain_metrics(generator, mapping, loss, clips):
     """Prediction and metrics, clip after clip."""
     for clip in clips:
@@ -143,17 +118,6 @@ def batched_metrics(generator, mapping, loss, clips, size=50):
     for i in range(0, len(clips), size):
         pair = clips[i : i + size], waves[i : i + size]
         waveform_mse(*pair), snr_db(*pair), ssim(*pair), log_spectral_distance(*pair), loss(*pair)
-
-
-def near(generator, true, clips):
-    """Latent vectors whose sounds have an SNR of about START_DB against the clips, found by halving."""
-    noise = np.random.default_rng([seed, 2]).normal(size=true.shape)
-    low, high = np.full(len(true), 1e-3), np.full(len(true), 0.5)
-    for _ in range(8):
-        middle = np.sqrt(low * high)
-        above = snr_db(clips, generate(generator, np.clip(true + middle[:, None] * noise, -1, 1))) > START_DB
-        low, high = np.where(above, middle, low), np.where(above, high, middle)
-    return np.clip(true + low[:, None] * noise, -1, 1).astype(np.float32)
 
 
 def say(line):
@@ -178,32 +142,9 @@ def of_generator(width, frozen, ours, rate):
         row(f"width {width}: value and gradient, {batch} clips", *ratio)
 
 
-def of_objective(width, frozen, ours, loss):
-    z = tf.constant(random_latent(ours, 16, seed))
-    targets = ours(random_latent(ours, 16, seed + 1))
-    plain = plain_objective(frozen, loss, targets[:1])
-    published = PublishedObjective(ours, loss)
-    for batch in (1, 16):
-        originals = published.originals(targets[:batch])
-        before, after, ratio = paired(plain, published.values_and_gradients, z[:batch], originals)
-        row(f"width {width}: published objective, per clip of {batch}", before, after / batch, ratio * batch)
-
-
-def of_recovery(width, ours):
+def of_jacobian(width, ours):
     z = random_latent(ours, 4, seed)
     row(f"width {width}: Jacobian, per clip of 4", 0, _median(lambda: ours.jacobian(z, np.full(4, 0.1))) / 4, "")
-    if not recovered:
-        return
-    true = random_latent(ours, recovered, seed + 1)
-    clips = generate(ours, true)
-    for name, start in (("hybrid", near(ours, true, clips)), ("from zero", None)):
-        recover(clips[:1], ours, solver=LevenbergMarquardt(2), start=None if start is None else start[:1])  # compiles
-        begin = time.perf_counter()
-        recovery = recover(clips, ours, solver=LevenbergMarquardt(), start=start)
-        spent = (time.perf_counter() - begin) / recovered
-        exact = int((((recovery.z - true) ** 2).mean(axis=1) < 1e-4).sum())
-        note = f"{exact} of {recovered} exact, {np.mean(recovery.iterations):.1f} Jacobians"
-        row(f"width {width}: recovery, {name}, per clip of {recovered}", 0, spent, "", note)
 
 
 def of_metrics(width, frozen, ours, mapping, loss):
@@ -243,8 +184,7 @@ def main():
     for width in (int(one) for one in widths.split(",")):
         frozen, ours = generators(width)
         of_generator(width, frozen, ours, rate)
-        of_objective(width, frozen, ours, loss)
-        of_recovery(width, ours)
+        of_jacobian(width, ours)
         of_metrics(width, frozen, ours, mapping, loss)
     of_start()
     if card:

@@ -4,6 +4,7 @@ import contextlib
 import csv
 import hashlib
 import os
+import re
 import tempfile
 import time
 from pathlib import Path
@@ -15,6 +16,7 @@ from models.audio.clip import AUDIO_EXTENSIONS, AudioError, read_clip, write_wav
 from models.files.writing import written_whole
 
 ABANDONED = 3600  # seconds without a change, after which no run is still writing a partial file
+CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")  # signs that end lines or steer a terminal
 LONGEST_NAME = 200  # bytes of a result's name, so that what is added to it still fits a file name of 255
 
 
@@ -36,8 +38,9 @@ def find_recordings(files, below=False):
 
 
 def printable(path):
-    """A path as text that can be printed and written, whatever bytes its name has."""
-    return os.fsencode(path).decode("utf-8", "backslashreplace")
+    """A path as one line of text that can be printed and written, whatever bytes and control signs its name has."""
+    text = os.fsencode(path).decode("utf-8", "backslashreplace")
+    return CONTROL.sub(lambda sign: sign[0].encode("unicode_escape").decode(), text)
 
 
 def result_names(paths, taken=()):

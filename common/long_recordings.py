@@ -1,10 +1,7 @@
-"""Recordings of any length: the latent vectors of their windows, kept batch by batch, then one reconstruction."""
+"""Recordings of any length: the latent vectors of their windows, kept as they come, then one reconstruction."""
 
 import csv
 import errno
-import glob
-import hashlib
-import json
 import os
 from contextlib import ExitStack, contextmanager
 from itertools import islice
@@ -16,30 +13,13 @@ import numpy as np
 import soundfile
 from tqdm import tqdm
 
-from common.closeness import as_text
+from common.columns import ARRAYS, UNFINISHED, WINDOWS, columns
 from common.files import write_array
-from common.recovering import OF_CODES, code_of, recover_into, waveforms_of
+from common.recovering import is_finite, recovered, unfinished, waveforms_of
+from common.store import Store
 from models.audio.windows import OverlapAdd, duration_of, window_count, windows
-from models.files.hashing import content_hash
 from models.files.writing import written_whole
 from models.generator.generator import BATCH
-from models.metrics.metrics import snr_db
-from models.recovery.recover import Recovery
-
-COLUMNS = (
-    "start",
-    "log_spectral_distance",
-    "perceptual_loss",
-    "predicted_digit",
-    "probability",
-    "at_bound",
-    "explained",
-    "snr_db",
-    "code",
-    "runner_up",
-    "margin_db",
-)
-UNFINISHED = "rows"  # ending of the file that holds what is recovered so far
 
 
 def hop_in_samples(hop, generator):
@@ -54,96 +34,94 @@ def hop_in_samples(hop, generator):
 class LongRecording:
     """One recording, cut into windows of the generator's length.
 
-    path: of the recording. name: of its results in `folder`. hop: in samples. depends_on: what else its latent vectors
-    depend on, anything JSON can hold; what an interrupted run wrote counts only if that and the recording are the same,
-    and never if `fresh`.
+    path: of the recording. name: of its results in `folder`. hop: in samples. prepared: as of
+    models.audio.windows.windows. settings: what its latent vectors depend on, of common.store.depends_on; what an
+    interrupted run wrote counts only if that is the same, and never if `fresh`.
     Raises models.audio.clip.AudioError for what cannot be read.
     """
 
-    def __init__(self, path, name, folder, generator, hop, prepared, depends_on, fresh=False):
+    def __init__(self, path, name, folder, generator, hop, prepared, settings, fresh=False):
         self.path, self.name, self.folder, self.generator = path, name, Path(folder), generator
         self.hop, self.prepared = hop, prepared
         self.duration = duration_of(path, generator.sample_rate)  # samples
         self.count = window_count(self.duration, generator.num_samples, hop)
-        made_of = json.dumps([depends_on, hop, prepared, content_hash(path)], sort_keys=True)
-        key = hashlib.sha256(made_of.encode()).hexdigest()[:12]
-        self._unfinished = self.folder / f"{name}.{key}.{UNFINISHED}"
+        self.store = Store(self.folder, f"{name}.unfinished", UNFINISHED, settings, by="number", exact=True)
         if fresh:
-            self._unfinished.unlink(missing_ok=True)
+            self.store.forget(list(self.store))
+            self.store.write()
 
     def windows(self):
         """Its windows, models.audio.clip.Clip, in order."""
         return windows(self.path, self.count, self.hop, prepared=self.prepared, **clip_of(self.generator))
 
-    def recover(self, batch_size, **method):
-        """Recovers the windows batch by batch, and goes on where an earlier run stopped.
+    def recover(self, batch_size, measure, **method):
+        """Recovers the windows that no earlier run has, each kept when it ends.
 
-        batch_size: windows at once. method: the networks, the solver and its seed, as of
-        common.recovering.recovered_batches.
-        → rows of the windows, as of common.recovering.recover_into; they stay in a file, whatever their number.
+        batch_size: windows at once. measure: function of clips, a list, and their answers → their computed columns.
+        method: the networks, the solver and its seed, as of common.recovering.recovered. Raises ValueError for a window
+        that has no finite answer.
         """
-        clips = enumerate(self.windows())
-        rows = recover_into(
-            self._unfinished,
-            self.count,
-            lambda number: next(clip for i, clip in clips if i == number).samples,
-            batch_size,
-            description=str(self.path),
-            unit="window",
-            **method,
-        )
-        if not all(np.isfinite(rows[name]).all() for name in {"z", "layer"} & set(rows.dtype.names)):
-            self._unfinished.unlink()
-            raise ValueError(f"{self.path}: no finite latent vector was found for some of its windows")
-        return rows
+        clips, left = enumerate(self.windows()), [i for i in range(self.count) if i not in self.store]
+        if done := len(self.store):
+            print(f"{self.path}: {done} of {self.count} windows are done already; --overwrite does them again")
 
-    def put_together(self, recovered, measure, with_original=False):
-        """Writes {name}_reconstruction.wav, {name}.npy and {name}.csv, a row a window.
+        def load(number):
+            return next(clip for i, clip in clips if i == number).samples
 
-        recovered: of `recover`. measure: function of clips, a list, and a Recovery → their rows' columns.
+        shown = {"description": str(self.path), "unit": "window", "done": done}
+        for numbers, forms, answers, seconds in recovered(left, load, batch_size, **shown, **method):
+            if not all(map(is_finite, answers)):
+                self.store.remove()
+                raise ValueError(f"{self.path}: no finite latent vector was found for some of its windows")
+            rows = measure([clip.samples for clip in forms], answers)
+            starts = [{"start": number * self.hop / self.generator.sample_rate} for number in numbers]
+            self.store.add([start | unfinished(*one, seconds) for start, *one in zip(starts, numbers, answers, rows)])
+
+    def put_together(self, with_original=False):
+        """Writes {name}_reconstruction.wav, {name}.npy and {name}.csv, a row a window, of what `recover` found.
+
         with_original: also {name}_original.wav, what was recovered. → the rows, {column: value} of each window.
         """
-        generator, rows = self.generator, []
-        shape = generator.num_samples, generator.num_channels, self.hop
+        rows, z, shape = [], [], (self.generator.num_samples, self.generator.num_channels, self.hop)
         adders = {kind: OverlapAdd(*shape) for kind in ["reconstruction"] + ["original"] * with_original}
         with ExitStack() as stack:
             waves = {kind: stack.enter_context(self._wave(kind)) for kind in adders}
-            table = csv.DictWriter(
-                stack.enter_context(written_whole(self.folder / f"{self.name}.csv", "w")),
-                *(COLUMNS, "", "ignore"), lineterminator="\n",
-            )  # fmt: skip
-            table.writeheader()
             clips = iter(tqdm(self.windows(), "put together", self.count, unit="window", disable=None, leave=False))
             while batch := list(islice(clips, BATCH)):
-                part = slice(len(rows), len(rows) + len(batch))
-                recovery = self._recovery(batch, recovered[part])
-                for clip, waveform in zip(batch, recovery.waveforms):
+                part = list(self.store.rows(range(len(rows), len(rows) + len(batch))))
+                for clip, waveform in zip(batch, waveforms_of(part, self.generator)):
                     for kind, adder in adders.items():
                         waves[kind].write(adder.add(clip, waveform if kind == "reconstruction" else clip.samples))
-                for i, row in enumerate(measure([clip.samples for clip in batch], recovery)):
-                    start = {"start": len(rows) * self.hop / self.generator.sample_rate}
-                    rows.append(start | row | code_of(recovery, i))
-                table.writerows(map(as_text, rows[part]))
+                z += [row["z"] for row in part]
+                rows += [{name: value for name, value in row.items() if name not in ARRAYS} for row in part]
             for kind, adder in adders.items():
                 waves[kind].write(adder.rest())
-        write_array(self.folder / f"{self.name}.npy", recovered["z"])
-        layer = recovered["layer"] if "layer" in recovered.dtype.names else None
-        write_array(self.folder / f"{self.name}.layer.npy", layer)
+        self._write_table(rows)
+        write_array(self.folder / f"{self.name}.npy", np.stack(z))
+        self._write_layers()
         write_array(self.folder / f"{self.name}_std.npy", None)
         if not with_original:  # an earlier run's
             (self.folder / f"{self.name}_original.wav").unlink(missing_ok=True)
-        for path in self.folder.glob(f"{glob.escape(self.name)}.*.{UNFINISHED}"):
-            path.unlink()
+        self.store.remove()
         return rows
 
-    def _recovery(self, clips, rows):
-        """The models.recovery.recover.Recovery of some windows, from their rows."""
-        waveforms = waveforms_of(rows, self.generator)
-        snr = snr_db(np.stack([clip.samples.reshape(waveforms[0].shape) for clip in clips]), waveforms)
-        unknown, explained = np.full(len(clips), np.nan), rows["explained"]
-        sounds = {"waveforms": waveforms, "matched": waveforms, "snr_db": snr}
-        codes = {name: rows[name] for name in OF_CODES if name in rows.dtype.names and rows["code"].any()}
-        return Recovery(rows["z"], unknown, unknown, explained=explained, **codes, **sounds)
+    def _write_table(self, rows):
+        with written_whole(self.folder / f"{self.name}.csv", "w") as file:
+            table = csv.writer(file, lineterminator="\n")
+            table.writerow(column.name for column in columns(WINDOWS))
+            table.writerows([column.text(row.get(column.name)) for column in columns(WINDOWS)] for row in rows)
+
+    def _write_layers(self):
+        """{name}.layer.npy [windows, …], one window after another, so that memory does not grow with their number."""
+        path, first = self.folder / f"{self.name}.layer.npy", self.store[0].get("layer")
+        if first is None:
+            path.unlink(missing_ok=True)  # an earlier run's
+            return
+        with written_whole(path) as file:
+            header = {"descr": "<f4", "fortran_order": False, "shape": (self.count, *first.shape)}
+            np.lib.format.write_array_header_1_0(file, header)
+            for row in self.store.rows(range(self.count)):
+                file.write(row["layer"].astype("<f4").tobytes())
 
     @contextmanager
     def _wave(self, kind):

@@ -9,7 +9,6 @@ import os
 import sys
 import tempfile
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 
 from common.script import EXIT_INTERRUPTED, ScriptError
@@ -68,51 +67,46 @@ from models.networks.inverse_mapping import INVERSE_MAPPING_FILE, load_inverse_m
 from models.networks.judge import load_judge
 
 
-def open_generator(folder, sample_rate=0, bounds=0.0, prior="", code="", label=None, any_label=False, **options):
+def open_generator(folder, facts="", any_label=False, **options):
     """The generator in `folder`, with a line that describes it. Raises models.files.errors.CheckpointError, in one
     line.
 
-    sample_rate in Hz, bounds, prior, code: in place of what lies beside the weights (models/audio/preparation.py),
-    where they are not 0 or "". label: of a generator that takes one, -1 for none; None where the caller has no use for
-    labels. any_label: the caller finds out which label it is, where none is set, so it gets a
+    facts: as models.generator.facts.stated_facts takes them, in place of what lies beside the weights. any_label: the
+    caller finds out which label it is, where the facts say none, so it gets a
     models.generator.labelled.LabelledGenerator. options: of models.generator.loading.load_generator. Raises ScriptError
-    for a label that is missing or idle.
+    for a label that is missing.
     """
-    generator = load_generator(folder, **options)
-    if generator.takes_label:
+    generator = load_generator(folder, facts, **options)
+    if generator.takes_label and not (any_label and generator.num_labels):
         which = f"0 to {generator.num_labels - 1}" if generator.num_labels else "a number"
-        if label is None:
-            raise ScriptError(
-                f"{folder}: the generator takes a label besides its latent vector, which is not used here"
-            )
-        if label < 0 and not (any_label and generator.num_labels):
-            raise ScriptError(f"{folder}: the generator takes a label besides its latent vector: give --label, {which}")
-        if label >= 0:
-            generator = generator.with_label(label)
-    elif label is not None and label >= 0:
-        raise ScriptError(f"{folder}: --label={label}: the generator takes no label, its latent vector is all")
-    chosen = {"sample_rate": sample_rate, "bounds": bounds, "prior": prior, "code": code}
-    known = generator.preparation.sample_rate if generator.rate_is_known else 0
-    chosen = ({"bounds": 0.0} if prior else {}) | {name: value for name, value in chosen.items() if value}
-    generator.preparation = replace(generator.preparation, **chosen)
-    print(f"Generator: {generator.description}, {generator.sample_rate:,} Hz, from {folder}")
+        raise ScriptError(
+            f"{folder}: the generator takes a label besides its latent vector, {which}: {stating('label', '3')}"
+        )
+    weights = f"SHA-256 {generator.sha256[:16]}"
+    print(f"Generator: {generator.description}, {generator.sample_rate:,} Hz, {weights}, from {folder}")
     warnings = list(generator.warnings)
-    if sample_rate and known and known != sample_rate:
-        warnings.append(f"sample_rate is {sample_rate:,} Hz, and what lies beside the generator says {known:,}")
-    if not sample_rate and not known:
+    if not generator.rate_is_known:
         warnings.append(
-            f"{folder}: neither clip.json nor args.txt says a sample rate; {generator.sample_rate:,} Hz is assumed, "
-            "--sample_rate gives another"
+            f"{folder}: neither clip.json nor args.txt says a sample rate; {generator.sample_rate:,} Hz is assumed; if "
+            f"it is another, {stating('sample_rate', '22050')}"
         )
     categories = whole_number(wavegan_arguments(folder), "num_categ")
-    if categories and not generator.codes:
+    if categories and categories > generator.latent_dim:
+        warnings.append(f"args.txt says num_categ {categories}; the latent vector has {generator.latent_dim} numbers")
+    elif categories and not generator.codes:
         warnings.append(
-            f"args.txt says num_categ {categories}, so the latent vectors begin with a code; give "
-            f"--code=onehot:{categories} for a ciwGAN, --code=bits:{categories} for a fiwGAN"
+            f"args.txt says num_categ {categories}, so the latent vectors begin with a code: "
+            f"{stating('code', f'onehot:{categories}')} for a ciwGAN, bits:{categories} for a fiwGAN"
         )
     for warning in warnings:
         print(f"warning: {warning}", file=sys.stderr)
     return generator
+
+
+def stating(name, value):
+    """How a user states a fact of the generator, in words. name, value: such as "code" and "onehot:10"."""
+    written = value if value.isdecimal() else f'"{value}"'
+    return f'write {{"{name}": {written}}} into clip.json there, or give --facts={name}={value}'
 
 
 def clip_of(generator):

@@ -15,7 +15,7 @@ from urllib.parse import quote
 import numpy as np
 import soundfile
 
-from common.plotting import png_of, pyplot
+from common.view import png_of, pyplot
 from models.audio.clip import spectrogram
 from models.files.writing import written_whole
 

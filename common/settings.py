@@ -18,12 +18,19 @@ import tokenize
 from dataclasses import dataclass
 from pathlib import Path
 
+from models.files.errors import shown
+from models.generator.facts import stated_facts
+
 EXIT_USAGE = 2  # an unknown name, a value of the wrong type or out of its range
+CHECKS = {"facts": stated_facts}  # of settings that hold several values
+GONE = {"clip_samples": "num_samples", "input_name": "latent", "output_name": "output"}  # facts, as they were called
+GONE |= {name: name for name in ("sample_rate", "bounds", "prior", "code", "num_samples", "label")}
 PROJECT = Path(__file__).resolve().parents[1]  # defaults that are paths count from here
 RANGE = re.compile(r"\s*\[([-+\d.,e_]+) to ([-+\d.,e_]+|inf)\]$")
 CHOICES = re.compile(r"\[[^][]*\]$")
 OPERATORS = {ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Div: operator.truediv}
 LARGEST_POWER = 1000  # a power's exponent, so that no expression keeps the machine busy
+LONGEST_NUMBER = 100  # characters, so that none is deeper than Python's parser goes
 
 
 @dataclass(frozen=True)
@@ -73,16 +80,23 @@ def _evaluated(node):
     """The value of a literal, or of arithmetic on numbers such as 2**4. Raises ValueError for anything else."""
     if isinstance(node, ast.BinOp):
         left, right = _evaluated(node.left), _evaluated(node.right)
+        if not all(isinstance(side, (int, float)) for side in (left, right)):
+            raise ValueError("not a number")
         if isinstance(node.op, ast.Pow) and abs(right) <= LARGEST_POWER:
-            return left**right
-        if type(node.op) in OPERATORS and all(isinstance(side, (int, float)) for side in (left, right)):
-            return OPERATORS[type(node.op)](left, right)
-        raise ValueError("not a literal")
+            value = left**right
+        elif type(node.op) in OPERATORS:
+            value = OPERATORS[type(node.op)](left, right)
+        else:
+            raise ValueError("not a literal")
+        float(value)  # OverflowError beyond the largest float, before the next power makes it longer
+        return value
     return ast.literal_eval(node)
 
 
 def _number(text):
     """A number as text, or arithmetic on numbers → int or float. Raises ValueError for anything else, nan and inf."""
+    if len(text) > LONGEST_NUMBER:
+        raise ValueError("not a number")
     value = _evaluated(ast.parse(text.strip(), mode="eval").body)
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
         raise ValueError("not a number")
@@ -133,26 +147,43 @@ def _help(script, summary, settings):
     return "\n".join(lines)
 
 
-def _from_arguments(settings, arguments, renamed, refuse):
+def _from_arguments(settings, arguments, refuse):
     """{name: value} of what the command line says."""
     values = {}
     for argument in arguments:
         name, equals, text = argument.removeprefix("--").partition("=")
         if not argument.startswith("--"):
-            refuse(f"{argument!r} is not understood; settings are given as --name=value")
-        if name in renamed:
-            refuse(f"the setting {name!r} is gone; {renamed[name]}")
+            refuse(f"{shown(argument)} is not understood; settings are given as --name=value")
+        if name in GONE and name not in settings and "facts" in settings:
+            refuse(f"{name} is a fact of the generator: write it into its clip.json, or give --facts={GONE[name]}=…")
         if name not in settings:
-            close = difflib.get_close_matches(name, settings, 1)
-            refuse(f"there is no setting {name!r}" + (f", did you mean {close[0]!r}?" if close else ""))
+            close = difflib.get_close_matches(name[:LONGEST_NUMBER], settings, 1)
+            refuse(f"there is no setting {shown(name)}" + (f", did you mean {close[0]!r}?" if close else ""))
+        if name in values:
+            refuse(f"{name} is given twice")
         default = settings[name].default
         if not equals and not isinstance(default, bool):
             refuse(f"{name} needs a value: --{name}={default!r}")
         try:
             values[name] = settings[name].parsed(text) if equals else True
         except ValueError as wanted:
-            refuse(f"{name} is {wanted}, not {text!r}")
+            refuse(f"{name} is {wanted}, not {shown(text)}")
+        if name in CHECKS:
+            try:
+                CHECKS[name](text)
+            except ValueError as error:
+                refuse(f"{name}: {error}")
     return values
+
+
+def _of_recipe(recipe, typed):
+    """{name: value} of a recipe that the command line leaves to it; where both state facts, what it leaves of them."""
+    chosen = {name: _anchored(value) for name, value in recipe.items() if name not in typed}
+    if "facts" in recipe and "facts" in typed:
+        stated = stated_facts(typed["facts"])
+        left = [f"{name}={value}" for name, value in stated_facts(recipe["facts"]).items() if name not in stated]
+        chosen["facts"] = ",".join([*left, typed["facts"]])
+    return chosen
 
 
 def _anchored(value):
@@ -162,13 +193,12 @@ def _anchored(value):
     return str(PROJECT / value) + ("/" if value.endswith("/") else "")
 
 
-def from_shell(names, arguments=None, recipes=None, renamed=None):
+def from_shell(names, arguments=None, recipes=None):
     """Changes a script's settings in place as the command line says; call it first, with the script's `globals()`.
 
     names: the module's namespace, with __file__ and __doc__. arguments: the command line, by default sys.argv[1:].
     recipes: {value of the setting `recipe`: {name: value}}, for scripts that have such a setting: it sets every setting
     named there that the command line does not set, and says so.
-    renamed: {setting that the script no longer has: what to use now, such as "use --solver"}; told to whoever sets it.
     A bare `--name` sets a boolean to True. Exits with status 2 and one line for an unknown name and for a value of the
     wrong type or out of its range, with status 0 after `--help`. Returns {name: value}.
     """
@@ -186,15 +216,15 @@ def from_shell(names, arguments=None, recipes=None, renamed=None):
         except BrokenPipeError:  # its reader has seen enough
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(0)
-    typed = _from_arguments(settings, arguments, renamed or {}, refuse)
+    typed = _from_arguments(settings, arguments, refuse)
     values = {name: _anchored(setting.default) for name, setting in settings.items()} | typed
-    chosen = {name: value for name, value in (recipes or {}).get(values.get("recipe"), {}).items() if name not in typed}
+    chosen = _of_recipe((recipes or {}).get(values.get("recipe"), {}), typed)
     values |= chosen
     for name, value in values.items():
         try:
             settings[name].check(value)
         except ValueError as wanted:
-            refuse(f"{name} is {wanted}, not {value!r}")
+            refuse(f"{name} is {wanted}, not {shown(value)}")
     if chosen:
         print(f"Recipe {values['recipe']}: " + ", ".join(f"{name}={value!r}" for name, value in chosen.items()))
     names.update(values)

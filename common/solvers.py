@@ -1,52 +1,57 @@
-"""The solver that a script's settings describe."""
+"""The method of recovery that a script's settings describe."""
 
 import contextlib
+from dataclasses import replace
 
 from models.generator.codes import LARGEST_SCALE
-from models.recovery.codes import Coded
-from models.recovery.exact import LevenbergMarquardt
+from models.recovery.alternatives import Code
+from models.recovery.attempts import LevenbergMarquardt
 from models.recovery.layer import Layer
-from models.recovery.lbfgsb import LBFGSB
 from models.recovery.perceptual import Perceptual
+from models.recovery.published import LBFGSB
 
 
-def solver_of(settings, perceptual_loss, codes=None):
-    """The solver that a script's settings describe, or None where the prediction is the answer.
+def method_of(settings, perceptual_loss, codes=None):
+    """{name: argument of models.recovery.recover.recover_clips}: its solver, which is None where the prediction is the
+    answer, its layer and its code.
 
     settings: {name: value} with gradient, solver, space and what the solvers take. perceptual_loss: the
-    models.networks.classifier.PerceptualLoss, or None. codes: of the generator, whose code is then recovered too; their
-    settings are hold_code and code_scale. Raises ValueError, in one line, for those that the layout lacks.
+    models.networks.classifier.PerceptualLoss, or None. codes: of the generator; their settings are hold_code and
+    code_scale. Raises ValueError, in one line, for those that the layout lacks.
     """
-    solver = None
+    solver, layer = None, None
+    weight = {} if (chosen := settings["log_spectral_weight"]) < 0 else {"log_spectral_weight": chosen}
     if settings["gradient"]:
         exact = LevenbergMarquardt(settings["max_iter"], settings["restarts"], settings["stft_share"])
-        weights = settings["log_spectral_weight"], settings["perceptual_weight"]
+        exact = replace(exact, budget=settings.get("budget", exact.budget))
         solver = {
-            "perceptual": Perceptual(perceptual_loss, weights[0], exact=exact),
+            "perceptual": Perceptual(perceptual_loss, exact=exact, **weight),
             "levenberg_marquardt": exact,
-            "l_bfgs_b": LBFGSB(settings["max_iter"], perceptual_loss, weights[1]),
+            "l_bfgs_b": LBFGSB(settings["max_iter"], perceptual_loss, settings["perceptual_weight"]),
         }[settings["solver"]]
-    solver = coded(solver, codes, settings.get("hold_code", ""), settings.get("code_scale", "1"))
-    return Layer(solver, perceptual_loss) if settings["space"] == "layer" else solver
+    if settings["space"] == "layer":
+        layer = Layer(perceptual_loss, **weight)
+    code = code_of(codes, settings.get("hold_code", ""), settings.get("code_scale", "1"))
+    return {"solver": solver, "layer": layer, "code": code}
 
 
-def coded(solver, codes, hold_code="", code_scale="1"):
-    """The solver that recovers codes too, where a generator has `codes`; else `solver` itself, which may be None.
+def code_of(codes, hold_code="", code_scale="1"):
+    """What is known of the code of every clip, or None for a generator without codes.
 
     hold_code, code_scale: the settings. Raises ValueError, in one line, for a code that the layout lacks, for no scale,
     and for either without a layout.
     """
-    scale = code_scale_of(code_scale)
+    scale = _scale_of(code_scale)
     if codes is None:
         if hold_code or scale != 1:
-            raise ValueError("hold_code and code_scale: no layout says where the code is; give one, --code=onehot:10")
-        return solver
+            raise ValueError("hold_code and code_scale: no layout says where it is; give one, --facts=code=onehot:10")
+        return None
     if hold_code:
         codes.code(hold_code)
-    return Coded(solver, hold_code, scale)
+    return Code(hold_code, scale)
 
 
-def code_scale_of(text):
+def _scale_of(text):
     """The setting code_scale as a number above 0, up to 20, or "free". Raises ValueError for anything else."""
     with contextlib.suppress(ValueError):
         if text == "free" or 0 < float(text) <= LARGEST_SCALE:

@@ -5,7 +5,6 @@ an epoch twice, metadata that are cut short end the next start, the best value i
 worse epoch replaces the best one, and exported files are overwritten in place.
 """
 
-import contextlib
 import errno
 import json
 import os
@@ -18,19 +17,18 @@ import numpy as np
 
 from models.files.errors import first_line
 from models.files.file_set import check_room, replaced_together, share
-from models.files.writing import written_whole
 
 STATE = "training"  # folder of the run's own state, below that of the exported weights
 PREVIOUS = "previous"  # folder for the weights of the run before
-METADATA = "training_metadata.json"  # in the state: the epoch
-STATE_FILES = ("latest.weights.h5", METADATA)
-SPARE = ".bkp"  # ending of the state of the epoch before
+LATEST = "latest.weights.h5"  # in the state: weights, the optimizer's, and as an attribute what is known of the run
+KNOWN = "run"  # that attribute, JSON: {"epoch": epochs done, "best": of the class Best}
+SPARE = f"{LATEST}.bkp"  # the state of the epoch before
 HDF5_BYTES = 2**16  # that an HDF5 file needs beside its arrays, more or less
-EXPORTED = "exported"  # in the state: the weights in the folder are this run's own
 
 
-def _whole(weights, metadata):
-    """True if a state's two files are there and can be read to the end, and every number in them is finite."""
+def _known(path, whole=False):
+    """What the state in the file `path` knows of its run; {} for one that cannot be read. whole: also for one that
+    cannot be read to its end, and for numbers in it that are not finite."""
     finite = []
 
     def look(name, item):
@@ -38,39 +36,32 @@ def _whole(weights, metadata):
             finite.append(np.isfinite(item[()]).all())
 
     try:
-        json.loads(metadata.read_text())["epoch"]
-        with h5py.File(weights, "r") as file:
-            file.visititems(look)
-        return bool(finite) and all(finite)
+        with h5py.File(path, "r") as file:
+            known = json.loads(file.attrs[KNOWN])
+            if whole:
+                file.visititems(look)
+        return known if all(finite) and known["epoch"] else {}
     except (OSError, ValueError, KeyError, TypeError, RuntimeError):
-        return False
+        return {}
 
 
 def mend(folder):
     """Puts the spare in the place of a state that was cut short, and says so."""
-    state = folder / STATE
-    latest, metadata = (state / name for name in STATE_FILES)
-    spares = [path.with_name(f"{path.name}{SPARE}") for path in (latest, metadata)]
-    if not (latest.exists() or metadata.exists()) or _whole(latest, metadata):
+    latest, spare = (Path(folder) / STATE / name for name in (LATEST, SPARE))
+    if not latest.exists() or _known(latest, whole=True):
         return
-    if _whole(*spares):
+    if _known(spare, whole=True):
         with replaced_together(folder) as place:
-            for spare, name in zip(spares, STATE_FILES):
-                share(spare, place / STATE / name)
+            share(spare, place / STATE / LATEST)
         print(f"{latest} was cut short; the run goes on from the state of the epoch before")
         return
-    for path in (latest, metadata):
-        if path.exists():
-            os.replace(path, path.with_name(f"{path.name}.damaged"))
+    os.replace(latest, latest.with_name(f"{LATEST}.damaged"))
     print(f"{latest} was cut short and there is no spare; the run begins anew")
 
 
 def epochs_done(folder):
     """Epochs that the run in `folder` has behind it, 0 before its first."""
-    path = Path(folder) / STATE / METADATA
-    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-        return json.loads(path.read_text())["epoch"]
-    return 0
+    return _known(Path(folder) / STATE / LATEST).get("epoch", 0)
 
 
 def set_aside(folder):
@@ -83,17 +74,12 @@ def set_aside(folder):
 
 
 def archive_previous_weights(folder, place, names):
-    """Moves another run's weights to previous/ before the first export.
+    """Moves another run's weights to previous/.
 
     folder: of the weights. place: the folder of the set that is about to replace them (models/files/file_set.py).
-    names: of the files that weights in `folder` can have. Later exports of the same run replace its own.
-    Returns the names that leave `folder`.
+    names: of the files that weights in `folder` can have. Returns the names that leave `folder`.
     """
     folder = Path(folder)
-    if (folder / STATE / EXPORTED).exists() or not any((place / name).exists() for name in names):
-        return []
-    (place / STATE).mkdir(exist_ok=True)
-    (place / STATE / EXPORTED).touch()
     previous = [name for name in names if (folder / name).exists()]
     if not previous:
         return []
@@ -115,19 +101,21 @@ class Saved(keras.callbacks.Callback):
 
     folder: of the weights; the state is in `folder`/training, with that of the epoch before as a spare, and stays when
     training ends, so that a later run with more epochs goes on. names: of the files that weights in `folder` can have;
-    another run's move to `folder`/previous. writers: called as write(model, place, epoch, logs), each puts its files of
-    the epoch into the folder `place`. It is the last of the callbacks, so that a state is never ahead of what else was
-    made of its epoch.
+    another run's move to `folder`/previous before the first ones of this run. own: those that are there are this run's,
+    though it has no state. writers: called as write(model, place, epoch, logs), each puts its files of the epoch into
+    the folder `place` and returns what the state shall know beside the epoch, a dictionary, or None. It is the last of
+    the callbacks, so that a state is never ahead of what else was made of its epoch.
     """
 
-    def __init__(self, folder, names, *writers):
+    def __init__(self, folder, names, *writers, own=False):
         super().__init__()
-        self.folder, self.names, self.writers = Path(folder), names, writers
+        self.folder, self.names, self.writers, self.own = Path(folder), names, writers, own
 
     def on_train_begin(self, logs=None):
-        path = self.folder / STATE / STATE_FILES[0]
+        path = self.folder / STATE / LATEST
         if not path.exists():
             return
+        self.own = True
         if not self.model.optimizer.built:
             self.model.optimizer.build(self.model.trainable_variables)
         try:
@@ -137,48 +125,44 @@ class Saved(keras.callbacks.Callback):
             raise ValueError(f"{path}: not the state of this run ({cause}); --fresh begins anew") from error
 
     def on_epoch_end(self, epoch, logs=None):
-        leaving = []
+        leaving, known = [], {"epoch": epoch + 1}
         with replaced_together(self.folder, leaving) as place:
-            (place / STATE).mkdir()
+            state = place / STATE
+            state.mkdir()
             for write in self.writers:
-                write(self.model, place, epoch, logs)
-            leaving += archive_previous_weights(self.folder, place, self.names)
-            for name in STATE_FILES:
-                if (self.folder / STATE / name).exists():
-                    share(self.folder / STATE / name, place / STATE / f"{name}{SPARE}")
-            weights, metadata = (place / STATE / name for name in STATE_FILES)
-            check_room(weights, _bytes(self.model))
+                known |= write(self.model, place, epoch, logs) or {}
+            if not self.own and any((place / name).exists() for name in self.names):
+                leaving += archive_previous_weights(self.folder, place, self.names)
+                self.own = True
+            if (self.folder / STATE / LATEST).exists():
+                share(self.folder / STATE / LATEST, state / SPARE)
+            check_room(state / LATEST, _bytes(self.model))
             try:
-                self.model.save_weights(weights)
+                self.model.save_weights(state / LATEST)
+                with h5py.File(state / LATEST, "a") as file:
+                    file.attrs[KNOWN] = json.dumps(known)
             except OSError as error:  # HDF5 says so in many lines
                 code = error.errno or errno.EIO
-                raise OSError(code, os.strerror(code), str(weights)) from error
-            with written_whole(metadata, "w") as file:
-                json.dump({"epoch": epoch + 1}, file)
+                raise OSError(code, os.strerror(code), str(state / LATEST)) from error
 
 
 class Best:
     """Writes the weights of every epoch that is the best so far, and stops after `patience` epochs without one.
 
-    A writer for `Saved`. What the best epoch was is in `folder`/training/best.json, so that a restart knows it. The
+    A writer for `Saved`, in whose state in `folder` it is kept what the best epoch was, so that a restart knows it. The
     best epoch has the greatest val_accuracy; equal ones are told apart by the smaller val_loss. export(model, place):
     writes the weights into the folder `place`. patience: in epochs; 0 never stops.
     """
 
     def __init__(self, folder, export, patience=0):
-        self.path = Path(folder) / STATE / "best.json"
-        self.export = export
-        self.patience = patience
-        self.best = None
-        with contextlib.suppress(OSError, ValueError):
-            self.best = json.loads(self.path.read_text())
+        self.export, self.patience = export, patience
+        self.best = _known(Path(folder) / STATE / LATEST).get("best")
 
     def __call__(self, model, place, epoch, logs):
         now = {"epoch": epoch + 1, "value": float(logs["val_accuracy"]), "loss": float(logs["val_loss"])}
         if self.best is None or (now["value"], -now["loss"]) > (self.best["value"], -self.best["loss"]):
             self.export(model, place)
             self.best = now
-            with written_whole(place / STATE / self.path.name, "w") as file:
-                json.dump(now, file)
         elif self.patience and now["epoch"] - self.best["epoch"] >= self.patience:
             model.stop_training = True
+        return {"best": self.best}

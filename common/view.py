@@ -1,5 +1,6 @@
 """What a user sees: spectrograms, sounds in TensorBoard, the tables of figures, and figures in model cards."""
 
+import io
 import re
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from common.plotting import png_of, pyplot
+from common.columns import COMPUTED, columns
 from models.audio.clip import HOP_LENGTH, SAMPLE_RATE, spectrogram, write_wav
 from models.audio.digits import DIGITS
 from models.files.writing import written_whole
@@ -16,19 +17,24 @@ from models.generator.generator import by_channel
 HASH = 16  # digits of a SHA-256 that model cards show
 LEAST_HEARD = 0.1  # probability that a digit reaches somewhere, if its line is drawn
 RANGE_DB = 80  # shown below the loudest magnitude
+_WORDS = {column.name: column.words for column in columns(COMPUTED)}
 COLUMNS = {  # name: (words, format, only where latent vectors are known)
     "dataset": ("data set", "s", False),
     "num_clips": ("clips", "d", False),
     "inception_score": ("inception score, judge", ".2f", False),
     "classifier_inception_score": ("inception score, classifier", ".2f", False),
     "mse": ("waveform MSE", ".4f", False),
-    "snr_db": ("SNR, median, dB", ".1f", False),
+    "snr_db": (f"{_WORDS['snr_db']}, median, dB", ".1f", False),
     "ssim": ("SSIM", ".2f", False),
     "accuracy": ("right digit, judge", ".0%", False),
     "classifier_accuracy": ("right digit, classifier", ".0%", False),
-    "log_spectral_distance": ("log-spectral distance, median, dB", ".1f", False),
-    "log_spectral_distance_below_4_khz": ("log-spectral distance below 4 kHz, median, dB", ".1f", False),
-    "perceptual_loss": ("perceptual loss", ".3f", False),
+    "log_spectral_distance": (f"{_WORDS['log_spectral_distance']}, median, dB", ".1f", False),
+    "log_spectral_distance_below_4_khz": (
+        f"{_WORDS['log_spectral_distance']} below 4 kHz, median, dB",
+        ".1f",
+        False,
+    ),
+    "perceptual_loss": (_WORDS["perceptual_loss"], ".3f", False),
     "identical": ("identical", ".0%", True),
     "latent_mse": ("latent MSE", ".2g", True),
     "latent_mae_before": ("latent MAE before optimisation", ".2g", True),
@@ -52,6 +58,25 @@ MAIN = (
 DRAWN = ("inception_score", "accuracy", "log_spectral_distance", "perceptual_loss", "snr_db", "latent_mse")
 IN_A_ROW = 8  # spectrograms of a figure
 KEPT = 3  # epochs whose pairs are kept
+
+
+def pyplot():
+    """matplotlib.pyplot, imported where the first picture is drawn: a script that draws none does not wait for it. Its
+    pictures go to files, never to a screen."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    return pyplot
+
+
+def png_of(figure):
+    """A figure as PNG in memory, bytes; it is closed."""
+    png = io.BytesIO()
+    figure.savefig(png, format="png", dpi=100)
+    pyplot().close(figure)
+    return png.getvalue()
 
 
 def magnitudes_db(waveforms):
@@ -142,7 +167,20 @@ class Pairs(keras.callbacks.Callback):
                 old.rmdir()
 
 
-def write_figures(card, name, markdown, **weights):
+def markdown(heads, rows):
+    """A Markdown table. heads: its columns. rows: their cells."""
+    lines = [heads, ["---"] * len(heads), *rows]
+    return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)
+
+
+def show_figures(card, name, figures, **weights):
+    """Prints figures in Markdown and, where a card is named, writes them into it, as of `write_figures`."""
+    print(figures)
+    if card:
+        write_figures(card, name, figures, **weights)
+
+
+def write_figures(card, name, figures, **weights):
     """Writes Markdown into a model card between the marks `<!-- NAME -->` and `<!-- /NAME -->`, and says so.
 
     weights: {what: SHA-256} of what was measured, which goes above it, so that figures of other weights are found
@@ -154,7 +192,7 @@ def write_figures(card, name, markdown, **weights):
         raise ValueError(f"{card}: the marks <!-- {name} --> and <!-- /{name} --> do not stand in it once")
     of = ", ".join(f"{what.replace('_', ' ')} `{sha256[:HASH]}`" for what, sha256 in weights.items())
     content = f"Measured on {of} (SHA-256 of the weights).\n\n" if of else ""
-    content += f"{markdown.strip()}\n"
+    content += f"{figures.strip()}\n"
     with written_whole(card, "w") as file:
         file.write(marks.sub(lambda match: match[1] + content + match[2], text))
     print(f"Written into {card}")
@@ -195,10 +233,8 @@ def markdown_table(rows, columns=tuple(COLUMNS)):
     for synth, title, part in _kinds(rows):
         names = [name for name in columns if synth or not COLUMNS[name][2]]
         names = [name for name in names if any(name in row for row in part)]
-        lines += [f"**{title}**", "", "| | " + " | ".join(COLUMNS[name][0] for name in names) + " |"]
-        lines += ["| --- " * (len(names) + 1) + "|"]
-        lines += [f"| {row['method']} | " + " | ".join(_cell(row, name) for name in names) + " |" for row in part]
-        lines.append("")
+        cells = [[row["method"], *(_cell(row, name) for name in names)] for row in part]
+        lines += [f"**{title}**", "", markdown(["", *(COLUMNS[name][0] for name in names)], cells), ""]
     return "\n".join(lines)
 
 

@@ -7,12 +7,13 @@ Its rooms, each of which imports only those before it:
 - generator/  a checkpoint of any kind → a differentiable function with its Jacobian; a reader for each format
 - networks/   the ResNet, the classifier, the judge, the inverse mapping, the authors' files
 - metrics/    how close a reconstruction is
-- recovery/   a latent vector from a waveform: recover(), one solver a file
+- recovery/   a latent vector from a waveform: recover(); a Problem goes into a solver, an Answer comes out
 - training/   what only the training scripts need
 
 Where a new thing goes:
 
-- a solver: a file in recovery/, of the shape that recovery/solution.py describes
+- a solver: a file in recovery/, of the shape that recovery/problem.py describes
+- one more thing to try with a clip that may be the generator's own: a row in recovery/attempts.py
 - a format of generators: a file in generator/readers/, called by generator/loading.py: `_generator_in` recognises the
   file, `_frozen` or `_read` makes a function of it
 - a discriminator: a network and its view in training/wavegan/discriminators.py, added by `Discriminators`

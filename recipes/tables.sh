@@ -24,6 +24,6 @@ part "own clips" "$python" benchmarks/own_clips.py $own \
     --datasets="$datasets" --other="${OTHER:-}" --card=checkpoint/README.md
 part "generators of other builds" "$python" benchmarks/generators.py --widths=16,32 --card=checkpoint/README.md
 part "codes" "$python" benchmarks/codes.py --num_clips=10
-part "examples" "$python" audio_examples.py
+part "examples" "$python" calculate_metrics.py --examples=Audio_Examples/real/ --num_clips=10 --output=Audio_Examples/
 part "speed" "$python" benchmarks/speed.py --card=benchmarks/README.md
 echo "== all: $SECONDS s"

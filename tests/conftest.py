@@ -67,16 +67,13 @@ def perceptual_loss(weights):
 def few_steps(monkeypatch):
     """Descents by ear of a few steps from few sounds, for tests of what lies around them."""
     from models.recovery import perceptual
-    from models.recovery.descent import RATE, Descent
+    from models.recovery.ear import RATE, Descent
 
     def run(self, parameters, originals, steps=0, rate=RATE, run=Descent.run):
         return run(self, parameters, originals, 3, rate)
 
-    perceptual._pool.cache_clear()
     monkeypatch.setattr(Descent, "run", run)
     monkeypatch.setattr(perceptual, "POOL", 16)
-    yield
-    perceptual._pool.cache_clear()
 
 
 def _signature(folder):
@@ -93,16 +90,12 @@ def _opened_once(load):
 
     @functools.wraps(load)
     def opening(folder, *args, **kwargs):
-        key = _signature(folder), args, tuple(kwargs.items())
+        key = _signature(folder), repr((args, kwargs))
         if key not in opened:
             if len(opened) == 8:
                 del opened[next(iter(opened))]
-            network = load(folder, *args, **kwargs)
-            opened[key] = network, getattr(network, "preparation", None)
-        network, preparation = opened[key]
-        if preparation:
-            network.preparation = preparation  # which a script's settings replace
-        return network
+            opened[key] = load(folder, *args, **kwargs)
+        return opened[key]
 
     return opening
 

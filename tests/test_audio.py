@@ -187,16 +187,6 @@ def test_what_can_be_used_all_the_same_has_a_warning(tmp_path):
         assert np.isfinite(clip.samples).all()
 
 
-def test_clip_json_travels(tmp_path):
-    assert Preparation.read(tmp_path / "clip.json") == (Preparation(None, "start", sample_rate=16000), "")
-    for generator in ("", "0123abcd"):
-        Preparation(0.9, "center", 800).write(tmp_path / "clip.json", generator)
-        assert Preparation.read(tmp_path / "clip.json") == (Preparation(0.9, "center", 800), generator)
-    (tmp_path / "clip.json").write_text('{"peak": 7}')
-    with pytest.raises(ValueError, match="clip.json"):
-        Preparation.read(tmp_path / "clip.json")
-
-
 def test_the_spectrogram_is_tensorflows_stft_padded_at_the_end():
     waves = np.random.default_rng(1).normal(size=(2, NUM_SAMPLES)).astype(np.float32)
     real, imaginary = spectrogram(waves)

@@ -9,6 +9,7 @@ import pytest
 import soundfile
 from run_script import run_script
 
+from common.store import Store
 from common.view import markdown_table
 from models.files.saving import save_network
 from models.networks.inverse_mapping import InverseMapping
@@ -89,7 +90,7 @@ def test_a_combination_of_flags_writes_what_the_paper_has(
 
 
 def test_right_codes_are_counted_and_shown(inputs, tmp_path, capsys):
-    flags = ["--synth", "--num_clips=5", "--code=onehot:3", "--inverse_mapping"]
+    flags = ["--synth", "--num_clips=5", "--facts=code=onehot:3", "--inverse_mapping"]
     assert run_script(SCRIPT, *arguments(inputs, tmp_path, *flags)) == 0
     result = json.loads((tmp_path / "metrics.json").read_text())
     shares = [row["code_accuracy"] for row in (result, result["floors"][1])]
@@ -99,25 +100,28 @@ def test_right_codes_are_counted_and_shown(inputs, tmp_path, capsys):
 
 
 def test_the_table_and_going_on_where_a_run_was_stopped(inputs, tmp_path, few_steps, capsys, monkeypatch):
-    import common.recovering
-
     flags = ["--table", "--num_clips=6", "--max_iter=2", "--restarts=0", "--batch_size=2"]
-    own, calls = common.recovering.recover_clips, []
+    added, own = [], Store.add
 
-    def stopped(*clips, **how):
-        calls.append(1)
-        if len(calls) == 8:  # three batches of each network's predictions, one with the gradient
+    def stopped(store, rows):
+        if store.name == "gradient_FSDD" and "gradient_FSDD" in added:
             raise KeyboardInterrupt
-        return own(*clips, **how)
+        added.append(store.name)
+        own(store, rows)
 
-    monkeypatch.setattr(common.recovering, "recover_clips", stopped)
+    monkeypatch.setattr(Store, "add", stopped)
     assert run_script(SCRIPT, *arguments(inputs, tmp_path / "m", *flags)) == 130
     assert "run it again to go on" in capsys.readouterr().err and not (tmp_path / "m/metrics.json").exists()
+    done = len((tmp_path / "m/gradient_FSDD.csv").read_text().splitlines()) - 1
+    monkeypatch.setattr(Store, "add", own)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         assert run_script(SCRIPT, *arguments(inputs, tmp_path / "m", *flags)) == 0
     printed = capsys.readouterr().out
-    assert "inverse mapping FSDD: 6 of 6 clips are done already" in printed and "gradient FSDD: 2 of 6 clips" in printed
+    assert (
+        "inverse mapping FSDD: 6 of 6 clips are done already" in printed
+        and f"gradient FSDD: {done} of 6 clips" in printed
+    )
     rows = json.loads((tmp_path / "m/metrics.json").read_text())["rows"]
     methods = ["silence", "random latent vector", "inverse mapping, ResNet", "inverse mapping", "gradient", "hybrid"]
     assert [row["method"] for row in rows] == [*methods, "hybrid, first layer free", *methods]

@@ -1,7 +1,7 @@
 """Latent vectors with a code beside their noise: layouts, drawing, and which code a clip has."""
 
 import csv
-from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -9,15 +9,15 @@ import soundfile
 import tf1_wavegan
 from run_script import run_script
 
-from common.closeness import Closeness
+from common.recovering import recovered
 from models.audio.clip import Clip
 from models.generator.codes import Codes
 from models.generator.generator import generate, random_latent
 from models.generator.loading import load_generator
 from models.metrics.metrics import EXACT, latent_mse
-from models.recovery.codes import Coded
-from models.recovery.exact import LevenbergMarquardt
-from models.recovery.recover import Recovery, recover_clips
+from models.recovery.alternatives import Code
+from models.recovery.attempts import LevenbergMarquardt
+from models.recovery.recover import recovered_clips
 
 
 @pytest.fixture(scope="module")
@@ -29,9 +29,13 @@ def folder(tmp_path_factory):
 
 
 def coded(folder, layout):
-    generator = load_generator(folder, check_derivative=False)
-    generator.preparation = replace(generator.preparation, code=layout)
-    return generator
+    return load_generator(folder, {"code": layout}, check_derivative=False)
+
+
+def found(generator, clips, hold="", scale=1.0):
+    """What is recovered of clips [n, num_samples, num_channels] with their codes."""
+    clips = [Clip(np.asarray(clip, np.float32)) for clip in clips]
+    return recovered_clips(clips, generator, solver=LevenbergMarquardt(), code=Code(hold, scale))[0]
 
 
 @pytest.mark.parametrize(
@@ -80,7 +84,7 @@ def test_a_code_that_the_layout_lacks_is_one_line(text):
 
 
 def test_samples_have_the_code_that_is_asked_for(folder, tmp_path, capsys):
-    options = f"--checkpoint={folder}", f"--output={tmp_path}", "--code=onehot:4@end", "--num_samples=3"
+    options = f"--checkpoint={folder}", f"--output={tmp_path}", "--facts=code=onehot:4@end", "--num_samples=3"
     assert run_script("generate.py", *options) == 0
     for i in range(3):
         code = np.load(tmp_path / f"{i}.npy")[8:]
@@ -100,29 +104,27 @@ def test_one_coordinate_is_swept_and_the_others_stay(folder, tmp_path, capsys):
     assert np.array_equal(soundfile.read(tmp_path / "walk.wav", dtype="float32")[0], waves)
     page = (tmp_path / "index.html").read_text()
     assert page.count("<audio") == 4 and "z7 = -5" in page
-    for wrong in ("--vary=12", "--vary_range=1"):
-        assert run_script("generate.py", *options, "--vary=7", wrong) == 1
+    for wrong in (["--vary=12"], ["--vary=7", "--vary_range=1"]):
+        assert run_script("generate.py", *options, *wrong) == 1
     assert capsys.readouterr().err.count("generate.py: vary") == 2
 
 
 @pytest.mark.parametrize("layout, bounds", [("onehot:4", 1.0), ("bits:2", 1.0), ("onehot:4", 2.0)])
 def test_a_code_far_beyond_the_range_of_training_is_recovered_with_its_scale(folder, layout, bounds):
-    generator = coded(folder, layout)
-    generator.preparation = replace(generator.preparation, bounds=bounds)
+    generator = coded(folder, layout).with_facts(bounds=bounds)
     codes, z = generator.codes, random_latent(generator, 2, 5)
     z[:, codes.places] = [10 * codes.code(codes.text(codes.nearest(one, 1)[0])) for one in z[:, codes.places]]
     if layout == "bits:2":
         z[0, codes.places], z[1, codes.places] = 0, (0, 10)  # at a scale of 0 each code of bits sounds alike
-    solution = Coded(LevenbergMarquardt(), scale="free").solve(generate(generator, z), generator)
+    solution = found(generator, generate(generator, z), scale="free")
     assert list(solution.code) == [codes.text(code) for code in z[:, codes.places]]
     assert (latent_mse(z, solution.z) < EXACT).all()
 
 
 def test_a_free_scale_wants_bounds(folder):
-    generator = coded(folder, "onehot:4")
-    generator.preparation = replace(generator.preparation, bounds=np.inf)
+    generator = coded(folder, "onehot:4").with_facts(bounds=np.inf)
     with pytest.raises(ValueError, match="set bounds"):
-        Coded(LevenbergMarquardt(), scale="free").solve(np.zeros((1, generator.num_samples, 1)), generator)
+        found(generator, np.zeros((1, generator.num_samples, 1)), scale="free")
 
 
 def test_a_clip_with_a_code_is_tried_as_it_is_too(folder):
@@ -130,11 +132,11 @@ def test_a_clip_with_a_code_is_tried_as_it_is_too(folder):
     z = random_latent(generator, 1, 8)
     wave = generate(generator, z)[0]
     clip = Clip(np.roll(1.4 * wave, 5000, axis=0), as_it_is=wave)  # farther than a position is looked for
-    recovery, forms = recover_clips([clip], generator, solver=Coded(LevenbergMarquardt()))
+    recovery, forms = recovered_clips([clip], generator, solver=LevenbergMarquardt())
     assert forms[0].samples is wave
     assert latent_mse(z, recovery.z)[0] < EXACT and np.array_equal(recovery.z[0, :4], z[0, :4])
     assert recovery.at_bound[0] == 0 and recovery.explained[0] > 0.99
-    held, _ = recover_clips([clip], generator, solver=Coded(LevenbergMarquardt(), hold=recovery.runner_up[0]))
+    held, _ = recovered_clips([clip], generator, solver=LevenbergMarquardt(), code=Code(recovery.runner_up[0]))
     assert held.explained[0] == pytest.approx(1 - 10 ** (-held.snr_db[0] / 10), abs=0.02) and held.snr_db[0] < 20
 
 
@@ -147,7 +149,7 @@ def test_each_window_of_a_long_recording_has_its_code(folder, tmp_path):
     options += [f"--{name}_checkpoint={tmp_path}" for name in ("classifier", "judge")]
     options += ["--gradient", "--inverse_mapping=False", "--solver=levenberg_marquardt", "--prepared=True"]
     hop = generator.num_samples / generator.sample_rate
-    assert run_script("latent_vector_recovery.py", *options, f"--hop={hop}", "--code=onehot:4") == 0
+    assert run_script("latent_vector_recovery.py", *options, f"--hop={hop}", "--facts=code=onehot:4") == 0
     rows = list(csv.DictReader(open(tmp_path / "out/long.csv")))
     assert [int(row["code"]) for row in rows] == list(z[:, :4].argmax(axis=1))
     assert all(float(row["margin_db"]) > 20 and float(row["explained"]) > 0.99 for row in rows)
@@ -157,9 +159,9 @@ def test_a_code_is_at_no_bound(folder):
     generator = coded(folder, "onehot:4")
     z = 0.5 * np.ones((1, 12), np.float32)
     z[0, :5] = 0, 1, 0, 0, -1
-    wave = generate(generator, z)
-    (row,) = Closeness(generator, None, None).of(list(wave), Recovery(z, *np.zeros((2, 1)), matched=wave, snr_db=[99]))
-    assert row["at_bound"] == 1  # of the noise
+    how = {"generator": generator, "inverse_mapping": SimpleNamespace(predict_on_batch=lambda waveforms: z)}
+    ((_, _, (answer,), _),) = recovered(list(generate(generator, z)), lambda clip: clip, 1, **how)
+    assert answer.at_bound == 1  # of the noise
 
 
 @pytest.mark.slow
@@ -168,11 +170,11 @@ def test_a_clip_has_its_code_and_its_noise_back(folder, layout):
     generator = coded(folder, layout)
     codes, z = generator.codes, random_latent(generator, 3, 1)
     clips = generate(generator, z)
-    solution = Coded(LevenbergMarquardt()).solve(clips, generator)
+    solution = found(generator, clips)
     assert list(solution.code) == [codes.text(code) for code in z[:, codes.places]]
     assert np.array_equal(solution.z[:, codes.places], z[:, codes.places])
     assert (latent_mse(z, solution.z) < EXACT).all()
     assert (solution.margin_db > 20).all() and (solution.code != solution.runner_up).all()
     other = codes.text(codes.nearest(z[0, codes.places], 2)[1])
-    held = Coded(LevenbergMarquardt(), hold=other).solve(clips[:1], generator)
+    held = found(generator, clips[:1], other)
     assert held.code[0] == other and held.objective[0] > 100 * solution.objective[0]

@@ -5,7 +5,6 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -22,6 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from common.corpus import SCHEMA, CorpusTable, Recoverer
+from common.lock import locked
 from models.audio.clip import prepare, read_clip
 from models.files.saving import save_network
 from models.generator.generator import random_latent
@@ -94,7 +94,7 @@ def test_a_process_finds_what_the_library_finds_and_names_what_it_cannot_read(co
     paths = [str(corpus / name) for name in ("in/0/0.wav", "in/bad.wav", "in/none.wav", "in/1/1.wav")]
     found = Recoverer(True, False, 0, True, {}, **weights(corpus)).rows(paths)
     assert [row["file"] for row in found] == paths
-    assert "not a readable recording" in found[1]["error"] and found[2]["size"] == -1
+    assert "not a readable recording" in found[1]["error"] and "none.wav" in found[2]["error"]
     generator = load_generator(corpus)
     clips = np.stack([read_clip(paths[i], preparation=generator.preparation) for i in (0, 3)])
     start = predict(clips, load_inverse_mapping(corpus / "networks", generator))
@@ -137,13 +137,12 @@ def test_weights_that_are_not_there_are_one_line_and_leave_the_folder_to_the_nex
 
 
 def test_codes_are_recovered(corpus):
-    generator = load_generator(corpus)
-    generator.preparation = replace(generator.preparation, code="onehot:3")
+    generator = load_generator(corpus, "code=onehot:3")
     codes, true = generator.codes, random_latent(generator, 2, 0)
     paths = [str(corpus / f"{i}.wav") for i in range(2)]
     for path, wave in zip(paths, generator(true).numpy()):
         soundfile.write(path, wave, generator.sample_rate, subtype="FLOAT")
-    options = weights(corpus) | {"stated": {"code": "onehot:3"}}
+    options = weights(corpus) | {"stated": {"facts": "code=onehot:3"}}
     found = Recoverer(False, True, 0, False, **options).rows(paths)
     assert [row["code"] for row in found] == [codes.text(code) for code in true[:, codes.places]]
     assert latent_mse(true, np.stack([row["z"] for row in found])).max() < EXACT
@@ -158,21 +157,41 @@ def test_codes_are_recovered(corpus):
 def test_rows_are_kept_whole_and_other_settings_are_refused(tmp_path):
     path = tmp_path / "a.wav"
     path.write_bytes(b"1234")
-    done_anew = [(str(path), 0.25), (str(tmp_path / "b.wav"), 0.75)]
     (tmp_path / "corpus.json").write_text('{"seed": 9}')  # of a run that ended before it had a row
     table = CorpusTable(tmp_path, {"seed": 0})
-    table.add(pa.Table.from_pylist([{"file": str(path), "size": 4, "z": [0.5, 1.0]}], SCHEMA))
+    row = table.recording(path) | {"z": [0.5, 1.0]}
+    table.add(pa.Table.from_pylist([row], SCHEMA))
     assert not list(tmp_path.glob("*.parquet"))
     table.flush()
     (written,) = tmp_path.glob("*.parquet")
     assert pq.read_schema(written) == SCHEMA and rows(tmp_path)[0]["z"] == [0.5, 1.0]
     again = CorpusTable(tmp_path, {"seed": 0})
     assert again.is_done(path) and not again.is_done(tmp_path / "b.wav")
-    path.write_bytes(b"another content")
-    assert not again.is_done(path)
-    again.add(pa.Table.from_pylist([{"file": name, "size": 15, "z": [z, 1.0]} for name, z in done_anew], SCHEMA))
+    path.write_bytes(b"4321")
+    again = CorpusTable(tmp_path, {"seed": 0})
+    assert not again.is_done(path), "another content of the same size"
+    done_anew = [again.recording(path) | {"z": [0.25, 1.0]}, {"file": "b.wav", "size": 1, "z": [0.75, 1.0]}]
+    again.add(pa.Table.from_pylist(done_anew, SCHEMA))
     again.flush()
-    assert sorted((row["file"], row["z"][0]) for row in rows(tmp_path)) == sorted(done_anew), "one row a recording"
+    assert sorted(row["z"][0] for row in rows(tmp_path)) == [0.25, 0.75], "one row a recording"
     assert CorpusTable(tmp_path, {"seed": 0}).is_done(path)
     with pytest.raises(ValueError, match="other settings"):
         CorpusTable(tmp_path, {"seed": 1})
+
+
+def test_what_is_known_of_a_recording_is_kept_in_a_corpus_too(corpus):
+    generator = load_generator(corpus)
+    soundfile.write(corpus / "made.wav", 0.5 * generator(random_latent(generator, 1, 0)).numpy()[0], 16000, "FLOAT")
+    found = Recoverer(False, True, 0, False, {}, **weights(corpus)).rows([str(corpus / "made.wav")])
+    (row,) = pa.Table.from_pylist(found, SCHEMA).to_pylist()
+    assert row["form"] == "as it is" and row["explained"] > 0.99 and row["gain"] == pytest.approx(0.5, rel=1e-3)
+    assert abs(row["offset"]) < 1e-3 and abs(row["shift"]) < 0.01 and 0 < row["z_std"] < 0.01 and row["at_bound"] == 0
+
+
+def test_two_runs_into_one_folder_are_refused_in_one_line(corpus, capsys):
+    (corpus / "out").mkdir()
+    handle = locked(corpus / "out")
+    assert run_script("recover_corpus.py", f"--files={corpus / 'in'}", f"--output={corpus / 'out'}") == 1
+    said = capsys.readouterr().err
+    assert "another run is writing there" in said and said.count("\n") == 1
+    os.close(handle)

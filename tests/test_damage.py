@@ -24,12 +24,13 @@ from tiny_networks import untrained
 
 from common.files import find_recordings, printable, result_names
 from common.settings import declared, from_shell
-from common.state import STATE, STATE_FILES, Saved, epochs_done, mend
+from common.state import LATEST, STATE, Saved, epochs_done, mend
 from models.audio.clip import prepare
 from models.audio.preparation import Preparation
 from models.files.errors import CheckpointError
 from models.files.latents import known_latent
 from models.files.saving import save_network
+from models.generator.facts import Facts
 from models.generator.loading import load_generator
 from models.networks.classifier import build_classifier, load_classifier
 from models.networks.inverse_mapping import load_inverse_mapping
@@ -167,7 +168,7 @@ def checkpoints(tmp_path_factory):
         (folder / name).mkdir()
     tf1_wavegan.write(folder / "wavegan", latent_dim=LATENT, width=2)
     generator = load_generator(folder / "wavegan")
-    Preparation(PEAK, "center").write(folder / "wavegan/clip.json", generator.sha256)
+    Facts(PEAK, "center").write(folder / "wavegan/clip.json", generator.sha256)
     write_pb(folder / "graph", dense)
     layers = keras.layers
     small = [layers.Dense(64), layers.Reshape((64, 1)), layers.UpSampling1D(8), layers.Flatten()]
@@ -210,7 +211,7 @@ def load_published(folder):
 def check_state(folder):
     """The run goes on from this state, from its spare, or from the beginning."""
     mend(folder)
-    weights = folder / STATE / STATE_FILES[0]
+    weights = folder / STATE / LATEST
     if not epochs_done(folder):
         assert not weights.exists()
         return

@@ -12,7 +12,7 @@ from models.generator.readers.tf1 import freeze
 from models.generator.tf1_export import export_wavegan, wavegan_variables
 from models.metrics.metrics import latent_mse, log_spectral_distance
 from models.recovery import perceptual as perceptual_solver
-from models.recovery.descent import Descent, Objective, latent_descent, take, unbounded
+from models.recovery.ear import Descent, Objective, latent_descent, take, unbounded
 from models.recovery.layer import Layer, generate_from_layer
 from models.recovery.perceptual import Perceptual
 from models.recovery.recover import recover
@@ -109,15 +109,14 @@ def test_the_first_layers_space_reaches_further(generator, perceptual_loss):
     clips = speech()
     z = recover(clips, generator, solver=Perceptual(perceptual_loss, steps=5)).z
     assert np.allclose(generate_from_layer(generator, generator.first_layer(z)), generate(generator, z), atol=1e-6)
-    found = recover(clips, generator, solver=Layer(perceptual_loss=perceptual_loss, steps=20), start=z)
+    found = recover(clips, generator, layer=Layer(perceptual_loss, steps=20), start=z)
     objective = Objective(perceptual_loss, 1.0)
     begun = objective(objective.originals(clips[..., None]), generate(generator, z)).numpy()
     assert (found.objective < begun).all() and found.layer.shape == (3, 16, 32) and found.layer.min() >= 0
     assert np.allclose(generate_from_layer(generator, found.layer), found.waveforms)
     with pytest.raises(ValueError, match="first layer"):
-        recover(
-            clips, Generator(lambda z: z[:, :1, None] * tf.ones((1, 16384, 1)), 8, "plain", ""), solver=Layer(), start=z
-        )
+        plain = Generator(lambda z: z[:, :1, None] * tf.ones((1, 16384, 1)), 8, "plain", "")
+        recover(clips, plain, layer=Layer(), start=z)
 
 
 @pytest.mark.parametrize("kind", ["nearest", pytest.param("transposed", marks=pytest.mark.slow)])

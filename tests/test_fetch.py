@@ -128,17 +128,6 @@ def test_a_folder_in_the_way_is_left_as_it_is(tmp_path, capsys):
     assert "move it away" in capsys.readouterr().err and contents(tmp_path / "datasets/fsdd") == {"my_notes.txt": b""}
 
 
-@pytest.mark.parametrize(
-    "content, words", [(b"text", "gzip"), (tar_gz({"../out.wav": b""}), "outside")], ids=["no archive", "leads out"]
-)
-def test_a_bad_archive_leaves_nothing(tmp_path, capsys, content, words):
-    with serving(files={"/sc09.tar.gz": content}) as server:
-        assert fetch(tmp_path, server, "sc09") == 1
-    error = capsys.readouterr().err
-    assert words in error and "Traceback" not in error and error.count("\n") == 1
-    assert [path for path in (tmp_path / "datasets").rglob("*") if path.name != ".downloads"] == []
-
-
 @pytest.mark.parametrize("what", ["", "mnist"])
 def test_what_there_is_to_fetch_is_said(capsys, what):
     assert run_script("datasets/fetch.py", f"--what={what}") != 0

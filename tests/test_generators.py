@@ -15,7 +15,7 @@ from models.generator.generator import Generator, random_latent
 from models.generator.jacobian import rules as forward_rules
 from models.generator.loading import load_generator
 from models.metrics.metrics import EXACT, condition_number, latent_mse
-from models.recovery.exact import LevenbergMarquardt
+from models.recovery.attempts import LevenbergMarquardt
 from models.recovery.recover import recover
 from models.recovery.residual import Residual
 

@@ -6,6 +6,7 @@ import re
 import pytest
 from conftest import ROOT
 
+from common.columns import in_markdown
 from common.settings import declared
 
 SCRIPTS = sorted(path.name for path in ROOT.glob("*.py"))
@@ -89,6 +90,10 @@ def test_nothing_below_imports_a_script_and_common_imports_no_data_set():
     for folder, above in (("common", scripts | {"datasets"}), ("datasets", scripts)):
         for path in (ROOT / folder).glob("*.py"):
             assert not {name.split(".")[0] for name in imports_of(path)} & above, path
+
+
+def test_the_manual_has_the_columns_that_a_row_has():
+    assert in_markdown() in (ROOT / "recipes/README.md").read_text(encoding="utf-8")
 
 
 def test_the_front_page_is_short():

@@ -2,8 +2,6 @@
 a tiny generator.
 """
 
-from dataclasses import replace
-
 from common.networks import open_inverse_mapping
 
 import librosa
@@ -88,8 +86,7 @@ def test_the_objective_is_what_a_hand_computes(generator, recording):
 
 
 def test_validation_counts_the_right_codes(weights):
-    generator = load_generator(weights / "checkpoint")
-    generator.preparation = replace(generator.preparation, code="onehot:2@end")
+    generator = load_generator(weights / "checkpoint", "code=onehot:2@end")
     training = InverseMappingTraining(untrained(generator), generator)
     training.compile("adam")
     z = random_latent(generator, 40, 3)

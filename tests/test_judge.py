@@ -8,8 +8,8 @@ import tensorflow as tf
 from cards import hashes
 from conftest import ROOT
 
-from datasets.held_out import held_out_clips
-from datasets.spectrogram_augmentation import LINEAR, MEL, SpectrogramAugmentation
+from datasets.augmentation import LINEAR, MEL, SpectrogramAugmentation
+from datasets.reading import held_out_clips
 from models.audio.clip import NUM_SAMPLES, read_clip
 from models.audio.features import SpectrogramFeatures
 from models.audio.preparation import PUBLISHED

@@ -10,7 +10,7 @@ from models.files.errors import CheckpointError
 from models.generator.generator import Generator, random_latent
 from models.generator.loading import load_generator
 from models.metrics.metrics import EXACT, condition_number, latent_mse
-from models.recovery.exact import LevenbergMarquardt
+from models.recovery.attempts import LevenbergMarquardt
 from models.recovery.recover import recover
 
 v1, layers = tf.compat.v1, keras.layers
@@ -66,9 +66,9 @@ def test_a_keras_model_with_resizing_and_normalisation(tmp_path, interpolation):
     conditions = condition_number(generator, true)
     recovery = recover(generator(true), generator, solver=LevenbergMarquardt(60, 3, 0.0))
     assert (latent_mse(true, recovery.z)[conditions < 100] < EXACT).all()
-    for name in ("input_name", "output_name"):
+    for name in ("latent", "output"):
         with pytest.raises(CheckpointError) as error:
-            load_generator(tmp_path, **{name: "elsewhere"})
+            load_generator(tmp_path, {name: "elsewhere"})
         assert "\n" not in str(error.value)
 
 

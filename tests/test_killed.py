@@ -2,7 +2,6 @@
 
 import csv
 import hashlib
-import json
 import os
 import shutil
 import subprocess
@@ -14,6 +13,7 @@ import soundfile
 from conftest import ROOT
 from killing import KILLED
 
+from common.state import epochs_done
 from models.files.saving import save_network
 from models.networks.judge import build_judge, load_judge
 
@@ -45,8 +45,7 @@ def check_judge(place):
 def judge_facts(place):
     """What every training run that completes leaves: files, epochs, and the earlier judge."""
     previous = (place / "judge/previous/judge.keras").read_bytes()
-    epochs = json.loads((place / "judge/training/training_metadata.json").read_text())["epoch"]
-    return tree(place, "judge"), hashlib.sha256(previous).hexdigest(), epochs
+    return tree(place, "judge"), hashlib.sha256(previous).hexdigest(), epochs_done(place / "judge")
 
 
 def check_results(place):
@@ -63,8 +62,8 @@ def recovery_facts(place):
         return tree(place, "waves"), sorted(row["name"] for row in csv.DictReader(file))
 
 
-TRAINING = ("train_judge.py", "--datasets={0}/recordings", "--judge_checkpoint={1}/judge", "--logs={1}/logs",
-            "--width=1", "--epochs=2")  # fmt: skip
+TRAINING = ("train_sc09_classifier.py", "--recipe=judge", "--datasets={0}/recordings",
+            "--classifier_checkpoint={1}/judge", "--logs={1}/logs", "--width=1", "--epochs=2")  # fmt: skip
 RECOVERY = ("latent_vector_recovery.py", "--files={0}/recordings", "--output={1}/waves", "--checkpoint={0}/checkpoint",
             "--inverse_mapping_checkpoint={0}/mapping", "--classifier_checkpoint={0}/classifier",
             "--judge_checkpoint={0}/judge", "--batch_size=10", "--report")  # fmt: skip

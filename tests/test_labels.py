@@ -15,9 +15,8 @@ from models.files.errors import CheckpointError
 from models.generator.generator import Generator, random_latent
 from models.generator.loading import load_generator
 from models.metrics.metrics import EXACT, latent_mse
-from models.recovery.exact import LevenbergMarquardt
-from models.recovery.labels import recover_clips_and_labels
-from models.recovery.recover import recover
+from models.recovery.attempts import LevenbergMarquardt
+from models.recovery.recover import recover, recovered_clips
 
 LABELS = 5
 TABLE = np.random.default_rng(7).uniform(0.2, 1.5, (LABELS, SAMPLES)).astype("f")
@@ -90,18 +89,18 @@ def test_a_label_that_is_not_known_is_recovered(tmp_path, build):
     labelled = load_generator(write_pb(tmp_path, build))
     true, labels = random_latent(labelled.with_label(0), 6, 1), np.array([0, 1, 2, 3, 4, 2])
     clips = [Clip(labelled.with_label(label)(z[None])[0].numpy()) for z, label in zip(true, labels)]
-    recovery, _ = recover_clips_and_labels(clips, labelled, solver=LevenbergMarquardt(40, 2))
+    recovery, _ = recovered_clips(clips, labelled, solver=LevenbergMarquardt(40, 2))
     assert recovery.label.tolist() == labels.astype(str).tolist()
     assert (recovery.margin_db > 20).all() and (recovery.runner_up != recovery.label).all()
     assert (latent_mse(true, recovery.z) < EXACT).all()
     with pytest.raises(ValueError, match="the gradient alone"):
-        recover_clips_and_labels(clips, labelled, solver=None)
+        recovered_clips(clips, labelled, solver=None)
 
 
 def test_a_generator_without_a_number_of_labels_has_to_be_told(tmp_path):
     labelled = load_generator(write_pb(tmp_path, number))
     with pytest.raises(ValueError, match="how many labels"):
-        recover_clips_and_labels([], labelled, solver=LevenbergMarquardt())
+        recovered_clips([], labelled, solver=LevenbergMarquardt())
 
 
 def test_the_script_finds_the_label(tmp_path, weights, capsys):
@@ -125,19 +124,19 @@ def test_the_script_finds_the_label(tmp_path, weights, capsys):
     assert "label 4, " in capsys.readouterr().out
     assert latent_mse(true, np.stack([np.load(tmp_path / f"out/{i}.npy") for i in range(2)])).max() < EXACT
     assert run_script("latent_vector_recovery.py", *folders, *none, "--hop=0.1", *more) == 1
-    assert "give --label, 0 to 4" in capsys.readouterr().err
+    assert "give --facts=label=3" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
     "script, into",
-    [("train.py", "inverse_mapping_checkpoint"), ("audio_examples.py", "output"), ("generate.py", "output")],
+    [("train.py", "inverse_mapping_checkpoint"), ("adapt_wavegan.py", "output"), ("generate.py", "output")],
 )
 def test_a_script_that_cannot_do_without_the_label_says_so(tmp_path, capsys, script, into):
     place = write_pb(tmp_path / "generator", looked_up)
     assert run_script(script, f"--checkpoint={place}", f"--{into}={tmp_path / 'out'}") == 1
     said = capsys.readouterr().err
     assert "takes a label besides its latent vector" in said and said.count("\n") == 1
-    assert ("give --label, 0 to 4" in said) == (script == "generate.py")
+    assert "0 to 4" in said and "give --facts=label=3" in said
 
 
 def test_inputs_that_are_no_label_are_refused(tmp_path):

@@ -43,7 +43,6 @@ def test_a_training_step_is_estimated_by_what_its_layers_return(monkeypatch):
 CHECKPOINTS = {
     "train_wavegan.py": "checkpoint",
     "train_sc09_classifier.py": "classifier_checkpoint",
-    "train_judge.py": "judge_checkpoint",
     "train.py": "inverse_mapping_checkpoint",
 }
 

@@ -6,14 +6,14 @@ import soundfile
 import tf1_wavegan
 from run_script import run_script
 
-from common.closeness import Closeness
+from common.columns import in_words
 from models.audio.clip import Clip, prepare
 from models.generator.generator import generate, random_latent
 from models.generator.loading import load_generator
 from models.metrics.metrics import EXACT, latent_mse
-from models.recovery.exact import LevenbergMarquardt
+from models.recovery.attempts import LevenbergMarquardt
 from models.recovery.perceptual import Perceptual
-from models.recovery.recover import recover_clips
+from models.recovery.recover import recovered_clips
 
 SCRIPT = "latent_vector_recovery.py"
 
@@ -39,7 +39,7 @@ def test_own_clips_are_recovered_as_they_are_and_recordings_prepared(generator, 
     soundfile.write(tmp_path / "tone.wav", tone, 16000)
     clips = [prepare(tmp_path / name, preparation=generator.preparation) for name in ("0.wav", "tone.wav", "1.wav")]
     for solver in (Perceptual(steps=2, exact=LevenbergMarquardt(60, 3)), LevenbergMarquardt(60, 3)):
-        recovery, forms = recover_clips(clips, generator, solver=solver)
+        recovery, forms = recovered_clips(clips, generator, solver=solver)
         assert (latent_mse(true, recovery.z[[0, 2]]) < EXACT).all() and latent_mse(true[:1], recovery.z[1:2]) > EXACT
         assert np.array_equal(forms[0].samples, clips[0].as_it_is) and forms[1] is clips[1]
         assert recovery.matched.shape == (3, 16384, 1) and np.isfinite(recovery.matched).all()
@@ -53,7 +53,7 @@ def test_clips_of_16_bits_are_exact_at_any_rate_and_length(rate, length, tmp_pat
     for path, wave in zip(paths, generate(generator, true)):
         soundfile.write(path, wave, generator.sample_rate, subtype="PCM_16")
     clips = [prepare(path, num_samples=length, preparation=generator.preparation) for path in paths]
-    recovery, _ = recover_clips(clips, generator, solver=LevenbergMarquardt())
+    recovery, _ = recovered_clips(clips, generator, solver=LevenbergMarquardt())
     assert generator.sample_rate == rate and (latent_mse(true, recovery.z) < EXACT).all()
 
 
@@ -66,7 +66,7 @@ def test_a_prediction_takes_the_form_that_it_explains_better(generator):
             return true
 
     clips = [Clip(0.5 * own[0], gain=0.5, as_it_is=own[0]), Clip(own[1], as_it_is=0.5 * own[1])]
-    _, forms = recover_clips(clips, generator, inverse_mapping=Mapping())
+    _, forms = recovered_clips(clips, generator, inverse_mapping=Mapping())
     assert forms[0].gain == 1 and np.array_equal(forms[0].samples, own[0]) and forms[1] is clips[1]
 
 
@@ -89,7 +89,7 @@ def test_the_script_says_form_share_and_deviation(folder, generator, tmp_path, c
 
 def test_identical_is_not_said_of_what_is_known_to_be_wrong():
     row = {"snr_db": 43.0, "log_spectral_distance": 0.1, "explained": 0.9999, "at_bound": 4, "z_std": 0.01}
-    words = Closeness.in_words(row)
-    assert "identical" not in words and "4 coordinates at the bounds" in words and "--bounds" in words
-    assert "identical" in Closeness.in_words(row | {"at_bound": 0})
-    assert "identical" not in Closeness.in_words(row | {"at_bound": 0}, wrong=True)
+    words = in_words(row)
+    assert "identical" not in words and "4 coordinates at the bounds" in words and "--facts=bounds=2" in words
+    assert "identical" in in_words(row | {"at_bound": 0})
+    assert "identical" not in in_words(row | {"at_bound": 0}, wrong=True)

@@ -100,19 +100,15 @@ def test_the_examples_are_written_by_one_command(weights, generator, tmp_path, f
     (tmp_path / "real").mkdir()
     soundfile.write(tmp_path / "real/seven.wav", 0.2 * np.sin(np.arange(4000) / 3), 8000)
     arguments = [
-        f"--files={tmp_path / 'real'}",
+        f"--examples={tmp_path / 'real'}",
         f"--checkpoint={weights / 'checkpoint'}",
         f"--inverse_mapping_checkpoint={weights / 'mapping'}",
         f"--classifier_checkpoint={weights / 'classifier'}",
         f"--judge_checkpoint={weights / 'judge'}",
     ]
-    more = [
-        f"--output={tmp_path / 'out'}",
-        f"--unfinished={tmp_path / 'unfinished'}",
-        "--num_synthesized=2",
-        "--max_iter=5",
-    ]
-    assert run_script("audio_examples.py", *arguments, *more) == 0
+    more = [f"--output={tmp_path / 'out'}", "--num_clips=2", "--max_iter=5", f"--resnet_checkpoint={tmp_path}"]
+    assert run_script("calculate_metrics.py", *arguments, *more) == 0
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"index.html", "recovered"}
     methods = {"original", "inverse_mapping", "gradient", "hybrid"}
     for kind, names in (("synthesized", {"0", "1"}), ("real", {"seven"})):
         expected = methods | ({"layer"} if kind == "real" else set())

@@ -1,6 +1,7 @@
 """A generator's sample rate, bounds and prior: where they are read, and that everything follows them."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -8,18 +9,20 @@ import soundfile
 import tensorflow as tf
 import tf1_wavegan
 from conftest import ROOT
+from models.recovery.descent import inside, unbounded
 from run_script import run_script
 
 from common.closeness import Closeness
+from common.columns import in_words
+from common.recovering import recovered
 from models.audio.clip import AudioError, prepare
 from models.audio.preparation import Preparation
 from models.audio.second import Second
 from models.audio.windows import duration_of, windows
 from models.files.errors import CheckpointError
+from models.generator.facts import Facts, read_facts
 from models.generator.generator import generate, random_latent
 from models.generator.loading import load_generator
-from models.recovery.descent import inside, unbounded
-from models.recovery.recover import Recovery
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +54,7 @@ def test_the_rate_is_clip_jsons_else_args_txts_else_16000(folder, tmp_path):
     (tmp_path / "args.txt").write_text("data_sample_rate,4000\n")
     with pytest.raises(CheckpointError, match="args.txt: data_sample_rate is 4,000 Hz"):
         load_generator(inner)
-    Preparation(sample_rate=44100, bounds=float("inf"), prior="normal").write(tmp_path / "clip.json")
+    Facts(sample_rate=44100, bounds=float("inf"), prior="normal").write(tmp_path / "clip.json")
     (tmp_path / "args.txt").unlink()
     loaded = load_generator(tmp_path)
     assert (loaded.sample_rate, loaded.bounds, loaded.prior) == (44100, np.inf, "normal")
@@ -62,7 +65,7 @@ def test_the_rate_is_clip_jsons_else_args_txts_else_16000(folder, tmp_path):
 def test_a_clip_json_that_is_none_is_one_line(tmp_path, wrong):
     (tmp_path / "clip.json").write_text(json.dumps(wrong))
     with pytest.raises(ValueError, match="clip.json") as refused:
-        Preparation.read(tmp_path / "clip.json")
+        read_facts(tmp_path / "clip.json")
     assert "\n" not in str(refused.value)
 
 
@@ -79,7 +82,7 @@ def test_scripts_write_and_read_at_the_generators_rate(folder, tmp_path, capsys)
     assert run_script("latent_vector_recovery.py", *recover, f"--output={tmp_path / 'out'}") == 0
     assert capsys.readouterr().out.count("(exact") == 2
     assert soundfile.info(tmp_path / "out/0_reconstruction.wav").samplerate == 22050
-    assert run_script("generate.py", *arguments, "--sample_rate=8000") == 0
+    assert run_script("generate.py", *arguments, "--facts=sample_rate=8000") == 0
     assert "8,000" in (error := capsys.readouterr().err) and "22,050" in error and error.count("\n") == 1
 
 
@@ -121,12 +124,11 @@ def test_bounds_and_priors(folder):
         )
     generator = load_generator(folder)
     assert np.abs(random_latent(generator, 500, 0)).max() <= 1
-    generator.preparation = Preparation(prior="normal")
+    generator = generator.with_facts(prior="normal")
     drawn = random_latent(generator, 500, 0)
     assert 2 < np.abs(drawn).max() < 6 and generate(generator, drawn[:2]).shape == (2, 16384, 1)
     assert generator.bounds == np.inf, "of a normal prior, unless they are given"
-    generator.preparation = Preparation(prior="normal", bounds=2)
-    assert np.abs(random_latent(generator, 500, 0)).max() == 2
+    assert np.abs(random_latent(generator.with_facts(bounds=2), 500, 0)).max() == 2
 
 
 @pytest.mark.parametrize("rate, num_samples", [(8000, 8192), (16000, 16384), (22050, 16384), (44100, 65536)])
@@ -159,13 +161,14 @@ def test_a_constant_is_no_sound_and_the_line_says_so(tmp_path):
 def test_coordinates_at_the_bounds_are_counted_and_a_wrong_answer_is_never_called_identical(folder):
     generator = load_generator(folder)
     z = np.array([[1, -1, 0.5, 0, 0, 0, 0, 0.99]], np.float32)
-    waveforms = generate(generator, z)
-    recovery = Recovery(z, 0, 0, waveforms=waveforms, matched=waveforms, snr_db=[99.0])
-    (row,) = Closeness(generator, None, None).of([waveforms[0]], recovery)
-    assert row["at_bound"] == 2 and "2 coordinates at the bounds" in Closeness.in_words(row)
+    mapping = SimpleNamespace(predict_on_batch=lambda waveforms: z)
+    how = {"generator": generator, "inverse_mapping": mapping}
+    ((_, clips, answers, _),) = recovered(list(generate(generator, z)), lambda clip: clip, 1, **how)
+    (row,) = Closeness(generator, None, None).of([clip.samples for clip in clips], answers)
+    assert row["at_bound"] == 2 and "2 coordinates at the bounds" in in_words(row)
     inner = row | {"at_bound": 0}
-    assert "identical" in Closeness.in_words(inner) and "identical" not in Closeness.in_words(inner, wrong=True)
-    assert "bounds" not in Closeness.in_words(inner) and "identical" not in Closeness.in_words(row)
+    assert "identical" in in_words(inner) and "identical" not in in_words(inner, wrong=True)
+    assert "bounds" not in in_words(inner) and "identical" not in in_words(row)
 
 
 def test_the_shipped_generator_says_its_rate():

@@ -1,5 +1,6 @@
 """The table of what is recovered: a result belongs to its input, nothing is lost, two runs never share a folder."""
 
+import csv
 import os
 
 import numpy as np
@@ -7,21 +8,24 @@ import pytest
 import soundfile
 import tf1_wavegan
 from conftest import ROOT
+from run_script import run_script
 
-from common.files import result_names, write_array, write_clip
-from common.recovering import RecoveryTable, recover_all, waveforms_of
+from common.columns import RECORDINGS
+from common.files import result_names
+from common.lock import locked
+from common.recovering import recover_all, sounds_of
 from common.settings import declared
-from common.solvers import solver_of
-from models.files.latents import known_latent
+from common.solvers import method_of
+from common.store import Store
+from models.files.hashing import content_hash
 from models.generator.codes import Codes
 from models.generator.generator import generate, random_latent
 from models.generator.loading import load_generator
 from models.metrics.metrics import snr_db
-from models.recovery.exact import LevenbergMarquardt
+from models.recovery.attempts import LevenbergMarquardt
 from models.recovery.layer import Layer
-from models.recovery.lbfgsb import LBFGSB
 from models.recovery.perceptual import Perceptual
-from models.recovery.recover import Recovery
+from models.recovery.published import LBFGSB
 
 SETTINGS = {"solver": "levenberg_marquardt"}
 
@@ -32,17 +36,15 @@ def recording(path, value=0.1):
     return path
 
 
-def recover(paths, folder, settings=SETTINGS, **options):
-    """As the script does, the recovery left out → {path: name}, and which paths were done before."""
-    table = RecoveryTable(folder, settings, **options)
-    names = table.names(paths)
-    done = [path for path in paths if table.is_done(path)]
+def record(paths, folder, settings=SETTINGS):
+    """Records in a table of `folder` what is not there as it is → the paths of which earlier rows counted."""
+    table = Store(folder, "recovery", RECORDINGS, settings)
+    rows = {row["file"]: row for row in table.rows()}
+    facts = {path: rows.get(str(path), {}) for path in paths}
+    done = [path for path, row in facts.items() if table.is_as_it_was(path, row.get("size"), row.get("sha256"))]
     for path in (p for p in paths if p not in done):
-        write_clip(folder, f"{names[path]}_reconstruction", np.zeros(100), 16384)
-        write_array(folder / f"{names[path]}.npy", np.zeros(8, np.float32))
-        table.add(path, {"name": names[path], "snr_db": 1.0})
-    table.close()
-    return names, done
+        table.add([table.recording(path) | {"name": path.stem, "snr_db": 1.25, "explained": np.nan}])
+    return done
 
 
 @pytest.fixture
@@ -62,77 +64,104 @@ def test_names_are_never_shared(tmp_path):
         name.encode("utf-8")
 
 
-def test_two_folders_with_the_same_names_into_one(tmp_path, output):
-    first, second = recording(tmp_path / "A/x.wav", 0.1), recording(tmp_path / "B/x.wav", 0.2)
-    (one, _), (two, done) = recover([first], output), recover([second], output)
-    assert one[first] != two[second] and not done
-    assert recover([first], output)[1] == [first] and recover([second], output)[1] == [second]
-    assert len(list(output.glob("*.npy"))) == 2
-
-
-def test_done_means_that_input_and_results_are_as_they_were(tmp_path, output):
+def test_a_row_counts_as_long_as_its_recording_has_the_same_content(tmp_path, output):
     path = recording(tmp_path / "in/x.wav")
-    recover([path], output)
-    assert recover([path], output)[1] == [path]
+    assert record([path], output) == [] and record([path], output) == [path]
     recording(path, 0.3)
-    assert recover([path], output)[1] == [], "another content under the same name"
-    for spoil in (
-        lambda: (output / "x_reconstruction.wav").unlink(),
-        lambda: (output / "x.npy").write_bytes(b""),
-        lambda: (output / "x_reconstruction.wav").write_bytes(b"RIFF"),
-    ):
-        assert recover([path], output)[1] == [path]
-        spoil()
-        assert recover([path], output)[1] == []
+    assert record([path], output) == [], "another content of the same size under the same name"
+    assert len(Store(output, "recovery", RECORDINGS, SETTINGS)) == 1
 
 
 def test_other_settings_or_a_damaged_table_are_set_aside_with_a_word(tmp_path, output, capsys):
-    path = recording(tmp_path / "in/x.wav")
-    recover([path], output)
-    assert recover([path], output, {"solver": "l_bfgs_b"})[1] == [] and "other settings" in capsys.readouterr().out
+    path, others = recording(tmp_path / "in/x.wav"), {"solver": "l_bfgs_b"}
+    record([path], output)
+    assert record([path], output, others) == [] and "other settings" in capsys.readouterr().out
     assert (output / "recovery_previous.csv").exists()
     (output / "recovery.csv").write_bytes(b"\xff\xfe\x00 no table\n1,2\n")
-    assert recover([path], output, {"solver": "l_bfgs_b"})[1] == [] and "cannot be read" in capsys.readouterr().out
+    assert record([path], output, others) == [] and "cannot be read" in capsys.readouterr().out
     assert (output / "recovery_damaged.csv").exists()
     table = (output / "recovery.csv").read_bytes()
     (output / "recovery.csv").write_bytes(table + b"half a ro")  # a kill while a row was written
-    assert recover([path], output, {"solver": "l_bfgs_b"})[1] == [path] and not capsys.readouterr().out
+    assert record([path], output, others) == [path] and not capsys.readouterr().out
+    assert (output / "recovery.csv").read_bytes() == table
 
 
-def test_two_runs_into_one_folder_are_refused_in_one_line(tmp_path, output):
-    table = RecoveryTable(output, SETTINGS)
-    with pytest.raises(ValueError, match="another run is writing there") as refused:
-        RecoveryTable(output, SETTINGS)
-    assert "\n" not in str(refused.value)
-    table.close()
-    RecoveryTable(output, SETTINGS).close()
+def test_a_table_of_before_without_a_column_is_read(tmp_path, output):
+    path = recording(tmp_path / "in/x.wav")
+    record([path], output)
+    with open(output / "recovery.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    with open(output / "recovery.csv", "w", newline="") as file:
+        before = csv.DictWriter(file, [name for name in rows[0] if name != "why"], "", "ignore", lineterminator="\n")
+        before.writeheader()
+        before.writerows(rows)
+    assert record([path], output) == [path]
+    table = Store(output, "recovery", RECORDINGS, SETTINGS)
+    assert table[str(path)]["snr_db"] == 1.25 and "why" in (output / "recovery.csv").read_text().splitlines()[0]
 
 
-class Three:
-    """Stands for a generator of three latent dimensions."""
+def test_numbers_and_arrays_come_back_to_the_last_bit_and_what_is_not_known_does_not(output):
+    z = np.random.default_rng(0).normal(size=(2, 300)).astype(np.float32)
+    rows = [{"number": i, "z": z[i], "snr_db": float(z[i, 0]) / 3, "explained": np.nan, "why": None} for i in range(2)]
+    names = ("number", "z", "snr_db", "explained", "why")
+    Store(output, "some", names, {}, by="number", exact=True).add(rows)
+    again = Store(output, "some", names, {}, by="number", exact=True)
+    for i, row in enumerate(again.rows()):
+        assert set(row) == {"number", "z", "snr_db"} and row["snr_db"] == rows[i]["snr_db"]
+        assert row["z"].dtype == np.float32 and np.array_equal(row["z"], z[i])
+    again.add([{"number": 0, "why": "once more"}])
+    assert again[0] == {"number": 0, "why": "once more"} and len(again) == 2
 
-    takes_label = False
-    latent_dim, sha256 = 3, "a"
+
+@pytest.mark.parametrize("name", ["a\rb.wav", "a\nb.wav", "\x1b[31mred.wav", 'a",b.wav'])
+def test_a_recording_of_any_name_has_one_row_and_is_read_and_done_once(name, tmp_path, weights, capsys, monkeypatch):
+    recording(tmp_path / "in" / name)
+    hashed = []
+    monkeypatch.setattr("common.store.content_hash", lambda path: hashed.append(path) or content_hash(path))
+    names = {"checkpoint": "checkpoint", "classifier_checkpoint": "classifier", "judge_checkpoint": "judge"}
+    names["inverse_mapping_checkpoint"] = "mapping"
+    arguments = [f"--{name}={weights / folder}" for name, folder in names.items()]
+    arguments += [f"--files={tmp_path / 'in'}", f"--output={tmp_path / 'out'}"]
+    assert run_script("latent_vector_recovery.py", *arguments) == 0
+    assert not set("\r\x1b") & set(capsys.readouterr().out)
+    assert run_script("latent_vector_recovery.py", *arguments) == 0
+    assert "1 of 1 recordings are done" in capsys.readouterr().out and len(hashed) == 2, "once a run"
+    for table in ("recovery.csv", "latents.csv"):
+        with open(tmp_path / "out" / table, newline="") as file:
+            assert len(list(csv.DictReader(file, strict=True))) == 1
 
 
-def test_batches_that_are_done_are_kept_and_half_a_row_is_done_again(output, monkeypatch, capsys):
-    calls = []
+def test_two_runs_into_one_folder_are_refused_in_one_line(tmp_path, weights, capsys):
+    (tmp_path / "out").mkdir()
+    handle = locked(tmp_path / "out")
+    arguments = f"--checkpoint={weights / 'checkpoint'}", f"--output={tmp_path / 'out'}"
+    for script, more in (
+        ("generate.py", ["--num_samples=1"]),
+        ("latent_vector_recovery.py", [f"--files={recording(tmp_path / 'in/x.wav')}"]),
+    ):
+        assert run_script(script, *arguments, *more) == 1
+        said = capsys.readouterr().err
+        assert "another run is writing there" in said and said.count("\n") == 1
+    os.close(handle)
+    assert run_script("generate.py", *arguments, "--num_samples=1", f"--judge_checkpoint={weights / 'judge'}") == 0
 
-    def recover(clips, generator, report, **options):
-        calls.append(len(clips))
-        z = np.stack([clip.samples[:3] for clip in clips]).astype(np.float32)
-        return Recovery(z, np.zeros(len(z)), np.ones(len(z), int), snr_db=np.zeros(len(z))), clips
 
-    monkeypatch.setattr("common.recovering.recover_clips", recover)
-    clips = np.random.default_rng(0).normal(size=(5, 16)).astype(np.float32)
-    z = np.array(recover_all(clips, "gradient real", output / "new", 2, generator=Three)["z"])
-    assert np.array_equal(z, clips[:, :3]) and calls == [2, 2, 1]
-    again = recover_all(clips, "gradient real", output / "new", 2, generator=Three)["z"]
-    assert np.array_equal(again, z) and calls == [2, 2, 1]
-    (path,) = (output / "new").glob("*.rows")
-    path.write_bytes(path.read_bytes()[:-80])  # a kill: the last row is gone, the one before cut short
-    again = recover_all(clips, "gradient real", output / "new", 2, generator=Three)["z"]
-    assert np.array_equal(again, z) and calls[3:] == [2]
+def test_clips_that_are_done_are_kept_and_half_a_row_is_done_again(tmp_path, output, capsys):
+    tf1_wavegan.write(tmp_path, latent_dim=8, width=2, seed=5)
+    generator = load_generator(tmp_path, check_derivative=False)
+    clips, method = generate(generator, random_latent(generator, 5, 3)), {"generator": generator}
+    method["solver"] = LevenbergMarquardt(max_iter=2, restarts=0)
+    whole = [row["z"] for row in recover_all(clips, "gradient real", output, 2, **method).rows(range(5))]
+    path = output / "gradient_real.csv"
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join(lines[:4]) + lines[4][:40])  # a kill: two rows are gone, the first of them cut short
+    capsys.readouterr()
+    again = recover_all(clips, "gradient real", output, 2, **method)
+    assert "gradient real: 3 of 5 clips are done already" in capsys.readouterr().out
+    assert path.read_bytes().splitlines(keepends=True)[:4] == lines[:4]
+    np.testing.assert_allclose([row["z"] for row in again.rows(range(5))], whole, atol=1e-3)
+    assert len(recover_all(clips + 1e-3, "gradient real", output, 2, **method)) == 5
+    assert "was made with other settings" in capsys.readouterr().out
 
 
 def scripts_settings(script):
@@ -145,9 +174,9 @@ def test_rows_hold_the_level_and_the_position_that_were_recovered(tmp_path, outp
     generator = load_generator(tmp_path, check_derivative=False)
     clip = 0.2 * np.roll(generate(generator, random_latent(generator, 1, 3)), 37, axis=1) + 0.01
     clip[:, :37] = 0.01
-    rows = recover_all(clip, "gradient", output, 1, generator=generator, solver=LevenbergMarquardt())
-    assert rows["gain"] == pytest.approx(0.2, rel=1e-3) and rows["shift"] == pytest.approx(37, abs=0.01)
-    assert rows["explained"] > 0.99 and snr_db(clip, waveforms_of(rows, generator))[0] > 40
+    store = recover_all(clip, "gradient", output, 1, generator=generator, solver=LevenbergMarquardt())
+    assert store[0]["gain"] == pytest.approx(0.2, rel=1e-3) and store[0]["shift"] == pytest.approx(37, abs=0.01)
+    assert store[0]["explained"] > 0.99 and snr_db(clip, sounds_of(store, generator))[0] > 40
 
 
 @pytest.mark.parametrize("script", ["latent_vector_recovery.py", "calculate_metrics.py"])
@@ -155,7 +184,7 @@ def test_a_scripts_defaults_are_the_solvers_own(script):
     defaults = scripts_settings(script) | {"gradient": True}
     solvers = {"perceptual": Perceptual(), "levenberg_marquardt": LevenbergMarquardt(), "l_bfgs_b": LBFGSB()}
     for name, solver in solvers.items():
-        assert solver_of(defaults | {"solver": name}, None) == solver
+        assert method_of(defaults | {"solver": name}, None) == {"solver": solver, "layer": None, "code": None}
 
 
 def test_the_first_layers_space_has_the_perceptual_loss_with_and_without_a_solver_before_it():
@@ -163,15 +192,18 @@ def test_the_first_layers_space_has_the_perceptual_loss_with_and_without_a_solve
         sha256, taps = "a", "blocks"
 
     loss, defaults = Loss(), scripts_settings("latent_vector_recovery.py") | {"space": "layer"}
-    assert solver_of(defaults | {"gradient": False}, loss) == Layer(None, loss)
-    assert solver_of(defaults | {"gradient": True}, loss) == Layer(Perceptual(loss), loss)
+    for gradient, solver in ((False, None), (True, Perceptual(loss))):
+        found = method_of(defaults | {"gradient": gradient}, loss)
+        assert (found["solver"], found["layer"]) == (solver, Layer(loss))
+    weighted = method_of(defaults | {"gradient": True, "log_spectral_weight": 0.7}, loss)
+    assert weighted["solver"].log_spectral_weight == weighted["layer"].log_spectral_weight == 0.7
 
 
 @pytest.mark.parametrize(
     "layout, setting, words",
     [
-        ("", {"hold_code": "2"}, "no layout says where the code is"),
-        ("", {"code_scale": "free"}, "no layout says where the code is"),
+        ("", {"hold_code": "2"}, "no layout says where it is"),
+        ("", {"code_scale": "free"}, "no layout says where it is"),
         ("onehot:2", {"hold_code": "2"}, "a number from 0 to 1"),
         ("onehot:2", {"code_scale": "21"}, "code_scale is a number above 0, up to 20"),
         ("onehot:2", {"code_scale": "freely"}, "code_scale is a number above 0, up to 20"),
@@ -180,27 +212,5 @@ def test_the_first_layers_space_has_the_perceptual_loss_with_and_without_a_solve
 def test_settings_of_codes_that_do_not_fit_are_one_line(layout, setting, words):
     defaults = scripts_settings("latent_vector_recovery.py")
     with pytest.raises(ValueError, match=words) as said:
-        solver_of(defaults | setting, None, Codes.parsed(layout, 8))
+        method_of(defaults | setting, None, Codes.parsed(layout, 8))
     assert "\n" not in str(said.value)
-
-
-DAMAGED_HEADER = b"\x93NUMPY\x01\x00\x04\x00{(\n\n"
-
-
-@pytest.mark.parametrize("content", [b"", b"PK\x03\x04", DAMAGED_HEADER, "nan", "far too long", "folder", "pickle"])
-def test_what_lies_beside_a_recording_and_is_no_latent_vector_is_one_line(tmp_path, content):
-    path = tmp_path / "x.npy"
-    if content == "folder":
-        path.mkdir()
-    elif content == "nan":
-        np.save(path, np.full(8, np.nan))
-    elif content == "far too long":
-        np.save(path, np.zeros(100_000))
-    elif content == "pickle":
-        np.save(path, np.array([{}], object), allow_pickle=True)
-    else:
-        path.write_bytes(content)
-    with pytest.raises(ValueError) as refused:
-        known_latent(tmp_path / "x.wav", 8)
-    assert "\n" not in str(refused.value) and "x.npy" in str(refused.value)
-    assert known_latent(tmp_path / "other.wav", 8) is None

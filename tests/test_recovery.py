@@ -8,7 +8,7 @@ import pytest
 import soundfile
 from run_script import run_script
 
-from common.recovering import COLUMNS
+from common.columns import RECORDINGS
 from models.audio.clip import write_wav
 from models.generator.generator import random_latent
 
@@ -71,7 +71,7 @@ def test_the_script_end_to_end(tmp_path, networks, generator, few_steps, capsys)
         info = soundfile.info(output / f"{name}_reconstruction.wav")
         assert (info.samplerate, info.frames, info.subtype) == (16384, 16384, "FLOAT")
     rows = list(csv.DictReader(open(output / "recovery.csv")))
-    assert list(rows[0]) == list(COLUMNS) and len(rows) == 6
+    assert list(rows[0]) == list(RECORDINGS) and len(rows) == 6
     assert {row["method"] for row in rows} == {"gradient"} and {row["solver"] for row in rows} == {"perceptual"}
     assert not list(output.glob(".*"))
     deviations = (output / "latents_std.csv").read_text()

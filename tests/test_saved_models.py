@@ -12,7 +12,7 @@ from models.files.errors import CheckpointError
 from models.generator.generator import random_latent
 from models.generator.loading import load_generator
 from models.metrics.metrics import EXACT, latent_mse
-from models.recovery.exact import LevenbergMarquardt
+from models.recovery.attempts import LevenbergMarquardt
 from models.recovery.recover import recover
 
 layers = keras.layers
@@ -90,28 +90,28 @@ class Module(tf.Module):
 def test_outputs_by_name_and_only_what_they_need(tmp_path):
     module = Module()
     tf.saved_model.save(module, tmp_path, signatures=module.run)
-    refused(tmp_path, "its signature has other, sound: set output_name")
-    refused(tmp_path, "the operation (ReadFile|StringToNumber)", output_name="other")
-    generator = load_generator(tmp_path, output_name="sound")
+    refused(tmp_path, "its signature has other, sound: set output")
+    refused(tmp_path, "the operation (ReadFile|StringToNumber)", "output=other")
+    generator = load_generator(tmp_path, "output=sound")
     z = random_latent(generator, 3, 0)
     expected = np.tanh(np.tanh(z @ module.first.numpy()) @ module.second.numpy())
     assert np.abs(generator(z)[..., 0] - expected).max() < 64 * np.finfo(np.float32).eps
     (tmp_path / "variables" / "variables.data-00000-of-00001").unlink()
-    refused(tmp_path, "cannot be read|not the variables", output_name="sound")
+    refused(tmp_path, "cannot be read|not the variables", "output=sound")
 
 
 def test_a_frozen_graph_by_name(tmp_path):
     with tf.Graph().as_default() as graph:
         tf.identity(dense(tf.compat.v1.placeholder(tf.float32, [None, LATENT], "noise")), "sound")
     write_pb(tmp_path, graph.as_graph_def())
-    refused(tmp_path, "no tensor G_z:0 in it; it ends in sound, which output_name can choose")
-    refused(tmp_path, "no placeholder z:0 leads to sound:0; it takes noise", output_name="sound")
-    assert load_generator(tmp_path, input_name="noise", output_name="sound").latent_dim == LATENT
+    refused(tmp_path, "no tensor G_z:0 in it; it ends in sound, which the fact output chooses")
+    refused(tmp_path, "no placeholder z:0 leads to sound:0; it takes noise", "output=sound")
+    assert load_generator(tmp_path, "latent=noise,output=sound").latent_dim == LATENT
 
 
-def refused(folder, words, **options):
+def refused(folder, words, facts=""):
     with pytest.raises(CheckpointError, match=words) as error:
-        load_generator(folder, **options)
+        load_generator(folder, facts)
     assert "\n" not in str(error.value) and str(folder) in str(error.value)
 
 

@@ -4,6 +4,7 @@ import pytest
 from conftest import ROOT
 
 from common.settings import declared, from_shell
+from models.generator.facts import stated_facts
 
 SCRIPT = '''"""Does nothing."""
 
@@ -20,7 +21,6 @@ CONSTANT = 3  # no setting
 hidden = 4
 '''
 RECIPES = {"theirs": {"max_iter": 7, "rate": 0.25}}
-RENAMED = {"iterations": "use --max_iter", "merge": "use other.py"}
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def script(tmp_path):
         names = {"__file__": str(path)}
         exec(compile(SCRIPT, str(path), "exec"), names)
         names["__file__"] = str(path)
-        return from_shell(names, list(arguments), recipes, renamed=RENAMED), names
+        return from_shell(names, list(arguments), recipes), names
 
     return run
 
@@ -90,13 +90,24 @@ def test_defaults_are_found_from_any_folder(script, tmp_path, monkeypatch):
         ("--files", "files needs a value"),
         ("waves/", "'waves/' is not understood"),
         ("--CONSTANT=4", "there is no setting 'CONSTANT'"),
+        ("--max_iter=((9**999)**999)**999", "max_iter is a whole number"),
+        ("--max_iter=" + "-" * 20000 + "1", "max_iter is a whole number"),
+        ("--rate=" + "+".join(["1"] * 5000), "rate is a number"),
+        ("--recipe=" + "x" * 5000, "recipe is 'ours' or 'theirs', not 'xxx"),
+        ("--scale='a'*10**9", "scale is a number"),
     ],
 )
 def test_a_mistake_is_one_line_and_status_2(script, capsys, argument, words):
     with pytest.raises(SystemExit) as end:
         script(argument)
     error = capsys.readouterr().err
-    assert end.value.code == 2 and words in error and error.count("\n") == 1
+    assert end.value.code == 2 and words in error and error.count("\n") == 1 and len(error) < 300
+
+
+def test_a_setting_that_is_given_twice_is_refused(script, capsys):
+    with pytest.raises(SystemExit):
+        script("--max_iter=3", "--rate=0.5", "--max_iter=4")
+    assert "max_iter is given twice" in capsys.readouterr().err
 
 
 def test_help_lists_name_default_and_comment(script, capsys):
@@ -108,11 +119,28 @@ def test_help_lists_name_default_and_comment(script, capsys):
     assert out.index("Places:") < out.index("--files") < out.index("Method:") < out.index("--max_iter")
 
 
-@pytest.mark.parametrize("argument", ["--iterations=7", "--iterations", "--merge"])
-def test_a_setting_that_is_gone_is_answered_with_its_successor(script, capsys, argument):
-    name = argument.removeprefix("--").partition("=")[0]
+@pytest.mark.parametrize(
+    "argument, words",
+    [
+        ("--sample_rate=22050", "give --facts=sample_rate=…"),
+        ("--num_samples=32768", "give --facts=num_samples=…"),
+        ("--input_name", "give --facts=latent=…"),
+        ("--facts=bound=1", "there is no fact 'bound'; there are peak, position, "),
+        ("--facts=sample_rate=fast", "sample_rate is a whole number from 8,000 to 48,000 Hz, not 'fast'"),
+        ("--facts=22050", "facts are given as name=value"),
+        ("--facts=code=onehot:2,bits", "code is such as"),
+        ("--facts=label=1,label=2", "label is given twice"),
+    ],
+)
+def test_a_fact_that_was_a_setting_and_one_that_is_wrong_are_one_line(capsys, argument, words):
     with pytest.raises(SystemExit) as end:
-        script(argument)
+        from_shell({"__file__": str(ROOT / "train.py"), "__doc__": ""}, [argument])
     error = capsys.readouterr().err
-    assert end.value.code == 2 and error.count("\n") == 1
-    assert f"'{name}' is gone; {RENAMED[name]};" in error
+    assert end.value.code == 2 and error.count("\n") == 1 and words in error
+
+
+def test_a_recipes_facts_and_those_that_are_given_come_together(capsys):
+    names = {"__file__": str(ROOT / "train.py"), "__doc__": ""}
+    recipes = {"published": {"facts": "sample_rate=16384,peak=0.5"}}
+    given = from_shell(names, ["--recipe=published", "--facts=code=onehot:2,bits:3@end,peak=1"], recipes)["facts"]
+    assert stated_facts(given) == {"sample_rate": 16384, "code": "onehot:2,bits:3@end", "peak": 1}

@@ -93,7 +93,7 @@ def finished_epoch(folder):
     """As an epoch leaves a state."""
     with h5py.File(folder / "training/latest.weights.h5", "w") as file:
         file["weights"] = np.zeros(1)
-    (folder / "training/training_metadata.json").write_text('{"epoch": 1}')
+        file.attrs["run"] = '{"epoch": 1}'
 
 
 def test_a_run_for_another_generator_makes_way(tmp_path, capsys):
@@ -114,7 +114,7 @@ def test_a_run_belongs_to_its_settings(tmp_path, capsys):
         begin_run(tmp_path, {"perceptual_weight": 2.0, "epochs": 5})
     assert "--fresh" in str(refused.value) and "\n" not in str(refused.value)
     begin_run(tmp_path, {"perceptual_weight": 2.0, "epochs": 5}, fresh=True)
-    assert (tmp_path / "previous/training/training_metadata.json").exists() and epochs_done(tmp_path) == 0
+    assert (tmp_path / "previous/training/latest.weights.h5").exists() and epochs_done(tmp_path) == 0
     assert "begins anew" in capsys.readouterr().out
 
 
@@ -126,10 +126,9 @@ def test_a_state_cut_short_gives_way_to_its_spare(tmp_path, capsys):
     model.fit(x, x, epochs=2, verbose=0, callbacks=[Saved(tmp_path, ())])
     weights = (state / "latest.weights.h5").read_bytes()
     (state / "latest.weights.h5").write_bytes(weights[: len(weights) // 2])
-    (state / "training_metadata.json").write_text("")
     assert begin_run(tmp_path, {}) == 1
     assert "the state of the epoch before" in capsys.readouterr().out and epochs_done(tmp_path) == 1
-    (state / "training_metadata.json.bkp").unlink()
+    (state / "latest.weights.h5.bkp").unlink()
     (state / "latest.weights.h5").write_bytes(b"")
     assert begin_run(tmp_path, {}) == 0 and "begins anew" in capsys.readouterr().out
 

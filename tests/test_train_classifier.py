@@ -1,15 +1,14 @@
 """The classifier's training script: killed, resumed on two devices, repeated with its seed; what it refuses."""
 
-import json
 import re
 
+import keras
 import numpy as np
 import pytest
 import soundfile
 from run_script import run_killed, run_on_two_devices, run_script, scalars
 
 from common.state import Best, Saved, epochs_done
-from models.files.file_set import replaced_together
 from models.networks.classifier import load_classifier
 
 SCRIPT = "train_sc09_classifier.py"
@@ -48,11 +47,11 @@ def epoch_losses(folder):
 
 @pytest.mark.slow
 def test_killed_in_mid_epoch_and_resumed_on_two_devices(recordings, tmp_path):
-    weights, state = tmp_path / "weights", tmp_path / "weights/training"
+    weights = tmp_path / "weights"
     weights.mkdir()
     (weights / "classifier.keras").write_bytes(b"what was there before")
     printed = run_killed(*settings(recordings, tmp_path, "--epochs=2"), after_epochs=1)
-    best = json.loads((state / "best.json").read_text())
+    best = Best(weights, None).best
     assert (weights / "previous/classifier.keras").read_bytes() == b"what was there before"
     assert "are now in" in printed and epochs_done(weights) == 1 and best["epoch"] == 1
     exported = (weights / "classifier.keras").read_bytes()
@@ -61,7 +60,7 @@ def test_killed_in_mid_epoch_and_resumed_on_two_devices(recordings, tmp_path):
     printed = run_on_two_devices(*settings(recordings, tmp_path, "--epochs=2"))
     assert list(epoch_losses(tmp_path)) == [0, 1] and "Epoch 1/" not in printed
     assert "on 2 device(s)" in printed and "are now in" not in printed
-    better = json.loads((state / "best.json").read_text())
+    better = Best(weights, None).best
     assert better["epoch"] in (1, 2) and better["value"] >= best["value"]
     assert ((weights / "classifier.keras").read_bytes() == exported) == (better == best)
     assert (tmp_path / "logs/confusion.png").stat().st_size > 1000
@@ -102,17 +101,18 @@ def test_what_is_missing_is_said_in_one_line(tmp_path, capsys):
 
 
 def test_the_best_epoch_is_kept_across_restarts_and_patience_ends_a_run(tmp_path):
-    exports = []
-
-    class Model:
-        stop_training = False
+    exports, model = [], keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+    model.compile("adam", "mse")
 
     def epochs(first, accuracies, loss=1.0):
-        best, model = Best(tmp_path, lambda model, place: exports.append(place), patience=2), Model()
+        """Of a run that is started again → whether it is to end."""
+        (tmp_path / "training").mkdir(exist_ok=True)
+        saved = Saved(tmp_path, (), Best(tmp_path, lambda model, place: exports.append(place), patience=2))
+        saved.set_model(model)
+        saved.on_train_begin()
+        model.stop_training = False
         for epoch, accuracy in enumerate(accuracies, first):
-            with replaced_together(tmp_path) as place:
-                (place / "training").mkdir()
-                best(model, place, epoch, {"val_accuracy": accuracy, "val_loss": loss})
+            saved.on_epoch_end(epoch, {"val_accuracy": accuracy, "val_loss": loss})
         return model.stop_training
 
     epochs(0, [0.5, 0.9])

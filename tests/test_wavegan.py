@@ -12,7 +12,7 @@ from models.generator.layers import SubpixelWaveGAN
 from models.generator.loading import load_generator
 from models.generator.readers.tf1 import as_function, checkpoint_prefix, freeze
 from models.generator.tf1_export import export_wavegan
-from models.training.wavegan.schedule import RAMP_STEPS
+from models.training.wavegan.losses import RAMP_STEPS
 from models.training.wavegan.training import WaveGANTraining
 
 VARIANTS = {

@@ -11,14 +11,15 @@ from models.training.wavegan import augmentation as diff_augmentation
 from models.training.wavegan.discriminators import correlogram, period_network, space_to_depth
 from models.training.wavegan.fused_adam import FusedAdam
 from models.training.wavegan.losses import (
+    RAMP_STEPS,
     UNLABELLED,
+    at_step,
     digit_loss,
     feature_distance,
     logistic_loss,
     quiet_loss,
     sorted_distance,
 )
-from models.training.wavegan.schedule import RAMP_STEPS, at_step
 from models.training.wavegan.state import packed, unpack
 from models.training.wavegan.training import WaveGANTraining
 

@@ -7,6 +7,7 @@ import soundfile
 from run_script import run_script
 
 import common.long_recordings
+from common.store import Store
 from models.audio.clip import SAMPLE_RATE, AudioError, read_clip
 from models.audio.preparation import PUBLISHED, Preparation
 from models.audio.windows import OverlapAdd, duration_of, samples_of, window_count, windows
@@ -108,26 +109,26 @@ def test_a_long_recording_becomes_one_sound_and_many_latent_vectors(recover, gen
     expected = one[8192:] + two[:8192]
     np.testing.assert_allclose(long[middle], expected, atol=32 * EPSILON * np.abs(expected).max())
     assert recover("out", "--hop=0.5", "--report") == 0 and "1 of 1 recordings are done" in capsys.readouterr().out
-    assert not list((tmp_path / "out").glob("*.rows"))
+    assert not list((tmp_path / "out").glob("long.unfinished*"))
 
 
 def test_it_goes_on_where_it_was_stopped(recover, tmp_path, monkeypatch, capsys):
     assert recover("whole", "--hop=0.5") == 0
-    calls, recover_batch = [], common.long_recordings.recover_into.__globals__["recover_clips"]
+    kept, own = [], Store.add
 
-    def killed(clips, generator, **options):
-        calls.append(len(clips))
-        if len(calls) == 3:
+    def killed(store, rows):
+        if len(kept) == 2:
             raise KeyboardInterrupt
-        return recover_batch(clips, generator, **options)
+        kept.append(len(rows))
+        own(store, rows)
 
-    monkeypatch.setitem(common.long_recordings.recover_into.__globals__, "recover_clips", killed)
+    monkeypatch.setattr(Store, "add", killed)
     assert recover("out", "--hop=0.5") == 130
-    (unfinished,) = (tmp_path / "out").glob("long.*.rows")
-    with open(unfinished, "ab") as file:
-        file.write(b"half")  # of a number, as a kill leaves it
-    assert recover("out", "--hop=0.5") == 0 and "4 of 8 windows are done already" in capsys.readouterr().out
-    assert calls == [2, 2, 2, 2, 2]
+    monkeypatch.setattr(Store, "add", own)
+    with open(tmp_path / "out/long.unfinished.csv", "ab") as file:
+        file.write(b"half")  # of a row, as a kill leaves it
+    assert recover("out", "--hop=0.5") == 0 and f"{sum(kept)} of 8 windows are done already" in capsys.readouterr().out
+    assert not list((tmp_path / "out").glob("long.unfinished*"))
     for name in ("long.npy", "long.csv"):
         assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
     one, other = (soundfile.read(tmp_path / run / "long_reconstruction.wav")[0] for run in ("out", "whole"))

@@ -5,15 +5,15 @@ A layout is written "onehot:10", "bits:3" or, of several parts, "onehot:2,onehot
 "@end" behind the whole layout. The rest of a latent vector is noise of the generator's prior.
 """
 
-import functools
 import itertools
-import re
 from dataclasses import dataclass
 
 import numpy as np
 import tensorflow as tf
 
-PART = re.compile(r"(onehot|bits):([1-9]\d{0,3})")
+from models.generator.derived import Keeper
+from models.generator.facts import layout_of
+
 FLIPPED = 4  # bits of a part whose flips are looked at, the least certain ones
 LARGEST_SCALE = 20.0  # of a code whose scale is free
 
@@ -41,11 +41,7 @@ class Codes:
         """The layout written as text; None for "". Raises ValueError, in one line."""
         if not layout:
             return None
-        text, mark, end = layout.partition("@")
-        parts = [PART.fullmatch(part.strip()) for part in text.split(",")]
-        if not all(parts) or (mark and end != "end"):
-            raise ValueError(f'code is such as "onehot:10", "bits:3" or "onehot:2,onehot:3@end", not {layout!r}')
-        codes = cls(tuple((part[1], int(part[2])) for part in parts), bool(mark), latent_dim)
+        codes = cls(*layout_of(layout), latent_dim)
         if codes.size > latent_dim:
             raise ValueError(f"code {layout!r} takes {codes.size} numbers, the latent vector has {latent_dim}")
         return codes
@@ -142,7 +138,7 @@ class Codes:
         return np.array([np.concatenate(code) for _, code in both[:count]], np.float32)
 
 
-class Affine:
+class Affine(Keeper):
     """A generator as a function of other numbers u [n, k], its latent vectors being z = u @ matrix + offset.
 
     matrix: [k, latent_dim]. offset: [latent_dim]. What solvers need of a Generator is here with u in place of z; all
@@ -192,10 +188,13 @@ def _unit(generator):
     return generator.bounds if np.isfinite(generator.bounds) else 1.0
 
 
-@functools.lru_cache(maxsize=64)
 def relaxed(generator, scale=1.0):
     """The generator with its code free around the mean of all codes, as far as `scale` either way at its bounds, or at
-    1 where it has none."""
+    1 where it has none; made once."""
+    return generator.derived(("code relaxed", scale), lambda: _relaxed(generator, scale))
+
+
+def _relaxed(generator, scale):
     codes = generator.codes
     matrix, offset = np.eye(codes.latent_dim), np.zeros(codes.latent_dim)
     matrix[codes.places] *= scale / _unit(generator)
@@ -203,10 +202,13 @@ def relaxed(generator, scale=1.0):
     return Affine(generator, matrix, offset)
 
 
-@functools.lru_cache(maxsize=64)
 def held(generator, text, scale=1.0):
-    """The generator as a function of its noise, with the code `text` times a scale; scale "free": the scale is one more
-    unknown, the last, between 0 and 20 at the generator's bounds."""
+    """The generator as a function of its noise, with the code `text` times a scale; made once. scale "free": the scale
+    is one more unknown, the last, between 0 and 20 at the generator's bounds."""
+    return generator.derived(("code held", text, scale), lambda: _held(generator, text, scale))
+
+
+def _held(generator, text, scale):
     codes = generator.codes
     matrix, offset = np.eye(codes.latent_dim)[codes.noise], np.zeros(codes.latent_dim)
     code = codes.code(text)

@@ -1,15 +1,17 @@
 """A frozen generator, whatever it is made of: a differentiable function from latent vectors to waveforms."""
 
+import copy
 import functools
 
 import numpy as np
 import tensorflow as tf
 
 from models.audio import precision  # noqa: F401
-from models.audio.preparation import PUBLISHED
 from models.files.errors import CheckpointError, first_line
 from models.generator.codes import Codes, draw_latent
+from models.generator.derived import Keeper
 from models.generator.excerpts import EXCERPTS, ExcerptWaveGAN
+from models.generator.facts import PUBLISHED_FACTS
 from models.generator.jacobian.forward_mode import ForwardMode
 from models.generator.jacobian.graph_walk import UnknownOperation, as_concrete
 from models.generator.jacobian.smoothed import Smoothed
@@ -22,42 +24,75 @@ ALLOWANCE = float(np.sqrt(np.finfo(np.float32).eps))
 TRIALS, DIRECTIONS = 2, 3  # latent vectors, and directions at each, in which a derivative is checked
 
 
-class Prepared:
-    """What a generator's `preparation`, its clip.json, says of its waveforms and its latent vectors."""
+READ_WITH = ("num_samples", "label", "latent", "output", "inputs")  # facts that count at loading only
+
+
+class Value(Keeper):
+    """A generator is a value: its facts and all else that it says of itself stay. `with_facts` gives another.
+
+    facts: models.generator.facts.Facts. warnings: what a user should know about how it was loaded, each a phrase.
+    rate_is_known: False where its sample rate was assumed. codes: where its latent vectors hold a code, a
+    models.generator.codes.Codes, or None.
+    """
+
+    def _describe(self, facts, warnings=(), rate_is_known=True):
+        """Sets what the facts say. Raises CheckpointError, in one line, for a code that does not fit."""
+        try:
+            codes = Codes.parsed(facts.code, self.latent_dim)
+        except ValueError as error:
+            raise CheckpointError(str(error)) from error
+        vars(self).update(facts=facts, codes=codes, warnings=warnings, rate_is_known=rate_is_known)
+
+    def __setattr__(self, name, value):
+        if "_derived" in vars(self):  # the last that a constructor sets
+            raise AttributeError(f"a generator's {name} stays as it is; with_facts gives a generator of other facts")
+        super().__setattr__(name, value)
+
+    def with_facts(self, warnings=None, rate_is_known=None, **facts):
+        """Another generator of the same weights with other facts, as models.generator.facts.Facts takes them; what was
+        compiled is shared, what was derived is not.
+
+        warnings, rate_is_known: in place of its own, where they are not None. Raises ValueError, in one line, for facts
+        that are not allowed, and for those that say how a file is read.
+        """
+        stated = self.facts.changed(facts)
+        if names := [name for name in READ_WITH if getattr(stated, name) != getattr(self.facts, name)]:
+            raise ValueError(f"{', '.join(names)}: these facts count when a generator is loaded, and not later")
+        other = copy.copy(self)
+        warnings = self.warnings if warnings is None else warnings
+        other._describe(stated, warnings, self.rate_is_known if rate_is_known is None else rate_is_known)
+        vars(other).update(_derived={})
+        return other
+
+    @property
+    def preparation(self):
+        """How recordings are prepared for it, as models.audio.clip takes it: its facts."""
+        return self.facts
 
     @property
     def sample_rate(self):
         """Of its waveforms, in Hz."""
-        return self.preparation.sample_rate
+        return self.facts.sample_rate
 
     @property
     def bounds(self):
         """The largest absolute coordinate that a recovered latent vector may have, or infinite."""
-        return self.preparation.bounds
+        return self.facts.bounds
 
     @property
     def prior(self):
         """What its latent vectors are drawn from: "uniform" on [-1, 1], or "normal"."""
-        return self.preparation.prior
-
-    @property
-    def codes(self):
-        """Where its latent vectors hold a code, a models.generator.codes.Codes, or None. Raises ValueError, in one
-        line, for a layout that does not fit."""
-        return Codes.parsed(self.preparation.code, self.latent_dim)
+        return self.facts.prior
 
 
-class Generator(Prepared):
+class Generator(Value):
     """A frozen, differentiable generator.
 
     latent_dim, num_samples, num_channels: the shapes of its input and output.
-    preparation: how its training clips were prepared (`clip.json`).
     description: what it is, for people. sha256: of its variables, whatever form it runs in.
-    warnings: what a user should know about how it was loaded, each a phrase. rate_is_known: False where its sample
-    rate was assumed.
     smooths: whether its Jacobian can be averaged over latent noise; if not, `jacobian` returns the plain one.
     takes_label: False here; True for a models.generator.labelled.LabelledGenerator, whose `with_label` gives one of
-    these.
+    these, in which it is `labelled`.
 
     function: z [n, latent_dim] → waveforms [n, samples], [n, samples, channels] or [n, channels, samples], or axes of
     length 1 more; a tf.ConcreteFunction, which may be for n = 1 only, or anything that tf.function takes. Called on z
@@ -68,10 +103,12 @@ class Generator(Prepared):
 
     takes_label = False
 
-    def __init__(self, function, latent_dim, description, sha256, preparation=PUBLISHED, check_derivative=True):
-        self.function, self.latent_dim, self.preparation = function, latent_dim, preparation
-        self.description, self.sha256 = description, sha256
-        self.warnings, self.rate_is_known = (), True
+    def __init__(
+        self, function, latent_dim, description, sha256, facts=PUBLISHED_FACTS, check_derivative=True, labelled=None
+    ):
+        self.function, self.latent_dim = function, latent_dim
+        self.description, self.sha256, self.labelled = description, sha256, labelled
+        self._describe(facts)
         concrete = as_concrete(function, latent_dim)
         one_at_a_time = concrete.inputs[0].shape[0] == 1
         try:
@@ -98,6 +135,7 @@ class Generator(Prepared):
         self._order, self.num_samples, self.num_channels = _waveform_axes(output)
         if check_derivative:
             self._check_derivative(z)
+        self._derived = {}
 
     def __call__(self, z):
         return self._as_waveform(self._function(tf.convert_to_tensor(z, tf.float32)))

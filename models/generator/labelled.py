@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 import tensorflow as tf
 
-from models.audio.preparation import PUBLISHED
 from models.files.errors import CheckpointError, first_line
-from models.generator.generator import Generator, Prepared
+from models.generator.facts import PUBLISHED_FACTS
+from models.generator.generator import Generator, Value
 from models.generator.inlining import inlined
 
 # Operations behind which a label is still the label, and those that look it up: where the number of labels stands.
@@ -40,12 +40,11 @@ class LabelInput:
         return self.shape not in ((), (1,))
 
 
-class LabelledGenerator(Prepared):
+class LabelledGenerator(Value):
     """A generator of a latent vector and a label; `with_label` makes it a Generator of the latent vector alone.
 
     num_labels: labels are 0 … num_labels - 1; None where the file does not say (a number that enters a layer).
-    latent_dim, description, sha256, preparation, warnings, rate_is_known: as a Generator's; num_samples and
-    num_channels, too, are those of its first label.
+    latent_dim, description, sha256: as a Generator's; num_samples and num_channels, too, are those of its first label.
 
     function: z [n, latent_dim] and labels [n, *label.shape] → waveforms, as tf.function takes it or a
     tf.ConcreteFunction. label: LabelInput. batch: 1 for a function of one latent vector at a time.
@@ -54,16 +53,16 @@ class LabelledGenerator(Prepared):
     takes_label = True
 
     def __init__(
-        self, function, latent_dim, label, description, sha256, preparation=PUBLISHED, check_derivative=True, batch=None
+        self, function, latent_dim, label, description, sha256, facts=PUBLISHED_FACTS, check_derivative=True, batch=None
     ):
         self.latent_dim, self.label, self.description, self.sha256 = latent_dim, label, description, sha256
-        self.preparation, self.warnings, self.rate_is_known = preparation, (), True
+        self._describe(facts)
         self._check_derivative, self._batch = check_derivative, batch
         self.function = function  # keeps its variables alive
         signature = [tf.TensorSpec([batch, latent_dim]), tf.TensorSpec([batch, *label.shape], label.dtype)]
         self._function = inlined(tf.function(function, input_signature=signature).get_concrete_function())
         self.num_labels = label.shape[0] if label.is_vector else _rows(self._function.graph, self._function.inputs[1])
-        self._bound = {}
+        self._derived = {}
 
     @property
     def num_samples(self):
@@ -81,12 +80,7 @@ class LabelledGenerator(Prepared):
         ValueError for a label that the generator does not have, CheckpointError for a generator that cannot be used.
         """
         value = self._value(label)
-        if (key := value.tobytes()) not in self._bound:
-            self._bound[key] = self._with(value, label)
-        generator = self._bound[key]
-        generator.preparation, generator.warnings = self.preparation, self.warnings
-        generator.rate_is_known = self.rate_is_known
-        return generator
+        return self.derived(("label", value.tobytes()), lambda: self._with(value, label))
 
     def _with(self, value, label):
         def function(z):
@@ -101,13 +95,12 @@ class LabelledGenerator(Prepared):
         sha256 = hashlib.sha256(f"{self.sha256} {value.tolist()}".encode()).hexdigest()
         shown = f"label {label}" if np.ndim(label) == 0 else "a condition"
         description = f"{self.description}, {shown}"
-        options = self.preparation, self._check_derivative
+        options = self.facts, self._check_derivative, self
         try:
             generator = Generator(concrete, self.latent_dim, description, sha256, *options)
         except (tf.errors.OpError, TypeError, RuntimeError) as error:
             raise CheckpointError(f"{description}: it cannot be run ({first_line(error)})") from error
-        generator.labelled = self  # keeps its variables alive, too
-        return generator
+        return generator.with_facts(self.warnings, self.rate_is_known)
 
     def _value(self, label):
         """A label as an array of the shape and type of the generator's second input."""

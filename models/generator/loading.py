@@ -4,13 +4,14 @@ Each format has its reader in models/generator/readers/. A recognised WaveGAN ru
 (models/generator/layers.py); what is not recognised runs as the graph that it is.
 """
 
-import json
+from dataclasses import asdict
 
-from models.audio.preparation import USUAL_RATE, Preparation
+from models.audio.preparation import USUAL_RATE
 from models.files.errors import CheckpointError, first_line
 from models.files.file_set import read_together
 from models.files.hashing import fingerprint
-from models.generator.generator import Generator
+from models.generator.facts import CLIP, Facts, read_facts, stated_facts
+from models.generator.generator import READ_WITH, Generator
 from models.generator.labelled import LabelInput, LabelledGenerator
 from models.generator.layers import DENSE, SubpixelWaveGAN, recognised
 from models.generator.readers.arguments import ARGUMENTS, trained_rate
@@ -26,48 +27,57 @@ CHECKPOINT, SAVED_MODEL = "model.ckpt", "saved_model.pb"
 BESIDE_SAVED_MODEL = ("fingerprint.pb", "keras_metadata.pb")
 
 
-def load_generator(folder, *, subpixel=True, check_derivative=True, num_samples=0, input_name="", output_name=""):
+def load_generator(folder, facts=(), *, subpixel=True, check_derivative=True):
     """Loads the one generator in `folder`: infer.meta with model.ckpt.* (WaveGAN's names; also a training run's
     folder), a WaveGAN's model.ckpt-N.* alone, a .pb, .onnx or .keras file, or a SavedModel.
 
-    subpixel: False keeps the frozen graph even of a WaveGAN that is recognised. check_derivative: False does not check
-    the derivative of a recognised WaveGAN, for whoever wants its sounds only. num_samples: of a WaveGAN's checkpoint
-    without a graph, where neither its layers nor args.txt say it. input_name, output_name: of the latent vector and the
-    waveform in a .pb (z and G_z otherwise), .onnx or SavedModel that leaves them open; a .keras file has the first
-    only. Returns a Generator, or a LabelledGenerator (models/generator/labelled.py) for what takes a label besides its
-    latent vector. Raises CheckpointError, in one line, for a folder without a generator, with several, or with half of
-    one, and for one that cannot be used: damaged, not finite, no function of its latent vector, without a derivative,
-    or doing more than to compute.
+    facts: of the generator, in place of what `clip.json` beside it says: {name: value} or text, as
+    models.generator.facts.stated_facts takes it. subpixel: False keeps the frozen graph even of a WaveGAN that is
+    recognised. check_derivative: False does not check the derivative of a recognised WaveGAN, for whoever wants its
+    sounds only. Returns a Generator, or a LabelledGenerator (models/generator/labelled.py) for what takes a label
+    besides its latent vector and whose facts say none. Raises CheckpointError, in one line, for a folder without a
+    generator, with several, or with half of one, for facts that are not allowed, and for one that cannot be used:
+    damaged, not finite, no function of its latent vector, without a derivative, or doing more than to compute.
     """
-    options = {"subpixel": subpixel, "check_derivative": check_derivative, "num_samples": num_samples}
-    options |= {"input_name": input_name, "output_name": output_name}
-    return read_together(folder, lambda place: _load(place, **options))
+    try:
+        stated = stated_facts(facts) if isinstance(facts, str) else dict(facts)
+        Facts(**stated)
+    except (TypeError, ValueError) as error:
+        raise CheckpointError(f"facts: {error}") from error
+    return read_together(folder, lambda place: _load(place, stated, subpixel, check_derivative))
 
 
-def _load(folder, **options):
-    path = _generator_in(folder)
+def _load(folder, stated, subpixel, check_derivative):
+    path, clip = _generator_in(folder), folder / CLIP
     try:
         rate = trained_rate(folder)
-        preparation, belongs_to = Preparation.read(folder / "clip.json", rate or USUAL_RATE)
+        facts, said = read_facts(clip, rate or USUAL_RATE)
     except ValueError as error:
         raise CheckpointError(str(error)) from error
+    generator = _read(path, folder, facts.changed(stated), subpixel, check_derivative)
+    warnings, beside = (), facts.sample_rate if rate or "sample_rate" in said or said.get("generator") else None
+    if said.get("generator", generator.sha256) != generator.sha256:
+        facts, beside = Facts(sample_rate=rate or USUAL_RATE).changed(stated), rate
+        if all(getattr(facts, name) == getattr(generator.facts, name) for name in READ_WITH):
+            generator = generator.with_facts(**asdict(facts))
+        else:
+            generator = _read(path, folder, facts, subpixel, check_derivative)
+        warnings = (f"{clip} belongs to another generator and is ignored; clips are prepared as published",)
+    elif rate and rate != beside:
+        warnings = (f"{folder / ARGUMENTS} says {rate:,} Hz, clip.json {beside:,}; clip.json counts",)
+    if beside and beside != generator.sample_rate:
+        warnings += (
+            f"sample_rate is {generator.sample_rate:,} Hz, and what lies beside the generator says {beside:,}",
+        )
+    generator = generator.with_facts(warnings, bool(beside or "sample_rate" in stated))
+    if generator.facts.label is None:
+        return generator
+    if not generator.takes_label:
+        raise CheckpointError(f"{path}: label {generator.facts.label}: the generator takes no label")
     try:
-        generator = _read(path, folder, preparation, **options)
-    except CheckpointError as error:
-        raise CheckpointError(str(error) if str(folder) in str(error) else f"{path}: {error}") from error
-    except DAMAGE as error:
-        raise CheckpointError(f"{path}: damaged, what it describes cannot be run ({first_line(error)})") from error
-    if belongs_to and belongs_to != generator.sha256:
-        generator.preparation = Preparation(sample_rate=rate or USUAL_RATE)
-        generator.warnings += (
-            f"{folder / 'clip.json'} belongs to another generator and is ignored; clips are prepared as published",
-        )
-    elif rate and rate != preparation.sample_rate:
-        generator.warnings += (
-            f"{folder / ARGUMENTS} says {rate:,} Hz, clip.json {preparation.sample_rate:,}; clip.json counts",
-        )
-    generator.rate_is_known = bool(rate or belongs_to == generator.sha256 or _names_a_rate(folder / "clip.json"))
-    return generator
+        return generator.with_label(generator.facts.label)
+    except ValueError as error:
+        raise CheckpointError(f"{path}: {error}") from error
 
 
 def _generator_in(folder):
@@ -85,29 +95,35 @@ def _generator_in(folder):
     return candidates[0]
 
 
-def _names_a_rate(path):
-    """True for a clip.json with a sample rate."""
-    return path.exists() and "sample_rate" in json.loads(path.read_text())
+def _read(path, folder, facts, subpixel, check_derivative):
+    """The generator of a file, with its facts as they are stated. Raises CheckpointError, in one line."""
+    try:
+        generator = _as_generator(path, folder, facts, subpixel, check_derivative)
+    except CheckpointError as error:
+        raise CheckpointError(str(error) if str(folder) in str(error) else f"{path}: {error}") from error
+    except DAMAGE as error:
+        raise CheckpointError(f"{path}: damaged, what it describes cannot be run ({first_line(error)})") from error
+    if facts.num_samples and not generator.takes_label and facts.num_samples != generator.num_samples:
+        raise CheckpointError(f"{path}: num_samples is {facts.num_samples:,}, its clips have {generator.num_samples:,}")
+    return generator
 
 
-def _read(path, folder, preparation, subpixel, check_derivative, num_samples, input_name, output_name):
+def _as_generator(path, folder, facts, subpixel, check_derivative):
     if path.suffix == ".keras":
-        return load_keras(path, preparation, input_name, output_name)
+        return load_keras(path, facts, facts.latent, facts.output)
     if path.name == CHECKPOINT:
-        variables, length = read_wavegan(checkpoint_prefix(folder), folder, num_samples)
+        variables, length = read_wavegan(checkpoint_prefix(folder), folder, facts.num_samples)
         function, latent_dim = SubpixelWaveGAN(variables, length), variables[DENSE].shape[0]
-        return Generator(
-            function, latent_dim, function.description, fingerprint(variables), preparation, check_derivative
-        )
-    graph, z, output, variables, described = _frozen(path, folder, input_name, output_name)
+        return Generator(function, latent_dim, function.description, fingerprint(variables), facts, check_derivative)
+    graph, z, output, variables, described = _frozen(path, folder, facts.latent, facts.output)
     function, sha256 = as_function(graph, path, z, output), fingerprint(variables)
     (batch, latent_dim), labels = function.inputs[0].shape, function.inputs[1:]
     if labels:
         label = LabelInput(labels[0].op.name, tuple(labels[0].shape[1:]), labels[0].dtype)
-        return LabelledGenerator(function, latent_dim, label, described, sha256, preparation, batch=batch)
+        return LabelledGenerator(function, latent_dim, label, described, sha256, facts, batch=batch)
     if fast := recognised(function, variables) if subpixel else None:
-        return Generator(fast, latent_dim, fast.description, sha256, preparation, check_derivative)
-    return Generator(function, latent_dim, described, sha256, preparation)
+        return Generator(fast, latent_dim, fast.description, sha256, facts, check_derivative)
+    return Generator(function, latent_dim, described, sha256, facts)
 
 
 def _frozen(path, folder, input_name, output_name):

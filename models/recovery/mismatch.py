@@ -2,13 +2,10 @@
 computes, compiled once a generator.
 """
 
-import functools
-
 import numpy as np
 import tensorflow as tf
 
 from models.audio.clip import HOP_LENGTH, spectrogram
-from models.generator.generator import KEPT
 
 EXPONENT = 0.5  # of the STFT magnitudes: loudness grows roughly like this
 FLOOR = 1e-3  # magnitude below which nothing is heard and the compression turns linear; a full-scale sine reaches 64
@@ -35,10 +32,9 @@ def distinct(*arrays):
     return [rows.index(kind) for kind in kinds], [kinds.index(row) for row in rows]
 
 
-@functools.lru_cache(maxsize=KEPT)
 def mismatch(generator):
-    """The Mismatch of a generator; kept, since compiling it takes seconds."""
-    return Mismatch(generator)
+    """The Mismatch of a generator, made once, since compiling it takes seconds."""
+    return generator.derived("mismatch", lambda: Mismatch(generator))
 
 
 class Mismatch:

@@ -5,16 +5,15 @@ Coarse to fine: a pool of random latent vectors is rendered once; of those that 
 begin, the best of them after a short descent go on, and one is refined to the end.
 """
 
-import functools
 from dataclasses import dataclass, replace
 
 import numpy as np
 import tensorflow as tf
 
 from models.audio.second import Second
-from models.generator.generator import KEPT, generate, random_latent
-from models.recovery.clips import EXPLAINED
-from models.recovery.descent import (
+from models.generator.generator import generate, random_latent
+from models.recovery.attempts import LevenbergMarquardt, explained_share, residuals
+from models.recovery.ear import (
     AT_ONCE,
     LOG_SPECTRAL_WEIGHT,
     STEPS,
@@ -24,34 +23,41 @@ from models.recovery.descent import (
     take,
     unbounded,
 )
-from models.recovery.exact import LevenbergMarquardt, residuals
-from models.recovery.placement import PROMISING
-from models.recovery.solution import Solution
+from models.recovery.errors import PROMISING
+from models.recovery.problem import Alignment, Answer, spent
 
 POOL = 512  # random sounds among which a clip's starts are looked for
 POOL_STREAM = 20_103  # separates the pool's random numbers from every other use of a seed
 # (starts, steps of each) of the stages before the last: of the nearest of the pool, and of a prediction beside some
 FROM_POOL = (6, 15), (2, 40)
 FROM_PREDICTION = ((3, 12),)
-BESIDE = "gain", "offset", "shift", "z_std", "at_bound", "explained"  # what the exact solver says of a clip
+SHORT_STAGES, SHORT_STEPS = ((4, 8),), 8  # the same, and the steps of the last, of a first look
+SHORT_BUDGET = 20  # Jacobians of a Problem's budget, below which there is time for a first look only
+BY_EAR = "by ear"
 FINE = 16  # rows of a picture above which it is averaged before sounds are compared
 
 
-@functools.lru_cache(maxsize=KEPT)
-def _compiled(generator, perceptual_loss, log_spectral_weight):
-    """The descent for a generator and an objective; kept, since compiling it takes seconds."""
-    second = Second(generator.num_samples, generator.sample_rate)
-    objective = Objective(perceptual_loss, log_spectral_weight, second)
-    return objective, latent_descent(generator, objective)
+def _descent(generator, perceptual_loss, log_spectral_weight):
+    """The objective and the descent of a generator, made once, since compiling them takes seconds."""
+
+    def make():
+        second = Second(generator.num_samples, generator.sample_rate)
+        objective = Objective(perceptual_loss, log_spectral_weight, second)
+        return objective, latent_descent(generator, objective)
+
+    return generator.derived(("descent by ear", perceptual_loss, log_spectral_weight), make)
 
 
-@functools.lru_cache(maxsize=8)  # each as large as 70 MB
 def _pool(generator, perceptual_loss, seed):
-    """Random latent vectors [POOL, latent_dim] and what is heard of them: a list of arrays [POOL, …], for
-    `_nearest`."""
-    z = random_latent(generator, POOL, [POOL_STREAM, *seed])
-    second = Second(generator.num_samples, generator.sample_rate)
-    return z, _features(Objective(perceptual_loss, second=second), generate(generator, z))
+    """Random latent vectors [POOL, latent_dim] and what is heard of them: a list of arrays [POOL, …], for `_nearest`;
+    made once, as large as 70 MB."""
+
+    def make():
+        z = random_latent(generator, POOL, [POOL_STREAM, *seed])
+        second = Second(generator.num_samples, generator.sample_rate)
+        return z, _features(Objective(perceptual_loss, second=second), generate(generator, z))
+
+    return generator.derived(("pool", perceptual_loss, seed, POOL), make)
 
 
 def _features(objective, waveforms):
@@ -106,53 +112,55 @@ class Perceptual:
     exact: LevenbergMarquardt | None = LevenbergMarquardt()
     stages: tuple | None = None
 
-    def solve(self, targets, generator, start=None, *, seed=0, report=None):
-        """targets: waveforms [n, num_samples, num_channels]. start: latent vectors [n, latent_dim], a prediction, or
-        None. seed: of the random sounds and starts, a number or a list of numbers. report: called with the number of
-        clips still being worked on. → Solution: iterations count Jacobians of an exact answer, steps of Adam elsewhere.
+    @property
+    def solves_exactly(self):
+        """Whether an answer may be exact: its own solver compares waveforms sample by sample."""
+        return self.exact is not None
+
+    def solve(self, problems, *, seed=0, report=None):
+        """As models.recovery.problem says; `iterations` count Jacobians of an exact answer, steps of Adam elsewhere.
 
         Which clips have an exact answer shows within a few iterations; one that the descent by ear leads near an exact
-        answer is then solved exactly too.
+        answer is then solved exactly too. The objective of an answer by ear is of what is heard.
         """
-        n = len(targets)
-        z, objective = np.zeros((n, generator.latent_dim), np.float32), np.full(n, np.inf)
-        iterations, explained = np.zeros(n, int), np.zeros(n, bool)
-        known = {}  # what the exact solver says of each clip beside these, and of no clip at first
+        heard = list(range(len(problems)))
+        if self.exact is not None:
+            asked = [replace(problem, only_exact=True) for problem in problems]
+            for i, answer in self.exact.solve(asked, seed=seed, report=report):
+                if answer.exact or problems[i].only_exact:
+                    heard.remove(i)
+                    yield i, answer
+        if not heard:
+            return
+        by_ear = dict(zip(heard, self.listen([problems[i] for i in heard], seed, report)))
+        near = [i for i, answer in by_ear.items() if self._near(problems[i], answer)]
+        for i in heard:
+            if i not in near:
+                yield i, by_ear[i]
+        asked = [replace(problems[i], start=by_ear[i].z, place_known=True, only_exact=True) for i in near]
+        if asked:
+            for k, answer in self.exact.solve(asked, seed=seed, report=report):
+                i = near[k]
+                yield i, answer if answer.exact else spent(by_ear[i], answer.iterations)
 
-        def tell(active):
-            if report:
-                report(active + np.sum(~explained) if active < n else n)
+    def _near(self, problem, answer):
+        """Whether an answer by ear may be near an exact one."""
+        if self.exact is None:
+            return False
+        z = answer.z[None]
+        return residuals(problem.target[None], problem.generator, z)[0] < PROMISING
 
-        def solve_exactly(index, begin, **options):
-            """Keeps what explains its clip."""
-            if self.exact is None or not len(index):
-                return
-            solver = replace(self.exact, give_up=True, **options)
-            best = solver.solve(targets[index], generator, begin, seed=seed, report=tell)
-            good = best.objective < EXPLAINED
-            z[index[good]], objective[index[good]] = best.z[good], best.objective[good]
-            iterations[index[good]] = best.iterations[good]
-            explained[index[good]] = True
-            for name in BESIDE:
-                values = getattr(best, name)
-                if name not in known:
-                    known[name] = values.copy()
-                known[name][index[good]] = values[good]
-
-        def promising(index, z):
-            share = self.exact.stft_share if self.exact else 0.0
-            return index[residuals(targets[index], generator, z, share) < PROMISING]
-
-        solve_exactly(np.arange(n), start)
-        remaining = np.flatnonzero(~explained)
-        if len(remaining):
-            begin = None if start is None else start[remaining]
-            z[remaining], objective[remaining], iterations[remaining] = self.descend(
-                targets[remaining], generator, begin, seed, report
-            )
-            near = promising(remaining, z[remaining])
-            solve_exactly(near, z[near], free=False)
-        return Solution(z, objective, iterations, **known)
+    def listen(self, problems, seed=0, report=None):
+        """The answers by ear alone, in order."""
+        generator, targets = problems[0].generator, np.stack([problem.target for problem in problems])
+        start = None if problems[0].start is None else np.stack([problem.start for problem in problems])
+        short = (problems[0].budget or SHORT_BUDGET) < SHORT_BUDGET
+        ears = replace(self, stages=SHORT_STAGES, steps=SHORT_STEPS) if short else self
+        answers = []
+        for problem, z, objective, steps in zip(problems, *ears.descend(targets, generator, start, seed, report)):
+            known = (None, None) if self.exact is None else (Alignment(), explained_share(problem, z))
+            answers.append(Answer(z, float(objective), int(steps), BY_EAR, *known))
+        return answers
 
     def descend(self, targets, generator, start=None, seed=0, report=None):
         """The latent vectors whose sounds are closest to the ear → z float32 [n, latent_dim], objectives [n],
@@ -161,7 +169,7 @@ class Perceptual:
         With a start each clip begins there and at the nearest of a pool of random sounds, without one at the latter
         alone. The objective of the answer is never above that of the start.
         """
-        objective, descent = _compiled(generator, self.perceptual_loss, self.log_spectral_weight)
+        objective, descent = _descent(generator, self.perceptual_loss, self.log_spectral_weight)
         pool, pool_features = _pool(generator, self.perceptual_loss, tuple(int(s) for s in np.atleast_1d(seed)))
         stages = self.stages or (FROM_POOL if start is None else FROM_PREDICTION)
         answers = []

@@ -2,44 +2,57 @@
 
 `recover` takes target waveforms and a generator and returns the latent vectors whose sounds are closest. A solver finds
 them; without one the start is the answer, a prediction in most cases. A prediction and a solver are the paper's hybrid.
-`recover_clips` does the same for recordings, of which some may be the generator's own clips as they are.
+`recover_clips` does the same for recordings, of which some may be the generator's own clips as they are, or have a code
+or a label that is not known, and hands on each as it ends.
+
+What happens to a clip, in order: it becomes Problems, one for each form, code or label that it may have
+(models/recovery/alternatives.py); a solver answers each (models/recovery/problem.py), the exact one by the attempts of
+models/recovery/attempts.py; the best Answer is kept; its first layer goes further, if that is wanted; and it is
+Recovered here, with its waveform.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields
 
 import numpy as np
 
 from models.generator.generator import generate
 from models.metrics.metrics import snr_db
-from models.recovery.clips import EXPLAINED
-from models.recovery.codes import exact_only
-from models.recovery.exact import LevenbergMarquardt, exact_part, residuals
-from models.recovery.layer import Layer, generate_from_layer
-from models.recovery.placement import PROMISING, as_recorded
-from models.recovery.solution import Solution, joined, part
+from models.recovery.alignment import as_recorded
+from models.recovery.alternatives import answers_of, forms_of, with_label
+from models.recovery.layer import generate_from_layer
+from models.recovery.problem import Answer, Answers, Problem
 from models.recovery.starts import predict
 
 
-@dataclass
-class Recovery(Solution):
-    """A Solution with its waveforms [n, num_samples, num_channels], what they are in the targets, and the SNR of that.
+@dataclass(frozen=True, kw_only=True)
+class Recovered(Answer):
+    """An Answer with its waveform [num_samples, num_channels], what that is in the target, and the SNR of that, in dB.
 
-    Where there is a `layer` the waveforms were made from it, and are no latent vector's sounds. start: what the solver
-    began from, a prediction or random latent vectors, if it was either. matched: the waveforms at the level, over the
-    offset and at the position that were recovered, where they were. snr_db [n]: of `matched`.
+    Where there is a `layer` the waveform was made from it, and is no latent vector's sound. start: what the solver
+    began from, a prediction or a random latent vector, if it was either. matched: the waveform at the level, over the
+    offset and at the position that were recovered. at_bound: coordinates of the noise that lie at a bound.
     """
 
-    waveforms: np.ndarray = None
-    matched: np.ndarray = None
-    snr_db: np.ndarray = None
+    waveform: np.ndarray
+    matched: np.ndarray
+    snr_db: float
+    at_bound: int
+
+
+class Recovery(Answers):
+    """The Recovered of several clips; `waveforms` and all that each has are arrays of all."""
+
+    waveforms = property(lambda self: np.stack([one.waveform for one in self]))
 
 
 def recover(
     targets,  # waveforms [n, num_samples] or [n, num_samples, num_channels], prepared as the generator's training clips
     generator,  # models.generator.generator.Generator
     *,
-    solver=None,  # Perceptual(), LevenbergMarquardt(), LBFGSB(), Coded or Layer; None: the start is the answer
+    solver=None,  # Perceptual(), LevenbergMarquardt() or LBFGSB(); None: the start is the answer
+    layer=None,  # models.recovery.layer.Layer, where the first layer's output is optimised too
     start=None,  # latent vectors [n, latent_dim] to begin from, such as models.recovery.starts.predict returns
+    only_exact=False,  # whether clips that no latent vector explains are given up as soon as that is seen
     seed=0,  # of whatever the solver draws, a number or a list of numbers
     report=None,  # called with the number of clips still being worked on
 ):
@@ -52,76 +65,69 @@ def recover(
     targets = np.asarray(targets, np.float32).reshape(len(targets), -1, generator.num_channels)
     if targets.shape[1] != generator.num_samples:
         raise ValueError(f"targets have {targets.shape[1]} samples, the generator makes {generator.num_samples}")
-    start = None if start is None else np.asarray(start, np.float32)
-    if solver is not None:
-        solution = solver.solve(targets, generator, start, seed=seed, report=report)
-    elif start is not None:
-        solution = Solution(start, residuals(targets, generator, start), np.zeros(len(start), int))
-    else:
-        raise ValueError("without a solver the start is the answer, and there is none")
-    return _finished(solution, targets, generator, start)
+    start = [None] * len(targets) if start is None else np.asarray(start, np.float32)
+    problems = [Problem(target, generator, begin, only_exact=only_exact) for target, begin in zip(targets, start)]
+    answers = answers_of(solver, problems, seed=seed, report=report)
+    if layer is not None:
+        answers = layer.further(targets, answers, generator)
+    return Recovery(finished(problem, answer) for problem, answer in zip(problems, answers))
 
 
-def _finished(solution, targets, generator, start):
-    z = solution.z.astype(np.float32)
-    waveforms = generate(generator, z) if solution.layer is None else generate_from_layer(generator, solution.layer)
-    matched = as_recorded(waveforms, solution)
-    values = vars(solution) | {"z": z, "start": start if solution.start is None else solution.start}
-    return Recovery(**values, waveforms=waveforms, matched=matched, snr_db=snr_db(targets, matched))
+def finished(problem, answer):
+    """The Recovered of an Answer to a Problem."""
+    generator, z = problem.generator, answer.z.astype(np.float32)
+    made = generate(generator, z[None]) if answer.layer is None else generate_from_layer(generator, answer.layer[None])
+    matched = as_recorded(made[0], answer.alignment)
+    values = {field.name: getattr(answer, field.name) for field in fields(answer)}
+    values |= {"z": z, "start": problem.start if answer.start is None else answer.start}
+    noise = z[generator.codes.noise] if generator.codes else z
+    at_bound = int((np.abs(noise) >= generator.bounds).sum())
+    (snr,) = snr_db(problem.target[None], matched[None])
+    return Recovered(**values, waveform=made[0], matched=matched, snr_db=float(snr), at_bound=at_bound)
 
 
-def _predicting(solver, inverse_mapping):
-    """A solver, whose least squares, if it has any, predict clips of another level or position anew. Those of `Coded`
-    do not: their coordinates are not the ones that an inverse mapping predicts.
-    """
-    if isinstance(solver, LevenbergMarquardt):
-        return replace(solver, inverse_mapping=inverse_mapping)
-    if isinstance(solver, Layer):
-        return replace(solver, after=_predicting(solver.after, inverse_mapping))
-    if (exact := exact_part(solver)) is not None:
-        return replace(solver, exact=_predicting(exact, inverse_mapping))
-    return solver
-
-
-def recover_clips(clips, generator, *, inverse_mapping=None, solver=None, seed=0, report=None):
-    """Recovers models.audio.clip.Clips → Recovery, and the Clips in the form that was recovered.
+def recover_clips(
+    clips,  # models.audio.clip.Clips
+    generator,  # a Generator, or a LabelledGenerator whose label is looked for
+    *,
+    inverse_mapping=None,  # predicts where to begin, or None
+    solver=None,  # as of `recover`; None: predictions are the answers
+    layer=None,  # as of `recover`
+    code=None,  # models.recovery.alternatives.Code, of a generator with codes; None: Code()
+    only_exact=False,  # as of `recover`
+    seed=0,
+    report=None,
+):
+    """Recovers recordings → yields (number of the clip, the Clip in the form that was recovered, its Recovered), each
+    as it ends.
 
     A clip that may be the generator's own `as_it_is` is tried in that form first; where a latent vector explains it,
     that form is recovered, elsewhere the prepared one. A solver without least squares on the waveform takes it as it is
-    where its prediction is close, and closer than that of the prepared form; without a prediction, never.
-    inverse_mapping: predicts where to begin, or None. The other arguments are those of `recover`.
+    where its prediction is close, and closer than that of the prepared form; without a prediction, never. Raises
+    ValueError, in one line, for a label or a code that cannot be looked for.
     """
-    if inverse_mapping is not None:
-        solver = _predicting(solver, inverse_mapping)
-    shape = len(clips), generator.num_samples, generator.num_channels
-    targets = np.stack([clip.samples for clip in clips]).reshape(shape)
-    possible = [i for i, clip in enumerate(clips) if clip.as_it_is is not None and clip.samples is not clip.as_it_is]
-    possible = np.array(possible, int)
-    clips, parts = list(clips), []
+    found = with_label if generator.takes_label else forms_of
+    options = {"solver": solver, "code": code, "only_exact": only_exact, "seed": seed, "report": report}
+    if not generator.takes_label:  # a network that predicts belongs to one label
+        options["predict"] = inverse_mapping and (lambda targets: predict(targets, inverse_mapping))
+    results = found(list(clips), generator, **options)
+    if layer is not None:
+        results = _further(layer, list(results))
+    for i, clip, problem, answer in results:
+        yield i, clip, finished(problem, answer)
 
-    def begin(waveforms):
-        return None if inverse_mapping is None else predict(waveforms, inverse_mapping)
 
-    taken = possible[:0]
-    if len(possible):
-        own = np.stack([clips[i].as_it_is for i in possible]).reshape(len(possible), *shape[1:])
-        start, exact = begin(own), exact_only(solver)
-        if exact is not None:
-            solution = exact.solve(own, generator, start, seed=seed, report=report)
-            good = solution.objective < EXPLAINED
-            taken = possible[good]
-            if len(taken):
-                begun = None if start is None else start[good]
-                parts.append((taken, _finished(part(solution, good), own[good], generator, begun)))
-        elif start is not None:
-            prepared = residuals(targets[possible], generator, begin(targets[possible]))
-            taken = possible[residuals(own, generator, start) < np.minimum(prepared, PROMISING)]
-        for i in taken:
-            clips[i] = clips[i].unprepared()
-            targets[i] = clips[i].samples.reshape(shape[1:])
-    done = parts[0][0] if parts else taken[:0]
-    rest = np.setdiff1d(np.arange(len(clips)), done)
-    if len(rest):
-        options = {"solver": solver, "start": begin(targets[rest]), "seed": seed, "report": report}
-        parts.append((rest, recover(targets[rest], generator, **options)))
-    return joined(parts, len(clips)), clips
+def _further(layer, results):
+    """The results of alternatives, each Answer with its layer, found for many clips at once."""
+    for generator in dict.fromkeys(problem.generator for _, _, problem, _ in results):
+        some = [one for one in results if one[2].generator is generator]
+        answers = layer.further([problem.target for _, _, problem, _ in some], [one[3] for one in some], generator)
+        yield from ((i, clip, problem, answer) for (i, clip, problem, _), answer in zip(some, answers))
+
+
+def recovered_clips(clips, generator, **options):
+    """`recover_clips` of all clips → their Recovery, and the Clips in the form that was recovered."""
+    results, forms = Recovery([None] * len(clips)), list(clips)
+    for i, form, found in recover_clips(clips, generator, **options):
+        forms[i], results[i] = form, found
+    return results, forms

@@ -10,16 +10,16 @@ waveform has come close goes on with the waveform alone.
 import numpy as np
 import tensorflow as tf
 
+from models.recovery.errors import CLOSE
 from models.recovery.mismatch import mismatch, relative
 
-CLOSE = 0.01  # relative squared error of a waveform, 20 dB, below which an exact answer is near
 JACOBIANS_AT_ONCE = 4  # clips, to bound the memory
 AVERAGED_AT_ONCE = 64  # waveforms
 
 
 class Residual:
     """Least-squares problems for targets [n, num_samples, num_channels] under a generator, as
-    `levenberg_marquardt.minimise` takes them.
+    `least_squares.minimise` takes them.
 
     spectral: weight of the spectral part in [0, 1]; 0 is waveforms only, 1 is magnitudes only. Both parts are scaled to
     the target's own energy, so the objective is half the weighted mean of the two relative squared errors. A problem
@@ -69,7 +69,7 @@ class Residual:
         waveforms only.
         """
         errors = self._errors(z, index)
-        close = (errors[0] < CLOSE) & (self.weights[index] < 1)
+        close = (0.5 * errors[0] < CLOSE) & (self.weights[index] < 1)
         self.weights[index[close]] = 0
         return self._objectives(errors, index)
 

@@ -11,7 +11,7 @@ import tensorflow as tf
 from models.generator.generator import draw_latent
 from models.generator.layers import DENSE, DENSE_BIAS, FILTER, upconvolutions
 from models.generator.subpixel import nearest_kernel, subpixel_conv, transposed_kernel
-from models.recovery.descent import Objective
+from models.recovery.ear import Objective
 
 SPECTRAL_WEIGHT = 1.0  # of the log-spectral distance in units of 10 dB, against the perceptual loss
 KEEPING_WEIGHT = 0.5  # of the term that keeps other sounds

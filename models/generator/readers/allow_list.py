@@ -94,7 +94,7 @@ def subgraph(graph, source, output="G_z", variables=()):
     if output not in nodes:
         taken = {_tensor_name(name)[0] for node in graph.node for name in node.input}
         last = [name for name, node in nodes.items() if name not in taken and node.op not in ("Const", *ONLY_CHECKS)]
-        named = f"; it ends in {', '.join(last[:MOST_NAMED])}, which output_name can choose" if last else ""
+        named = f"; it ends in {', '.join(last[:MOST_NAMED])}, which the fact output chooses" if last else ""
         raise CheckpointError(f"{source}: no tensor {output}:0 in it{named}")
     order, state, waiting = [], {}, [(output, False)]
     while waiting:  # depth first, without recursion: the graph may be deep

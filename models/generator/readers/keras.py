@@ -126,7 +126,7 @@ def load_keras(path, preparation, input_name="", output_name=""):
     input_name: of two inputs, the latent vector; by default the one of floating-point numbers that is longer.
     """
     if output_name:
-        raise CheckpointError(f"{path}: a Keras model's only output is taken, without output_name")
+        raise CheckpointError(f"{path}: a Keras model's only output is taken, without its name")
     model = _loaded(path)
     latent, label = _inputs(model, path, input_name)
     arrays = {f"{i} {v.path}": v.numpy() for i, v in enumerate(model.variables)}
@@ -170,5 +170,5 @@ def _inputs(model, path, input_name):
         and inputs[0].shape == inputs[1].shape
         and inputs[0].dtype == inputs[1].dtype
     ):
-        raise CheckpointError(f"{path}: its inputs are {shown}: set input_name to that of the latent vector")
+        raise CheckpointError(f"{path}: its inputs are {shown}: set latent to the name of the latent vector")
     return latent, inputs[1] if len(inputs) == 2 else None

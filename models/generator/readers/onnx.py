@@ -38,7 +38,7 @@ def read_onnx(path, input_name="", output_name=""):
     """
     path = Path(path)
     graph = _graph(path)
-    output = _one(graph.output, output_name, "output_name", path)
+    output = _one(graph.output, output_name, "output", path)
     weights = {tensor.name: tensor for tensor in graph.initializer}
     nodes = _needed(graph, output.name, path)
     used = {name for node in nodes for name in node.input}
@@ -145,7 +145,7 @@ def _inputs(values, name, path):
     """The latent vector and the label, or None, among the inputs that are used."""
     shown = ", ".join(f"{value.name} {_sizes(value)}".replace("[1", "[n") for value in values) or "nothing"
     if name and name not in [value.name for value in values]:
-        raise CheckpointError(f"{path}: input_name is {name}, its inputs are {shown}")
+        raise CheckpointError(f"{path}: latent is {name}, its inputs are {shown}")
 
     def rank(value):
         return (
@@ -156,7 +156,7 @@ def _inputs(values, name, path):
 
     values = sorted(values, key=rank, reverse=True)
     if len(values) == 2 and rank(values[0]) == rank(values[1]):
-        raise CheckpointError(f"{path}: its inputs are {shown}: set input_name to that of the latent vector")
+        raise CheckpointError(f"{path}: its inputs are {shown}: set latent to the name of the latent vector")
     for value in values:
         first = value.type.tensor_type.shape.dim[:1]
         if first and first[0].dim_value > 1:

@@ -33,8 +33,8 @@ def read_saved_model(path, input_name="", output_name=""):
     path = Path(path)
     meta = _meta_graph(parsed(path, saved_model_pb2.SavedModel(), "SavedModel"), path)
     signature = _signature(meta, path)
-    z = _chosen(signature.inputs, input_name, "input_name", path, _longest_float)
-    output = _chosen(signature.outputs, output_name, "output_name", path)
+    z = _chosen(signature.inputs, input_name, "latent", path, _longest_float)
+    output = _chosen(signature.outputs, output_name, "output", path)
     try:
         graph, resolved = inline_calls(meta.graph_def)
         names = {info.name.partition(":")[0] for info in signature.inputs.values()}

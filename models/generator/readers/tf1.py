@@ -178,7 +178,7 @@ def as_function(graph, source, z="z", output="G_z"):
     """
     placeholders = {node.name: node for node in graph.node if node.op == "Placeholder"}
     if z not in placeholders:
-        others = f"; it takes {', '.join(sorted(placeholders))}, which input_name can choose" if placeholders else ""
+        others = f"; it takes {', '.join(sorted(placeholders))}, which the fact latent chooses" if placeholders else ""
         raise CheckpointError(
             f"{source}: no placeholder {z}:0 leads to {output}:0{others}; "
             "a generator is a function of its latent vector"

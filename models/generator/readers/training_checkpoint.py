@@ -113,7 +113,6 @@ def _length(prefix, folder, count, num_samples):
         return num_samples or declared
     if len(possible) > 1:
         raise CheckpointError(
-            f"{prefix}: its layers make {said} samples, and no {ARGUMENTS} beside it says which: set num_samples "
-            "(clip_samples where num_samples is how many clips)"
+            f"{prefix}: its layers make {said} samples, and no {ARGUMENTS} beside it says which: set num_samples"
         )
     return possible[0]

@@ -42,7 +42,11 @@ from models.training.wavegan.latent_codes import (
     emphasised,
 )
 from models.training.wavegan.losses import (
+    EMPHASIS,
+    SHARPNESS,
     UNLABELLED,
+    WEIGHTS,
+    at_step,
     digit_loss,
     feature_distance,
     logistic_loss,
@@ -50,7 +54,6 @@ from models.training.wavegan.losses import (
     sorted_distance,
 )
 from models.training.wavegan.networks import build_generator, lowpass_taps
-from models.training.wavegan.schedule import EMPHASIS, SHARPNESS, WEIGHTS, at_step
 
 FILTER_BLOCK = 64  # samples that the post-processing filter takes at once
 ENCODER_WINDOW = (1 / 16, 1 / 64)  # length and hop in seconds

@@ -251,24 +251,24 @@ def minimise(
     """Descends from z [n, k], all problems side by side; each one stops by itself.
 
     problem: models.recovery.residual.Residual, or what has its methods `evaluate`, `unsettled`, `settle`, `linearise`,
-    `normals`, `gradients`, `averaged` and `quieten`. max_iter: Jacobians at most. lower, upper: the box, numbers or
-    arrays that broadcast to z, infinite where a coordinate has no bound, equal where it is held. deviation: of the
-    prior, the same. tolerance: a problem ends when two iterations in a row without noise each gain less than this
-    share. target: a problem whose objective falls below this, a number or one for each problem, takes no more Jacobians
-    and ends when steps without one gain little. report(active): called after each iteration. smoothing: deviation of
-    the noise at the first iteration, a number or [n, 1], about the error that z begins with; that of the prior if it
-    is smaller.
+    `normals`, `gradients`, `averaged` and `quieten`. max_iter: Jacobians at most, a number or one for each problem.
+    lower, upper: the box, numbers or arrays that broadcast to z, infinite where a coordinate has no bound, equal where
+    it is held. deviation: of the prior, the same. tolerance: a problem ends when two iterations in a row without noise
+    each gain less than this share. target: a problem whose objective falls below this, a number or one for each
+    problem, takes no more Jacobians and ends when steps without one gain little. report(active): called after each
+    iteration. smoothing: deviation of the noise at the first iteration, a number or [n, 1], about the error that z
+    begins with; that of the prior if it is smaller.
     least_fall, above: a problem whose objective is above `above` is given up when it would take its third Jacobian or a
     later one, and is less than the share `least_fall` below where it was two Jacobians before. hopeless: it is given up
     after the first Jacobian where its objective is above `above`, and above this when it is averaged over the noise.
     Returns a Descent.
     """
-    target = np.broadcast_to(target, len(z))
+    target, longest = np.broadcast_to(target, len(z)), np.broadcast_to(max_iter, len(z))
     state, active = _Problems(problem, z, lower, upper, deviation, smoothing), np.arange(len(z))
     earlier = np.full((len(z), 3), np.inf)  # objectives at the last three Jacobians
     while len(active):
         state.settle(active)
-        over = state.iterations[active] >= max_iter
+        over = state.iterations[active] >= longest[active]
         lowest = state.lowest[active]
         over |= (lowest > above) & (state.iterations[active] == 1) & (state.averaged[active] > hopeless)
         if least_fall:

@@ -1,0 +1,85 @@
+"""Gain, offset and position of a generator's sound in a recording: how a waveform is put there, and how it is taken
+back.
+"""
+
+import numpy as np
+
+from models.recovery.problem import Alignment
+
+NEAR = 0.05  # samples beyond an end of a waveform, to which it still is known
+
+
+def moved(waveform, shift):
+    """A waveform [samples, channels] `shift` samples later, and 1 where a sample of it is known, else 0; a fraction by
+    the phases of its Fourier transform.
+    """
+    n = len(waveform)
+    whole = int(np.round(shift))
+    frequencies = np.fft.rfftfreq(2 * n)[:, None]
+    turned = np.fft.rfft(waveform, 2 * n, axis=0) * np.exp(-2j * np.pi * frequencies * shift)
+    result, places = np.fft.irfft(turned, 2 * n, axis=0)[:n], np.arange(n)[:, None] - shift
+    known = np.broadcast_to((places > -NEAR) & (places < n - 1 + NEAR), waveform.shape)
+    if whole == shift:  # exactly as they were
+        result = np.zeros_like(waveform)
+        kept = slice(max(whole, 0), n + min(whole, 0))
+        result[kept] = waveform[max(-whole, 0) : n - max(whole, 0)]
+    return np.where(known, result, 0).astype(np.float32), known.astype(np.float32)
+
+
+def aligned(target, alignment):
+    """A target [samples, channels] at the level, mean and position of the generator's own sounds, and 1 where a sample
+    of it is known and was recorded, else 0: what `as_recorded` does, undone.
+    """
+    waveform, known = moved((target - alignment.offset) / alignment.gain, -alignment.shift)
+    return waveform, known * inside(target, alignment.shift)
+
+
+def recorded(target):
+    """First and last sample of a target [samples, channels] that are part of it: at either end the same number twice or
+    more is what it was padded with, or nothing. All of it where nothing changes.
+    """
+    changes = np.flatnonzero(np.diff(target, axis=0).any(axis=1))
+    first, last = (changes[0], changes[-1] + 1) if len(changes) > 1 else (0, len(target) - 1)
+    return first + 1 if first > 0 else 0, last - 1 if last < len(target) - 1 else last
+
+
+def inside(target, shift=0.0):
+    """1 where a target [samples, channels], `shift` samples earlier, was recorded, 0 where it was padded."""
+    first, last = recorded(target)
+    places = np.arange(len(target))[:, None] + shift
+    return np.broadcast_to((places > first - NEAR) & (places < last + NEAR), target.shape).astype(np.float32)
+
+
+def as_recorded(waveform, alignment):
+    """A generator's waveform [samples, channels] with the gain, offset and shift of an Alignment; as it is for None."""
+    if alignment is None:
+        return waveform
+    placed = moved(waveform, alignment.shift)[0] if alignment.shift else waveform
+    return (placed * alignment.gain + alignment.offset).astype(np.float32)
+
+
+def as_generated(target, alignment):
+    """A target [samples, channels] without the gain, offset and shift of an Alignment, 0 where it is not known: what
+    `as_recorded` does, undone. As it is for None and for the usual one."""
+    if alignment in (None, Alignment()):
+        return target
+    return np.multiply(*aligned(target, alignment))
+
+
+def centred(targets):
+    """Targets [n, num_samples, num_channels] without the mean of what was recorded, 0 where they were padded, and those
+    means [n]. The mean of all would be no offset where zeros were put in behind one.
+    """
+    waveforms, means = np.zeros(targets.shape), np.zeros(len(targets))
+    for i, target in enumerate(targets):
+        first, last = recorded(target)
+        part = target[first : last + 1].astype(np.float64)
+        means[i] = part.mean()
+        waveforms[i, first : last + 1] = part - means[i]
+    return waveforms, means
+
+
+def unit(waveforms):
+    """Waveforms [n, samples] without their means, each of energy 1, or 0 if it is silence."""
+    waveforms = waveforms - waveforms.mean(axis=1, keepdims=True)
+    return waveforms / np.maximum(np.linalg.norm(waveforms, axis=1, keepdims=True), 1e-12)

@@ -1,0 +1,298 @@
+"""Exact recovery: what is tried with a clip that the generator may have made, in order, until its answer is exact.
+
+A clip that has an exact answer gives itself away: the objective of a good prediction is far below that of silence, and
+from anywhere Levenberg–Marquardt makes it fall by a tenth or more with every two Jacobians. Averaged over latent noise
+it is well below that of silence after the first. For a real recording it neither begins low nor falls.
+
+Where a clip lies in its recording, and at which level, is first estimated (models/recovery/sketch.py). What that leaves
+unknown, with the offset, are three more unknowns of the same least squares, each with a column of the Jacobian of its
+own (as they are linear, variable projection would do the same: Golub and Pereyra 1973). The columns are those of the
+covariance, too, which says how sure each coordinate is.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from models.generator.generator import BATCH
+from models.recovery.alignment import inside
+from models.recovery.covariance import deviations
+from models.recovery.descents import (
+    NEARER,
+    Standing,
+    descend,
+    from_elsewhere,
+    from_places,
+    placed,
+    residual_of,
+    under_weights,
+    unsettled,
+)
+from models.recovery.errors import EXPLAINED, HOPELESS, NEAR_TRUTH, NOISY, PROMISING
+from models.recovery.locating import predicted_places, usual_place
+from models.recovery.problem import Alignment, Answer
+from models.recovery.residual import Residual
+from models.recovery.sketch import has_usual_level, levels_alike, place
+
+LEAST_FALL = 0.1  # share by which the objective of a clip with an exact answer falls in two iterations, at least
+ANEW = 3  # descents from random latent vectors
+NOT_EXPLAINED, SPENT = "no latent vector explains it", "stopped after its budget"
+
+
+@dataclass(frozen=True)
+class LevenbergMarquardt:
+    """Exact recovery of every clip, by least squares on the waveform.
+
+    max_iter: Jacobians of a descent, at most. restarts: how often, at most, a clip that is explained for the most part
+    but not exactly yet is led out of its local minimum by each attempt that does so. stft_share: weight of the STFT
+    magnitudes, 0 to 1, in the residual of clips that no latent vector explains; where a Problem wants an exact answer
+    only, such a clip ends where the waveform alone has led, and one that neither its start nor the sketch of the
+    generator is anything like is not even begun with: its objective is infinite. budget: Jacobians that one clip may
+    take over all attempts, unless its Problem has a budget of its own; 0: any number. What it has reached by then is
+    its answer.
+    """
+
+    max_iter: int = 200
+    restarts: int = 8
+    stft_share: float = 0.5
+    budget: int = 200
+
+    solves_exactly = True  # whether an answer may be exact: it compares waveforms sample by sample
+
+    def solve(self, problems, *, seed=0, report=None):
+        """As models.recovery.problem says; the unknowns' prior sets how wide the noise is at first, it is no penalty.
+        An Answer's iterations are Jacobians.
+        """
+        if not problems:
+            return
+        tries = _Tries(self, seed, report)
+        standings = look_at(
+            [problem if problem.budget else replace(problem, budget=self.budget) for problem in problems]
+        )
+        waiting = dict(enumerate(standings))
+        for attempt in ATTEMPTS:
+            for number in range(attempt.times(self)):
+                chosen = [one for one in waiting.values() if _may(attempt, one)]
+                if not chosen:
+                    break
+                attempt.how(tries, chosen, number, attempt.name)
+                for one in chosen:
+                    one.tried.add(attempt.name)
+            tries.phase += attempt.draws
+            for one in waiting.values():
+                one.idle, one.last = 0, None
+            for i in [i for i, one in waiting.items() if not one.missed(noisy=NOISY)]:
+                yield i, settled(waiting.pop(i))
+        for i, one in waiting.items():
+            yield i, settled(one)
+
+
+def _may(attempt, standing):
+    return not standing.spent and attempt.when(standing)
+
+
+class _Tries:
+    """What all attempts of one call share: the options of a descent, and random numbers of which no two are drawn from
+    the same stream. phase: how many attempts that draw have gone before."""
+
+    def __init__(self, solver, seed, report):
+        self.solver, self.seed, self.phase = solver, np.atleast_1d(seed), 0
+        self.options = {"max_iter": solver.max_iter, "report": lambda active: report and report(len(active))}
+
+    def stream(self, number):
+        return [number, self.phase, *self.seed]
+
+    def patient(self, standings):
+        """Options of a descent that is given up where an unexplained clip gains too little."""
+        return self.options | {"least_fall": LEAST_FALL, "above": EXPLAINED}
+
+    def hopeful(self, standings):
+        """The same, of one that is also given up behind its first Jacobian where that leaves no hope."""
+        smooths = standings[0].problem.generator.smooths
+        return self.patient(standings) | {"hopeless": HOPELESS if smooths else np.inf}
+
+
+def look_at(problems):
+    """Standings of clips before the first attempt, with what is seen without a Jacobian of theirs."""
+    standings = []
+    for one in problems:
+        begin = np.zeros(one.generator.latent_dim) if one.start is None else one.start
+        standings.append(Standing(one, placed(one.target, begin, Alignment(), False)))
+    targets, generator = np.stack([one.target for one in problems]), problems[0].generator
+    if problems[0].start is not None:
+        objectives = Residual(generator, targets).evaluate(
+            np.stack([s.fit.x for s in standings]), np.arange(len(targets))
+        )
+        for standing, objective in zip(standings, objectives):
+            standing.promising = objective < PROMISING
+    unknown = [i for i, one in enumerate(problems) if not one.place_known]
+    if unknown:
+        shifts, recognised, unmoved = place(targets[unknown], generator)
+        usual = has_usual_level(targets[unknown], generator)
+        for i, *seen in zip(unknown, recognised, unmoved, usual):
+            standings[i].recognised, standings[i].unmoved, standings[i].usual = map(bool, seen)
+        known = [i for i, there in zip(unknown, recognised) if there]
+        near = predicted_places([problems[i] for i in known], shifts[recognised])
+        for i, begin, shift in zip(known, near, shifts[recognised]):
+            standings[i].begins = [begin, usual_place(problems[i], shift)] if begin.near else [begin]
+    return standings
+
+
+# When an attempt is worth its Jacobians: functions of a Standing.
+
+
+def looks_as_made(one):
+    """It may be at the generator's own level and place, or nothing better is known."""
+    if one.problem.place_known:
+        return True
+    if not one.recognised:
+        return not one.problem.only_exact or one.promising
+    if one.begins[0].near or not one.usual:
+        return False
+    return one.promising or (one.unmoved and levels_alike(one.problem.generator))
+
+
+def near_truth(one):
+    return not one.problem.near and unsettled(one, NEAR_TRUTH)
+
+
+def recognised(one):
+    return bool(one.begins) and one.missed()
+
+
+def misled(one):
+    """A prediction was begun at, and it is not explained."""
+    return len(one.begins) > 1 and not one.explained
+
+
+def maybe_unmoved(one):
+    """Its place may have been a wrong one: it lies and sounds as if it had not been moved, and was not tried so."""
+    return bool(one.begins) and one.usual and one.unmoved and "as it is" not in one.tried and not one.explained
+
+
+def far_minimum(one):
+    return not one.problem.near and one.back < 3 and one.fit.objective > NEAR_TRUTH and one.missed(EXPLAINED)
+
+
+def any_minimum(one):
+    return not one.problem.near and one.back < 3 and one.missed(EXPLAINED)
+
+
+def minimum(one):
+    return not one.problem.near and unsettled(one, EXPLAINED)
+
+
+def unexplained(one):
+    return not one.problem.only_exact and not one.explained
+
+
+# How it is made: functions of what attempts share, the clips, the number of the attempt among its kind, and its name.
+
+
+def as_it_is(tries, chosen, number, why):
+    fits = [
+        one.fit if one.promising else placed(one.problem.target, 0 * one.fit.x[:-3], Alignment(), False)
+        for one in chosen
+    ]
+    nearness = [NEARER if one.promising else np.inf for one in chosen]
+    for one, fit in zip(chosen, descend(chosen, fits, tries.hopeful(chosen), smoothing=nearness)):
+        one.keep(fit, why)
+
+
+def from_zero(tries, chosen, number, why):
+    fits = [placed(one.problem.target, 0 * one.fit.x[:-3], Alignment(), False) for one in chosen]
+    for one, fit in zip(chosen, descend(chosen, fits, tries.hopeful(chosen))):
+        one.keep(fit, why)
+
+
+def at_its_place(tries, chosen, number, why):
+    from_places(chosen, [one.begins[0] for one in chosen], tries.hopeful(chosen), why)
+
+
+def at_its_place_from_zero(tries, chosen, number, why):
+    from_places(chosen, [one.begins[-1] for one in chosen], tries.hopeful(chosen), why)
+
+
+def elsewhere(tries, chosen, number, why):
+    from_elsewhere(chosen, tries.stream(number), tries.patient(chosen), why)
+
+
+def shaken(tries, chosen, number, why):
+    under_weights(chosen, tries.stream(number), tries.options, why)
+
+
+def closest(tries, chosen, number, why):
+    """With STFT magnitudes beside the waveform, at the level and place that the clips have."""
+    begin = [np.zeros(len(one.fit.x) - 3) if one.problem.start is None else one.problem.start for one in chosen]
+    fits = [placed(one.problem.target, z, Alignment(), False) for one, z in zip(chosen, begin)]
+    noise = [np.inf if one.problem.start is None else NEARER for one in chosen]
+    residual = residual_of(chosen, fits, tries.solver.stft_share)
+    for one, fit in zip(chosen, descend(chosen, fits, tries.options, residual, noise)):
+        one.fit, one.why = fit, why
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """A row of the portfolio. name: the answer's `why`. times: how often at most, a function of the solver. draws: how
+    many streams of random numbers it takes."""
+
+    name: str
+    when: Callable
+    how: Callable
+    times: Callable = lambda solver: 1
+    draws: int = 0
+
+
+def often(solver):
+    return solver.restarts
+
+
+def seldom(solver):
+    return min(solver.restarts, ANEW)
+
+
+ATTEMPTS = (  # of each clip, in this order, until it is done; each keeps what is better
+    Attempt("as it is", looks_as_made, as_it_is),
+    Attempt("shaken", near_truth, shaken, often, draws=1),
+    Attempt("placed", recognised, at_its_place),
+    Attempt("placed, from zero", misled, at_its_place_from_zero),
+    Attempt("as it is, from zero", maybe_unmoved, from_zero),
+    Attempt("from elsewhere", far_minimum, elsewhere, seldom, draws=1),
+    Attempt("shaken", minimum, shaken, often, draws=1),
+    Attempt("from elsewhere", any_minimum, elsewhere, seldom, draws=1),
+    Attempt("shaken", minimum, shaken, often, draws=1),
+    Attempt(NOT_EXPLAINED, unexplained, closest),
+)
+
+
+def settled(one):
+    """The Answer of a clip, with how sure each coordinate is."""
+    k = one.problem.generator.latent_dim
+    if not one.explained or one.why == NOT_EXPLAINED:
+        why = SPENT if one.spent else NOT_EXPLAINED
+        z, share = one.fit.x[:k], explained_share(one.problem, one.fit.x[:k])
+        return Answer(z, one.fit.objective, one.cost, why, Alignment(), share, of_waveform=True)
+    fit = one.fit.folded(one.problem.target) if one.fit.free else one.fit
+    waveform = np.asarray(one.problem.generator(fit.x[None, :k].astype(np.float32)), np.float64)[0]
+    lower, upper = one.problem.box()
+    free = np.append(lower < upper, (fit.free,) * 3)
+    z_std = deviations(waveform, fit.aligned, fit.present > 0, fit.normal, free)[:k]
+    why = SPENT if one.spent and one.missed() else one.why
+    share = float(np.clip(1 - 2 * fit.objective, 0, 1))
+    return Answer(fit.x[:k], fit.objective, one.cost, why, fit.alignment, share, of_waveform=True, z_std=z_std)
+
+
+def explained_share(problem, z):
+    """The share of a target's energy that the waveform of unknowns z [k] explains as it is, 0 to 1."""
+    present = inside(problem.target).reshape(1, -1)
+    residual = Residual(problem.generator, problem.target[None], 0.0, present)
+    return float(np.clip(1 - 2 * residual.evaluate(np.asarray(z)[None], np.arange(1))[0], 0, 1))
+
+
+def residuals(targets, generator, z, stft_share=LevenbergMarquardt.stft_share):
+    """LevenbergMarquardt's objectives [n] at latent vectors [n, latent_dim], in batches; silence has about 0.5."""
+    problem, parts = Residual(generator, targets, stft_share), []
+    for i in range(0, len(z), BATCH):
+        parts.append(problem.evaluate(z[i : i + BATCH], np.arange(i, min(i + BATCH, len(z)))))
+    return np.concatenate(parts)

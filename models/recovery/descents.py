@@ -1,0 +1,249 @@
+"""Where each of several clips stands, and the ways on from there: a descent from a start, from elsewhere, with level
+and place as unknowns, or under random weights. models/recovery/attempts.py says which is taken when.
+"""
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import scipy.stats
+
+from models.generator.generator import generate
+from models.recovery.alignment import aligned
+from models.recovery.errors import CONVERGED, EXPLAINED, FAR, MISSED, NOISY
+from models.recovery.least_squares import minimise
+from models.recovery.locating import Begin
+from models.recovery.problem import Alignment, Problem
+from models.recovery.residual import Residual
+from models.recovery.sketch import prior_deviation
+from models.recovery.starts import random_starts
+
+NEARER = 0.15  # noise that a descent begins with at a prediction, whose error has this order
+LANDING = 0.05  # the same where a residual is reweighted
+ALIGNED = 1e-3  # the same behind an alignment
+DRAWN, WIDTH = 0.25, 0.5  # deviation of a random start and of the noise it begins with, relative to the prior's
+BLOCKS = 64  # of time, whose weights are drawn
+SPREAD = 1.5  # standard deviation of the logarithm of a weight
+REWEIGHTED, PLAIN = 6, 4  # Jacobians with random weights, and without them after those
+PATIENCE = 5  # reweighted descents in a row without a better answer, after which none is expected
+BACK = 3  # descents in a row that lead back to the same objective, after which what remains is noise
+SAME = 0.01  # share of an objective up to which another is the same
+STEADY = 0.3  # of how a target's power changes with time: what remains and changes less is noise
+FREE = 0.5, 0.02, 0.5  # deviations of log gain, offset and delay in samples, behind what is known of them
+ALIGNMENTS = 4  # of a target by its delay, at most
+PLACED = 1e-3  # samples of delay below which a target needs no other
+
+
+@dataclass(frozen=True)
+class Fit:
+    """One place that a descent led to, with all that belongs to it: nothing of it changes by itself.
+
+    x [k + 3]: the unknowns, then the logarithm of a gain, an offset and a delay beside `alignment`, at which the target
+    was compared: `aligned` [samples, channels], and `present`, 0 where a sample of it is not known. free: whether the
+    last three were unknowns. normal [k + 3, k + 3]: the normal matrix of its last Jacobian.
+    """
+
+    x: np.ndarray
+    objective: float
+    normal: np.ndarray
+    alignment: Alignment
+    aligned: np.ndarray
+    present: np.ndarray
+    free: bool = False
+
+    def folded(self, target):
+        """The same place with its gain, offset and delay counted among the alignment."""
+        level, offset, delay = self.x[-3:]
+        gain = self.alignment.gain
+        place = Alignment(gain * np.exp(level), self.alignment.offset + gain * offset, self.alignment.shift + delay)
+        return replace(placed(target, self.x[:-3], place, True), objective=self.objective, normal=self.normal)
+
+
+def placed(target, z, alignment, free):
+    """A Fit that no descent has measured yet, at unknowns z [k]."""
+    x = np.append(z, (0.0, 0.0, 0.0))
+    return Fit(x, np.inf, np.zeros((len(x), len(x))), alignment, *aligned(target, alignment), free)
+
+
+@dataclass
+class Standing:
+    """One clip while attempts are made. fit: the best so far. cost: Jacobians so far. why: the attempt that led to the
+    best. back: how often in a row another descent came back to its objective. idle: reweighted descents in a row that
+    gained nothing. last [k + 3]: where the last of these ended.
+
+    What was seen before the first attempt: whether its start is promising, whether the sketch of the generator
+    recognises it, whether it lies where the generator put it, whether it has a usual level; begins: where it would
+    begin with an unknown level and place, most likely first.
+    """
+
+    problem: Problem
+    fit: Fit
+    promising: bool = False
+    recognised: bool = True
+    unmoved: bool = True
+    usual: bool = True
+    begins: list[Begin] = field(default_factory=list)
+    cost: int = 0
+    why: str = ""
+    tried: set = field(default_factory=set)
+    back: int = 0
+    idle: int = 0
+    last: np.ndarray | None = None
+    _steady: tuple = (None, False)
+
+    @property
+    def explained(self):
+        return self.fit.objective < EXPLAINED
+
+    @property
+    def spent(self):
+        """Whether its budget of Jacobians is used up."""
+        return bool(self.problem.budget) and self.cost >= self.problem.budget
+
+    def missed(self, most=np.inf, noisy=np.inf):
+        """Whether its exact answer was missed, and its objective is `most` or less. Where what remains is steady and
+        the objective is below `noisy`, it has it, or nearly so, with noise.
+        """
+        target, objective = self.fit.aligned, self.fit.objective
+        varying = target.var() / max((target**2).mean(), 1e-30)  # a constant counts for nothing
+        if not MISSED * varying < objective <= most:
+            return False
+        return not (self.explained and objective < noisy and self.steady)
+
+    @property
+    def steady(self):
+        """Whether what remains of the best fit is steady, measured once."""
+        if self._steady[0] is not self.fit:
+            self._steady = self.fit, is_steady(self.problem.generator, self.fit)
+        return self._steady[1]
+
+    def keep(self, fit, why, share=1.0):
+        """Takes a Fit that explains the clip where none did, or whose objective is less than a share of the best."""
+        gained = fit.objective < EXPLAINED <= self.fit.objective
+        if gained or fit.objective < share * self.fit.objective:
+            self.fit, self.why = fit, why
+
+    def count_back(self, objective, before):
+        """Notes whether a descent has come back to the objective that was known."""
+        self.back = self.back + 1 if abs(objective - before) < SAME * before else 0
+
+
+def is_steady(generator, fit):
+    """Whether what remains of a Fit is no constant and changes far less with time than the target, and by less than its
+    mean: noise does so, what a generator fails to follow does not.
+    """
+    target, present = fit.aligned, fit.present
+    residual = generate(generator, fit.x[None, :-3].astype(np.float32))[0] - target
+
+    def mean(waveform):
+        """Of what is known."""
+        return (present * waveform).sum() / max(present.sum(), 1)
+
+    changes = []
+    for waveform in (residual, target - mean(target)):
+        parts = np.array_split(present * waveform**2, BLOCKS), np.array_split(present, BLOCKS)
+        power, known = (np.array([part.sum() for part in some]) for some in parts)  # [BLOCKS]
+        power = np.where(known > 0, power / np.maximum(known, 1), np.nan)
+        changes.append(np.nanstd(power) / max(np.nanmean(power), 1e-30))
+    constant = mean(residual) ** 2 > STEADY * mean(residual**2)
+    return bool(changes[0] < min(STEADY * changes[1], 1) and not constant)
+
+
+def residual_of(standings, fits, stft_share=0.0):
+    """The Residual of clips whose targets are those of Fits."""
+    generator = standings[0].problem.generator
+    present = np.stack([fit.present.reshape(-1) for fit in fits])
+    return Residual(generator, np.stack([fit.aligned for fit in fits]), stft_share, present)
+
+
+def descend(standings, fits, options, problem=None, smoothing=np.inf, max_iter=None):
+    """Descends from a Fit of each clip → where each ends, as Fits. options: what `minimise` takes. problem: what is
+    minimised, where it is not the Residual of the Fits. smoothing: a number, or one for each clip. max_iter: Jacobians
+    at most, fewer than those of the options and those that are left of a clip's budget.
+    """
+    x = np.stack([fit.x for fit in fits])
+    lower, upper = np.zeros(x.shape), np.zeros(x.shape)
+    for i, (standing, fit) in enumerate(zip(standings, fits)):
+        lower[i, :-3], upper[i, :-3] = standing.problem.box()
+        if fit.free:
+            lower[i, -3:], upper[i, -3:] = -np.inf, np.inf
+    longest = min(options["max_iter"], max_iter or options["max_iter"])
+    left = [one.problem.budget - one.cost if one.problem.budget else longest for one in standings]
+    deviation = np.append(np.full(x.shape[1] - 3, prior_deviation(standings[0].problem.generator)), FREE)
+    descent = minimise(
+        problem or residual_of(standings, fits),
+        x,
+        lower=lower,
+        upper=upper,
+        smoothing=np.broadcast_to(np.asarray(smoothing, float), len(x))[:, None],
+        **{"target": CONVERGED, "deviation": deviation} | options | {"max_iter": np.clip(left, 1, longest)},
+    )
+    results = []
+    for i, (standing, fit) in enumerate(zip(standings, fits)):
+        standing.cost += int(descent.iterations[i])
+        results.append(replace(fit, x=descent.z[i], objective=float(descent.objective[i]), normal=descent.normal[i]))
+    return results
+
+
+def from_places(standings, begins, options, why):
+    """Descends with gain, offset and position as unknowns: from where a clip is, if it is explained well already, else
+    from its Begin, about which the target is aligned again as its delay is found.
+    """
+    fits, near = [], []
+    for standing, begin in zip(standings, begins):
+        far = standing.fit.objective > FAR
+        fits.append(
+            placed(standing.problem.target, begin.z, begin.alignment, True) if far else replace(standing.fit, free=True)
+        )
+        near.append(NEARER if not far or begin.near else np.inf)
+    fits = descend(standings, fits, options, smoothing=near)
+    for _ in range(ALIGNMENTS):
+        again = [i for i, fit in enumerate(fits) if fit.objective < EXPLAINED and abs(fit.x[-1]) > PLACED]
+        fits = [fit.folded(standing.problem.target) for fit, standing in zip(fits, standings)]
+        if not again:
+            break
+        chosen = [standings[i] for i in again]
+        for i, fit in zip(again, descend(chosen, [fits[i] for i in again], options, smoothing=ALIGNED)):
+            fits[i] = fit
+    for standing, fit in zip(standings, fits):
+        standing.back = 0
+        standing.keep(fit, why, share=0.5)
+
+
+def from_elsewhere(standings, stream, options, why):
+    """Descends from random latent vectors near the middle of the prior: a local minimum's neighbours are others."""
+    k = len(standings[0].fit.x) - 3
+    drawn = random_starts(np.stack([one.problem.target for one in standings]), k, stream)
+    width = prior_deviation(standings[0].problem.generator)
+    fits = [
+        replace(one.fit, x=np.append(3**0.5 * DRAWN * width * z, one.fit.x[k:])) for one, z in zip(standings, drawn)
+    ]
+    before = [one.fit.objective for one in standings]
+    for standing, fit, old in zip(standings, descend(standings, fits, options, smoothing=WIDTH * width), before):
+        standing.count_back(fit.objective, old)
+        standing.keep(fit, why)
+
+
+def under_weights(standings, stream, options, why):
+    """Descends with the residual reweighted at random over blocks of time, then plainly: the truth has a residual of
+    zero under every weighting, a local minimum is one only under its own. What leads back to the same objective again
+    and again is no local minimum but noise.
+    """
+    fits = [replace(one.fit, x=one.fit.x if one.last is None else one.last) for one in standings]
+    before = [one.fit.objective for one in standings]
+    problem = residual_of(standings, fits)
+    drawn = random_starts(np.stack([one.problem.target for one in standings]), BLOCKS, stream)
+    problem.reweigh(np.exp(SPREAD * scipy.stats.norm.ppf((1 + drawn * (1 - 1e-6)) / 2)))
+    bent = descend(standings, fits, options, problem, LANDING, REWEIGHTED)
+    problem.reweigh(np.ones((len(standings), 1)))
+    for standing, fit, old in zip(standings, descend(standings, bent, options, problem, LANDING, PLAIN), before):
+        standing.last = fit.x
+        standing.keep(fit, why)
+        standing.idle = 0 if standing.fit.objective < 0.99 * old else standing.idle + 1
+        standing.count_back(fit.objective, old)
+
+
+def unsettled(standing, most):
+    """Whether a clip is to be led out of a local minimum of an objective of `most` or less: under noise too, where a
+    minimum beside the truth's is hardly higher, and as far from it as without noise.
+    """
+    return standing.missed(most, NOISY) and standing.idle < PATIENCE and standing.back < BACK

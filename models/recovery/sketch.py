@@ -1,0 +1,111 @@
+"""What a generator's sounds are to first order, and where they lie in a recording before their latent vector is found.
+
+The sketch of a generator is the mean waveform over its prior and the derivatives of that by each coordinate. Position
+is found by correlation with it; a usual level is one that the generator's own sounds have.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from models.generator.generator import BATCH, generate, random_latent
+from models.recovery.alignment import centred, unit
+
+FARTHEST = 800  # samples that a clip may have been moved by, and no more than an eighth of it
+WHOLE = 0.15  # fraction of a sample below which a shift is taken for one of whole samples at first
+BROAD = 0.7  # share of a peak that its neighbours have where a fraction can be told
+RIDGE = 0.03  # of the sketch of a generator, relative to the mean of its power
+RECOGNISED = 0.7  # of the least share that the sketch explains of the generator's sounds: below, a target seems none
+UNMOVED = 0.95  # share of the best place's score that the place as it is has, if a clip may not have been moved
+ALIKE = 2  # the levels of a generator's sounds are alike where the largest is less than this many times the smallest
+LEVELS = 1.5  # times the largest level or mean of the generator's sounds, or the smallest divided by it: the usual ones
+
+
+@dataclass(frozen=True)
+class Sketch:
+    """rows: the mean waveform and its derivatives by each coordinate [1 + k, s], channels summed. inverse: of the
+    products among them, with a ridge. Of some of the generator's waveforms: level, lowest, highest, the median and the
+    range of their deviations about their means; constant, the median of those means, and mean, the largest; share, the
+    least of their energies that the rows explain.
+    """
+
+    rows: np.ndarray
+    inverse: np.ndarray
+    level: float
+    lowest: float
+    highest: float
+    constant: float
+    mean: float
+    share: float
+
+
+def sketch(generator):
+    """What the generator's waveforms are to first order → Sketch, made once for a generator."""
+    return generator.derived("sketch", lambda: _sketch(generator))
+
+
+def _sketch(generator):
+    deviation = prior_deviation(generator)
+    z = np.zeros((1, generator.latent_dim), np.float32)
+    waveform, tangents, _ = generator.jacobian(z, np.full(1, deviation, np.float32))
+    rows = np.concatenate([waveform.numpy(), deviation * tangents.numpy()[0]])
+    rows = rows.reshape(len(rows), generator.num_samples, -1).sum(axis=2)
+    products = rows.astype(np.float64) @ rows.T
+    products += RIDGE * np.trace(products) / len(products) * np.eye(len(products))
+    inverse, made = np.linalg.inv(products), generate(generator, random_latent(generator, BATCH, 0))
+    alike = rows @ unit(made.sum(axis=2)).T
+    share = (alike * (inverse @ alike)).sum(axis=0).min()
+    levels, means = made.std(axis=(1, 2)), made.mean(axis=(1, 2))
+    spread = np.median(levels), levels.min(), levels.max()
+    return Sketch(rows, inverse, *spread, np.median(means), np.abs(means).max(), share)
+
+
+def place(targets, generator):
+    """Where a generator's sound lies in targets [n, num_samples, num_channels] → shifts [n] in samples, whether the
+    sketch of the generator explains as much there as of its sounds, and whether they may not have been moved at all.
+
+    The mean waveform over the prior and its derivatives span what a clip can be to first order, whatever its level. At
+    every shift a target is projected onto them, all shifts at once by correlation.
+    """
+    known = sketch(generator)
+    rows, inverse = known.rows, known.inverse
+    size = 2 * rows.shape[1]
+    farthest = 1 + min(FARTHEST, rows.shape[1] // 8)  # an end has no neighbour
+    shifts = np.arange(-farthest, farthest + 1)
+    spectra = np.conj(np.fft.rfft(rows, size))
+    best, shares, unmoved = np.zeros(len(targets)), np.zeros(len(targets)), np.zeros(len(targets), bool)
+    for i, target in enumerate(unit(centred(targets)[0].sum(axis=2))):
+        alike = np.fft.irfft(spectra * np.fft.rfft(target, size), size)[:, shifts]
+        scores = (alike * (inverse @ alike)).sum(axis=0)
+        best[i], shares[i] = summit(scores) - farthest, scores.max()
+        unmoved[i] = scores[farthest] >= UNMOVED * shares[i]
+    return best, shares > RECOGNISED * known.share, unmoved
+
+
+def summit(scores):
+    """Where scores [m] are highest, a real number: the top of a parabola, if the peak is broad and not at a whole
+    number."""
+    peak = int(np.clip(scores.argmax(), 1, len(scores) - 2))
+    before, top, after = scores[peak - 1 : peak + 2]
+    fraction = 0.5 * (before - after) / min(before - 2 * top + after, -1e-12)
+    broad = min(before, after) > BROAD * top and WHOLE < abs(fraction) < 1
+    return peak + (fraction if broad else 0.0)
+
+
+def has_usual_level(targets, generator):
+    """True for each of the targets [n, num_samples, num_channels] whose level and mean the generator's sounds have."""
+    known, (waveforms, means) = sketch(generator), centred(targets)
+    levels = waveforms.std(axis=(1, 2))
+    usual = (levels > known.lowest / LEVELS) & (levels < known.highest * LEVELS)
+    return usual & (np.abs(means) < LEVELS * max(known.mean, known.lowest))
+
+
+def levels_alike(generator):
+    """Whether a sound at a usual level seems to be at the one that the generator gave it: its levels differ little."""
+    return sketch(generator).highest < ALIKE * sketch(generator).lowest
+
+
+def prior_deviation(generator):
+    """The standard deviation of a coordinate under the generator's prior, no wider than uniform within its bounds."""
+    usual = 1.0 if generator.prior == "normal" else 3**-0.5 * max(generator.bounds, 1.0)
+    return min(usual if np.isfinite(usual) else 1.0, 3**-0.5 * generator.bounds)
