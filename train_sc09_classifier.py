@@ -98,6 +98,7 @@ from datasets.pipeline import evaluation_batches, training_batches
 from datasets.reading import read_clips
 from models.audio.clip import SAMPLE_RATE, write_wav
 from models.audio.digits import DIGITS
+from models.audio.precision import fast_products
 from models.files.saving import save_network
 from models.files.writing import written_whole
 from models.networks.classifier import (
@@ -158,19 +159,20 @@ def train(clips, strategy, done):
     name = "Judge" if JUDGING else f"ResNet-{depth}"
     size = f"{name}, {network.count_params():,} weights, {features} features"
     print(f"{size}, on {strategy.num_replicas_in_sync} device(s)")
-    body.fit(
-        batches,
-        validation_data=validation,
-        initial_epoch=done,
-        epochs=epochs,
-        verbose=1 if sys.stdout.isatty() else 2,
-        shuffle=False,  # the batches already are
-        callbacks=[
-            StopAtNaN(),
-            Logs(logs),
-            Saved(classifier_checkpoint, FILES, Best(classifier_checkpoint, export, patience)),
-        ],
-    )
+    with fast_products():
+        body.fit(
+            batches,
+            validation_data=validation,
+            initial_epoch=done,
+            epochs=epochs,
+            verbose=1 if sys.stdout.isatty() else 2,
+            shuffle=False,  # the batches already are
+            callbacks=[
+                StopAtNaN(),
+                Logs(logs),
+                Saved(classifier_checkpoint, FILES, Best(classifier_checkpoint, export, patience)),
+            ],
+        )
 
 
 def confusion_matrix(spoken, predicted_digits, classes):

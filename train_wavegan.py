@@ -54,6 +54,7 @@ from common.view import log_sounds
 from datasets.layouts import Recording, find_datasets
 from datasets.pipeline import displaced_batches
 from datasets.reading import read_clips
+from models.audio.precision import fast_products
 from models.files.hashing import fingerprint
 from models.files.writing import written_whole
 from models.generator.facts import Facts
@@ -209,20 +210,21 @@ def main():
     saved = Saved(checkpoint, names, *writers, own=first > 0)
     print(f"Training state is kept in {Path(checkpoint) / STATE}/; losses and sounds: tensorboard --logdir {logs}")
     try:
-        model.fit(
-            displaced_batches(clips, recordings, batch_size, shift, seed + first),
-            initial_epoch=first,
-            steps_per_epoch=steps,
-            epochs=epochs,
-            shuffle=False,  # the batches are shuffled already
-            callbacks=[
-                Rates(),
-                curve,
-                saved,
-                Logs(logs),
-            ],
-            verbose=2,  # a line an epoch, which is what a log of hours needs
-        )
+        with fast_products():
+            model.fit(
+                displaced_batches(clips, recordings, batch_size, shift, seed + first),
+                initial_epoch=first,
+                steps_per_epoch=steps,
+                epochs=epochs,
+                shuffle=False,  # the batches are shuffled already
+                callbacks=[
+                    Rates(),
+                    curve,
+                    saved,
+                    Logs(logs),
+                ],
+                verbose=2,  # a line an epoch, which is what a log of hours needs
+            )
     except tf.errors.InvalidArgumentError as error:
         if NOT_FINITE not in str(error):
             raise

@@ -13,6 +13,7 @@ import numpy as np
 from keras import ops
 from scipy.io import wavfile
 
+from models.audio import precision  # noqa: F401
 from models.audio.decoding import AudioError, is_cut, nothing_in, opened, read
 from models.audio.preparation import OUR_RATE, PUBLISHED
 
