@@ -6,6 +6,7 @@ files = "Audio_Examples/real/"  # a folder of recordings, or one recording; WAV,
 output = "waves/"  # folder for {name}_reconstruction.wav, {name}.npy (float32, [100]), recovery.csv and latents.csv
 prepared = "auto"  # "True": recordings are taken as they are; "False": none is; "auto": tried ["auto", "True", "False"]
 hop = 0.0  # seconds between the windows that a recording of any length is cut into; 0: only its first is used [0 to 4]
+find = False  # look for the generator's own clips, anywhere in recordings of any length, and for nothing else
 made_here = False  # with a prediction alone: which share of each recording a latent vector explains, too
 report = False  # write index.html into output as well, a page to listen to and look at
 overwrite = False  # do again what an earlier run with the same settings has done
@@ -57,6 +58,7 @@ from common.settings import from_shell
 settings = from_shell(globals(), recipes={"published": PUBLISHED}, renamed=RENAMED)
 
 import contextlib
+import functools
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -74,15 +76,17 @@ from tqdm import tqdm
 
 from common.closeness import Closeness
 from common.files import find_recordings, printable, writable_folder, write_array, write_clip, write_latents
+from common.found import find_in
 from common.long_recordings import LongRecording, hop_in_samples
 from common.page import Sound, write_page
 from common.recovering import RecoveryTable, code_of, recovered_batches
 from common.script import EXIT_FAILED, ScriptError, complain, one_line_errors
-from common.solvers import solver_of
+from common.solvers import coded, solver_of
 from models.audio.clip import AudioError, prepare
 from models.files.latents import known_latent
 from models.metrics.metrics import EXACT, IDENTIFIABLE, condition_number, latent_mse
 from models.recovery.exact import LevenbergMarquardt
+from models.recovery.recover import recover_clips
 from models.recovery.solution import identity
 
 AS_IT_IS = "as it is"
@@ -90,10 +94,12 @@ METHODS = {(True, True): "hybrid", (True, False): "inverse_mapping", (False, Tru
 
 
 def check_settings():
-    if not gradient and not inverse_mapping:
+    if not gradient and not inverse_mapping and not find:
         raise ScriptError("gradient and inverse_mapping are both False; one of them, or both, finds the latent vector")
     if hop and made_here and not gradient:
         raise ScriptError("made_here is of recordings as one clip; with hop, --gradient says it of each window")
+    if find and (hop or space == "layer" or report):
+        raise ScriptError("find looks for own clips only: there is neither hop nor report nor --space=layer with it")
     source = Path(files) if Path(files).is_dir() else Path(files).parent
     if source.resolve() == Path(output).resolve():
         raise ScriptError(
@@ -109,7 +115,8 @@ def read(path, generator):
         complain(__file__, error)
         return None
     for warning in clip.warnings:
-        more = "; --hop=0.5 recovers all of it" if clip.cut and warning == clip.warnings[0] else ""
+        more = "; --hop=0.5 recovers the rest, --find the generator's own clips, wherever they lie in it"
+        more = more if clip.cut and warning == clip.warnings[0] else ""
         complain(__file__, f"warning: {path}: {warning}{more}")
     return clip
 
@@ -206,6 +213,31 @@ def recover_long(paths, names, table, method, closeness):
         tqdm.write(printable(f"{path}: {words}; all windows are in {names[path]}.csv"))
 
 
+def recover_found(paths, names, table, method, closeness):
+    """Finds the generator's own clips in recordings of any length; says each as soon as it is known. method: as of
+    `recover_files`."""
+    generator, exact = method["generator"], LevenbergMarquardt(max_iter, restarts, give_up=True)
+    solver = coded(exact, generator.codes, hold_code, code_scale)
+    options = {"inverse_mapping": method["inverse_mapping"], "solver": solver, "seed": seed}
+    for path in paths:
+        begin, rows = time.perf_counter(), []
+        try:
+            solve = functools.partial(recover_clips, generator=generator, **options)
+            for row in find_in(path, names[path], table.folder, generator, solve, closeness.of):
+                rows.append(row)
+                times = f"{row['start']:.3f} to {row['end']:.3f} s"
+                tqdm.write(printable(f"{path}: {times}: {closeness.in_words(row)}"))
+        except (AudioError, ValueError) as error:
+            complain(__file__, error)
+            continue
+        seconds = time.perf_counter() - begin
+        medians = closeness.medians(rows) if rows else {}
+        how = {"method": METHODS[inverse_mapping, True], "solver": "levenberg_marquardt"}
+        table.add(path, {"name": names[path], "seconds": seconds} | how | medians)
+        words = f"{len(rows)} clips of this generator found, {seconds:.2g} s; they are in {names[path]}.csv"
+        tqdm.write(printable(f"{path}: {words}"))
+
+
 def write_result(folder, name, clip, sample_rate, recovery, i):
     """The files of one recording: its reconstruction at its own level and position, its latent vector, its layer."""
     write_clip(folder, f"{name}_reconstruction", clip.undo(recovery.matched[i]), sample_rate)
@@ -269,8 +301,8 @@ def main():
     folder = writable_folder(output)
     named = {"num_samples": num_samples, "input_name": input_name, "output_name": output_name}
     generator = open_generator(
-        checkpoint, sample_rate, bounds, prior, code, check_derivative=gradient, **named, label=label,
-        any_label=gradient and not hop,
+        checkpoint, sample_rate, bounds, prior, code, check_derivative=gradient or find, **named, label=label,
+        any_label=gradient and not hop and not find,
     )  # fmt: skip
     mapping = open_inverse_mapping(inverse_mapping_checkpoint, generator) if inverse_mapping else None
     perceptual_loss = open_perceptual_loss(classifier_checkpoint, taps)
@@ -286,7 +318,7 @@ def main():
         "code": generator.preparation.code,
     }
     depends_on["preparation"] = asdict(generator.preparation)
-    depends_on |= {"made_here": made_here, "layer": space == "layer"}
+    depends_on |= {"find": find, "made_here": made_here, "layer": space == "layer"}
     table = RecoveryTable(folder, {name: identity(value) for name, value in depends_on.items()})
     names = table.names(paths)
     remaining = [path for path in paths if overwrite or not is_done(path, names[path], table)]
@@ -295,7 +327,7 @@ def main():
         done = len(paths) - len(remaining)
         print(f"{done} of {len(paths)} recordings are done with these settings already (--overwrite does them again)")
     method["batch_size"] = batch_size or (32 if gradient else 64)
-    (recover_long if hop else recover_files)(remaining, names, table, method, closeness)
+    (recover_found if find else recover_long if hop else recover_files)(remaining, names, table, method, closeness)
     table.write()
     unread = [path for path in remaining if not table.is_done(path)]
     if paths and len(unread) == len(paths):

@@ -224,7 +224,7 @@ class RecoveryTable:
             wave = soundfile.info(self.folder / f"{row['name']}_reconstruction.wav")
             arrays = [f"{row['name']}.npy"] + [f"{row['name']}.layer.npy"] * (self.settings.get("layer", False))
             sizes = [np.load(self.folder / name, allow_pickle=False).size for name in arrays]
-            return wave.frames > 0 and min(sizes) > 0
+            return wave.frames > 0 and (min(sizes) > 0 or self.settings.get("find", False))  # perhaps none was found
         except Exception:  # soundfile and NumPy raise whatever a damaged file leads to
             return False
 

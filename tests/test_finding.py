@@ -1,5 +1,6 @@
 """A generator's own clips anywhere in recordings of any length."""
 
+import csv
 import functools
 
 import librosa
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 import tf1_wavegan
+from run_script import run_script
 
 from models.audio.windows import samples_of
 from models.generator.generator import generate, random_latent
@@ -21,10 +23,15 @@ RATE, LENGTH = 16000, 16384
 
 
 @pytest.fixture(scope="module")
-def generator(tmp_path_factory):
+def folder(tmp_path_factory):
     """A tiny WaveGAN of 8 latent dimensions at 16,000 Hz."""
     folder = tmp_path_factory.mktemp("checkpoint")
     tf1_wavegan.write(folder, latent_dim=8, width=2, seed=5, sample_rate=RATE)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def generator(folder):
     return load_generator(folder)
 
 
@@ -95,3 +102,28 @@ def test_the_shares_of_every_clip_are_those_of_each_clip_by_itself():
     energy = (centred**2).sum(axis=1)
     expected = ((centred @ rows.T) ** 2).sum(axis=1) / np.maximum(energy, 1e-12)
     assert finding.shares_along(samples, rows.astype(np.float32)) == pytest.approx(expected, abs=1e-5)
+
+
+def test_the_script_says_from_when_to_when_and_which(folder, generator, tmp_path, capsys):
+    true, starts = random_latent(generator, 2, 8), [12345, 60000]
+    samples = np.zeros(6 * RATE)
+    for start, wave in zip(starts, generate(generator, true)[..., 0]):
+        samples[start : start + LENGTH] = wave
+    (tmp_path / "in").mkdir()
+    soundfile.write(tmp_path / "in/two.wav", samples, RATE, subtype="PCM_16")
+    soundfile.write(tmp_path / "in/none.wav", np.zeros(3 * RATE), RATE, subtype="PCM_16")
+    options = f"--files={tmp_path}/in --output={tmp_path}/out --checkpoint={folder} --inverse_mapping=False --find"
+    assert run_script("latent_vector_recovery.py", *options.split()) == 0
+    printed = capsys.readouterr().out
+    assert "none.wav: 0 clips" in printed
+    assert "0.772 to 1.796 s: identical" in printed and "3.750 to 4.774 s: identical" in printed
+    with open(tmp_path / "out/two.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [float(row["start"]) for row in rows] == pytest.approx([start / RATE for start in starts], abs=1e-3)
+    assert (latent_mse(true, np.load(tmp_path / "out/two.npy")) < EXACT).all()
+    assert np.load(tmp_path / "out/none.npy").shape == (0, 8)
+    reconstruction, rate = soundfile.read(tmp_path / "out/two_reconstruction.wav")
+    assert rate == RATE and len(reconstruction) == len(samples)
+    assert np.abs(reconstruction - samples).max() < 1e-3
+    assert run_script("latent_vector_recovery.py", *options.split()) == 0
+    assert "2 of 2 recordings are done" in capsys.readouterr().out

@@ -26,6 +26,7 @@ RECOGNISED = (
     0.7,
     0.8,
 )  # of the least share that the few and that all explain of own sounds; noise and cut ends cost some
+LEAST = 1e-6  # power, relative to the first's, below which a common waveform is rounding
 SPAN = 4  # clip's lengths of an FFT
 SILENT = 1e-10  # energy of a clip, relative to that of the block that it lies in, below which there is only rounding
 TOGETHER = 64  # places of a cluster at most, so that memory is bounded whatever the recording
@@ -52,7 +53,10 @@ def common(generator):
         unit(generate(generator, random_latent(generator, count, [STREAM, i])).sum(axis=2, dtype=np.float64))
         for i, count in enumerate((DRAWN, JUDGED))
     )
-    rows = np.linalg.svd(drawn, full_matrices=False)[2][:MANY]
+    powers, mixtures = np.linalg.eigh(drawn @ drawn.T)  # far less work than the singular values of all samples
+    powers, mixtures = powers[::-1][:MANY], mixtures[:, ::-1][:, :MANY]
+    rows = (mixtures.T @ drawn)[powers > LEAST * powers[0]]
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
     shares = np.cumsum((judged[judged.any(axis=1)] @ rows.T) ** 2, axis=1)  # [JUDGED or less, MANY], none of silence
     return Common(rows.astype(np.float32), *shares[:, [min(FEW, len(rows)) - 1, len(rows) - 1]].min(axis=0))
 
