@@ -26,7 +26,9 @@ CHECKPOINT, SAVED_MODEL = "model.ckpt", "saved_model.pb"
 BESIDE_SAVED_MODEL = ("fingerprint.pb", "keras_metadata.pb")
 
 
-def load_generator(folder, *, subpixel=True, check_derivative=True, num_samples=0, input_name="", output_name=""):
+def load_generator(
+    folder, *, subpixel=True, check_derivative=True, num_samples=0, input_name="", output_name="", inputs=None
+):
     """Loads the one generator in `folder`: infer.meta with model.ckpt.* (WaveGAN's names; also a training run's
     folder), a WaveGAN's model.ckpt-N.* alone, a .pb, .onnx or .keras file, or a SavedModel.
 
@@ -40,7 +42,7 @@ def load_generator(folder, *, subpixel=True, check_derivative=True, num_samples=
     or doing more than to compute.
     """
     options = {"subpixel": subpixel, "check_derivative": check_derivative, "num_samples": num_samples}
-    options |= {"input_name": input_name, "output_name": output_name}
+    options |= {"input_name": input_name, "output_name": output_name, "inputs": inputs}
     return read_together(folder, lambda place: _load(place, **options))
 
 
@@ -90,7 +92,7 @@ def _names_a_rate(path):
     return path.exists() and "sample_rate" in json.loads(path.read_text())
 
 
-def _read(path, folder, preparation, subpixel, check_derivative, num_samples, input_name, output_name):
+def _read(path, folder, preparation, subpixel, check_derivative, num_samples, input_name, output_name, inputs):
     if path.suffix == ".keras":
         return load_keras(path, preparation, input_name, output_name)
     if path.name == CHECKPOINT:
@@ -99,7 +101,7 @@ def _read(path, folder, preparation, subpixel, check_derivative, num_samples, in
         return Generator(
             function, latent_dim, function.description, fingerprint(variables), preparation, check_derivative
         )
-    graph, z, output, variables, described = _frozen(path, folder, input_name, output_name)
+    graph, z, output, variables, described = _frozen(path, folder, input_name, output_name, inputs)
     function, sha256 = as_function(graph, path, z, output), fingerprint(variables)
     (batch, latent_dim), labels = function.inputs[0].shape, function.inputs[1:]
     if labels:
@@ -110,13 +112,13 @@ def _read(path, folder, preparation, subpixel, check_derivative, num_samples, in
     return Generator(function, latent_dim, described, sha256, preparation)
 
 
-def _frozen(path, folder, input_name, output_name):
+def _frozen(path, folder, input_name, output_name, inputs):
     """A file with a graph → (frozen GraphDef, names of its latent vector and its output, {name of a variable: array}, a
     description)."""
     if path.suffix == ".meta":
         return *_named(freeze(path, checkpoint_prefix(folder))), f"frozen graph {path.name}"
     if path.suffix == ".onnx":
-        return *_named(read_onnx(path, input_name, output_name)), f"ONNX file {path.name}"
+        return *_named(read_onnx(path, input_name, output_name, inputs)), f"ONNX file {path.name}"
     if path.name == SAVED_MODEL:
         graph, z, variables = read_saved_model(path, input_name, output_name)
         return graph, z, OUTPUT, variables, f"SavedModel {path.parent.name}"
