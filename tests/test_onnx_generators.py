@@ -255,7 +255,7 @@ def test_what_is_no_generator(tmp_path, model):
     elsewhere.external_data.add(key="location", value=FILE)
     refused(with_node("ConstantOfShape", ["z"], ["x"], value=elsewhere), "a value in another file is not supported")
     model.opset_import[0].version = 9
-    refused(rewritten(tmp_path, model), "ONNX of opset 9; 11 to 21 are read")
+    refused(rewritten(tmp_path, model), "ONNX of opset 9; 11 to .* are read")
     (tmp_path / FILE).write_bytes(b"\x80\x02}q\x00.")
     refused(tmp_path, "not an ONNX file, or cut short")
     (tmp_path / FILE).write_bytes(b"")

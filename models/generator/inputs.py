@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from models.files.errors import CheckpointError
+from models.generator.inlining import inlined
 from models.generator.labelled import LabelInput
 
 MOST_LATENT = 4096  # numbers that are looked for
@@ -72,6 +73,26 @@ class Roles(NamedTuple):
             values[name] = tf.ensure_shape(repeated, [z.shape[0], *array.shape])
         return values | ({self.label.name: label} if self.label else {})
 
+    def is_plain(self):
+        """True where z is the latent vector as the file takes it, and nothing is held."""
+        latent = self.latent[0]
+        return len(self.latent) == 1 and not self.held and len(latent.sizes) == 1 and latent.dtype == tf.float32
+
+    def joined(self, function, names):
+        """A function of the inputs called `names`, in their order → the tf.ConcreteFunction of z [n, latent_dim], and
+        of a label where there is one, its output in float32.
+        """
+        batch = 1 if self.latent[0].batch == 1 else None
+
+        def run(z, *label):
+            values = self.values(z, label[0] if label else None, tf.raw_ops.Shape(input=z)[0])
+            return tf.cast(function(*(values[name] for name in names)), tf.float32)
+
+        signature = [tf.TensorSpec([batch, self.latent_dim], name="z")]
+        if self.label:
+            signature.append(tf.TensorSpec([batch, *self.label.sizes], self.label.dtype, name=self.label.name))
+        return inlined(tf.function(run, input_signature=signature, autograph=False).get_concrete_function())
+
 
 def told_apart(inputs, named="", stated=None):
     """The Roles of Inputs.
@@ -97,7 +118,9 @@ def told_apart(inputs, named="", stated=None):
             said = _said_by_itself(item, shown)
         if said == LABEL:
             if label is not None:
-                raise CheckpointError(f"its inputs are {shown}; one of them can be a label, not {label.name} and {item.name}")
+                raise CheckpointError(
+                    f"its inputs are {shown}; one of them can be a label, not {label.name} and {item.name}"
+                )
             label = item
         elif said == RECOVERED:
             parts.append(item)
@@ -107,7 +130,9 @@ def told_apart(inputs, named="", stated=None):
         raise CheckpointError(f"its inputs are {shown}; a generator takes latent vectors [n, latent_dim]")
     roles = Roles(parts, label, held)
     if roles.latent_dim > MOST_LATENT:
-        raise CheckpointError(f"its inputs are {shown}; a generator takes latent vectors of {MOST_LATENT:,} numbers at most")
+        raise CheckpointError(
+            f"its inputs are {shown}; a generator takes latent vectors of {MOST_LATENT:,} numbers at most"
+        )
     if label is not None:
         LabelInput(label.name, label.sizes, label.dtype)  # raises CheckpointError for what is no label
     return roles

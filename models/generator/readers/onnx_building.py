@@ -25,9 +25,9 @@ from models.generator.readers.onnx_operations import OPERATIONS
 FOLDED = frozenset(
     "Abs Acos Acosh Add And Asin Asinh Atan Atanh BitwiseAnd Ceil Clip Concat Cos Cosh CumSum DepthToSpace Div Einsum "
     "Elu Equal Erf Exp Expand EyeLike Flatten Floor Gather GatherElements GatherND Gemm Greater GreaterOrEqual "
-    "HardSigmoid Identity IsInf IsNaN LeakyRelu Less LessOrEqual Log MatMul Max Mean Min Mod Mul Neg Not OneHot Or Pad "
+    "Identity IsInf IsNaN LeakyRelu Less LessOrEqual Log MatMul Max Mean Min Mod Mul Neg Not OneHot Or Pad "
     "Pow PRelu Range Reciprocal ReduceMax ReduceMean ReduceMin ReduceProd ReduceSum Relu Reshape Round ScatterElements "
-    "ScatterND Selu Sigmoid Sign Sin Sinh Slice Softmax Softplus SpaceToDepth Split Sqrt Squeeze Sub Sum Tan Tanh Tile "
+    "ScatterND Sigmoid Sign Sin Sinh Slice Softmax Softplus SpaceToDepth Split Sqrt Squeeze Sub Sum Tan Tanh Tile "
     "Transpose Trilu Unsqueeze Where Xor".split()
 )
 ONE_BY_ONE = frozenset("GatherND GatherElements ScatterElements ScatterND".split())  # loops of Python over elements
@@ -78,7 +78,9 @@ class Building:
             raise CheckpointError(f"damaged, {node.op_type} ({node.output[0]}): {first_line(error)}") from error
         for name, value in zip(node.output, results if isinstance(results, list) else [results]):
             if tf.is_tensor(value) and 4 * int(np.prod(value.shape[1:], dtype=object)) > MOST_BYTES_A_CLIP:
-                raise CheckpointError(f"{node.op_type} ({name}) has shape {value.shape}, more than a generator may take")
+                raise CheckpointError(
+                    f"{node.op_type} ({name}) has shape {value.shape}, more than a generator may take"
+                )
             self.values[name] = value
 
     def count(self, elements, node):

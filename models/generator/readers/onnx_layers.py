@@ -123,7 +123,9 @@ def _conv_transpose(call, x, kernel, *_):
             spread = tf.matmul(tf.reshape(x, [-1, int(np.prod(lengths)), channels]),
                                tf.reshape(kernel, [-1, channels, features * int(np.prod(sizes))]))  # fmt: skip
             spread = tf.reshape(spread, [-1, int(np.prod(lengths)), features, int(np.prod(sizes))])
-            summed = _overlapped(call, tf.transpose(spread, [0, 2, 3, 1]), lengths, sizes, strides, dilations, before, out)
+            summed = _overlapped(
+                call, tf.transpose(spread, [0, 2, 3, 1]), lengths, sizes, strides, dilations, before, out
+            )
             return tf.transpose(summed, to_last(summed.shape.rank))
         kernel = _dilated(kernel, dilations)
         if len(sizes) == 1:
@@ -215,7 +217,9 @@ def _col2im(call, x, *_):
     lengths = [(w - (k - 1) * d - 1) // s + 1 for w, k, d, s in zip(whole, block, dilations, strides)]
     clips, channels = shape_of(x)[0], shape_of(x)[1] // int(np.prod(block))
     x = tf.reshape(x, [-1, channels, int(np.prod(block)), shape_of(x)[2]])
-    return tf.reshape(_overlapped(call, x, lengths, block, strides, dilations, pads[:count], out), [-1, clips, channels, *out])
+    return tf.reshape(
+        _overlapped(call, x, lengths, block, strides, dilations, pads[:count], out), [-1, clips, channels, *out]
+    )
 
 
 def _dft(call, x, *_):
@@ -341,7 +345,9 @@ def _lstm(call, gates, recurrent, bias, h, c):
 
 def _gru(call, gates, recurrent, bias, h, c):
     size = h.shape[-1]
-    z, r = tf.split(tf.sigmoid(gates[..., : 2 * size] + tf.matmul(h, recurrent[:, : 2 * size]) + bias[: 2 * size]), 2, -1)
+    z, r = tf.split(
+        tf.sigmoid(gates[..., : 2 * size] + tf.matmul(h, recurrent[:, : 2 * size]) + bias[: 2 * size]), 2, -1
+    )
     if call.get("linear_before_reset", 0):
         new = r * (tf.matmul(h, recurrent[:, 2 * size :]) + bias[2 * size :])
     else:
@@ -362,22 +368,31 @@ def _recurrent(step, activations):
         steps, clips = shape_of(x)[:2]
         given = [a.decode() for a in call.get("activations", [])] or activations * directions
         lengths = call.known(4)
-        if given != activations * directions or call.get("clip") or call.get("input_forget", 0) or call.known(7) is not None:
+        if (
+            given != activations * directions
+            or call.get("clip")
+            or call.get("input_forget", 0)
+            or call.known(7) is not None
+        ):
             call.refuse("this activation, clip or peephole")
         if steps > MOST_STEPS or (lengths is not None and (lengths != steps).any()):
             call.refuse(f"{steps} steps" if steps > MOST_STEPS else "a sequence shorter than the others")
         biases = call.known(3, np.zeros((directions, 2 * kernels.shape[1]), np.float32))
         sides, last_h, last_c = [], [], []
         for side in range(directions):
-            h, c = (_initial(call, i, side, layout, [clips, size]) for i in (5, 6))
+            h, c = (_initial(call, i, side, layout, [clips, size], directions) for i in (5, 6))
             own, other = np.split(biases[side], 2)
-            gates = tf.reshape(tf.reshape(x, [-1, shape_of(x)[2]]) @ kernels[side].T + own, [-1, steps, clips, len(own)])
+            gates = tf.reshape(
+                tf.reshape(x, [-1, shape_of(x)[2]]) @ kernels[side].T + own, [-1, steps, clips, len(own)]
+            )
             outputs, backwards = [None] * steps, side == 1 or call.get("direction", "forward") == "reverse"
             for t in range(steps)[:: -1 if backwards else 1]:
                 h, c = step(call, tf.reshape(gates[:, t], [-1, len(own)]), recurrents[side].T, other, h, c)
                 outputs[t] = tf.reshape(h, [-1, clips, size])
             sides.append(tf.stack(outputs, axis=1))
-            last_h, last_c = ([*kept, tf.reshape(value, [-1, clips, size])] for kept, value in ((last_h, h), (last_c, c)))
+            last_h, last_c = (
+                [*kept, tf.reshape(value, [-1, clips, size])] for kept, value in ((last_h, h), (last_c, c))
+            )
         y = tf.stack(sides, axis=3 if layout else 2)  # [n, steps, directions, clips, size]
         y = tf.transpose(y, [0, 2, 1, 3, 4]) if layout else y
         return [y, *(tf.stack(last, axis=2 if layout else 1) for last in (last_h, last_c))]
@@ -385,11 +400,11 @@ def _recurrent(step, activations):
     return operation
 
 
-def _initial(call, i, side, layout, shape):
+def _initial(call, i, side, layout, shape, directions):
     """The first state [n, size] of one direction of a recurrent layer."""
     if not call.has(i):
         call.inputs += [None] * (i + 1 - len(call.inputs))
-        call.inputs[i] = np.zeros([shape[0], side + 1, shape[1]] if layout else [side + 1, *shape], np.float32)
+        call.inputs[i] = np.zeros([shape[0], directions, shape[1]] if layout else [directions, *shape], np.float32)
     x = call.tensor(i)
     return tf.reshape(x[:, :, side] if layout else x[:, side], [-1, shape[1]])
 

@@ -54,6 +54,10 @@ def _power(x, exponent):
     return tf.pow(x, tf.cast(exponent, x.dtype))
 
 
+def _quotient(a, b):
+    return tf.divide(a, b) if tf.as_dtype(a.dtype).is_floating else tf.math.floordiv(a, b)
+
+
 def _chosen(condition, a, b):
     """tf.where of operands that are as large as the result, as forward mode wants them."""
     shape = np.broadcast_shapes(*(shape_of(x) for x in (condition, a, b)))
@@ -62,10 +66,13 @@ def _chosen(condition, a, b):
     return tf.where(condition, *whole)
 
 
-def _elu(call, x):
-    if call.get("alpha", 1.0) == 1:
-        return tf.nn.elu(x)
-    return tf.nn.relu(x) + call["alpha"] * (tf.exp(tf.minimum(x, 0.0)) - 1)
+def _elu(alpha, gamma):
+    def operation(call, x):
+        scale, share = call.get("gamma", gamma), call.get("alpha", alpha)
+        x = tf.nn.elu(x) if share == 1 else tf.nn.relu(x) + share * (tf.exp(tf.minimum(x, 0.0)) - 1)
+        return x if scale == 1 else scale * x
+
+    return operation
 
 
 def _clip(call, x):
@@ -87,14 +94,18 @@ def _matmul(a, b):
     if not tf.is_tensor(b) and b.ndim == 2:  # one product, not one for each clip
         return tf.reshape(tf.reshape(a, [-1, b.shape[0]]) @ b, [-1, *shape_of(a)[:-1], b.shape[1]])
     rank = max(len(shape_of(a)), len(shape_of(b)))
-    a, b = (tf.reshape(x, [-1] + [1] * (rank - len(shape_of(x))) + shape_of(x)) if tf.is_tensor(x) else x for x in (a, b))
+    a, b = (
+        tf.reshape(x, [-1] + [1] * (rank - len(shape_of(x))) + shape_of(x)) if tf.is_tensor(x) else x for x in (a, b)
+    )
     return tf.matmul(a, b)
 
 
 def _gemm(call, a, b, c=None):
     for i in (0, 1):
         if call.get(("transA", "transB")[i], 0):
-            call.inputs[i] = tf.transpose(call.inputs[i], [0, 2, 1]) if tf.is_tensor(call.inputs[i]) else call.inputs[i].T
+            call.inputs[i] = (
+                tf.transpose(call.inputs[i], [0, 2, 1]) if tf.is_tensor(call.inputs[i]) else call.inputs[i].T
+            )
     a, b = call.inputs[:2]
     product = _matmul(a, b)
     product = product if call.get("alpha", 1.0) == 1 else product * np.float32(call["alpha"])
@@ -164,7 +175,8 @@ def _reshape(call, x, _):
 
 
 def _flatten(call, x):
-    axis = call.get("axis", 1) % (len(shape_of(x)) + 1)
+    axis = call.get("axis", 1)
+    axis = axis + len(shape_of(x)) if axis < 0 else axis
     return tf.reshape(x, [-1, *(int(np.prod(part, dtype=object)) for part in (shape_of(x)[:axis], shape_of(x)[axis:]))])
 
 
@@ -229,7 +241,9 @@ def _split(call, x, *_):
 def _moved(call, x, *_):
     """An operation that only lays numbers elsewhere: the standard's own, of their places."""
     places = np.arange(int(np.prod(shape_of(x))), dtype=np.int64).reshape(shape_of(x))
-    places = call.building.reference(call.node, [places, *(call.known(i) for i in range(1, len(call.inputs)))], call.opset)
+    places = call.building.reference(
+        call.node, [places, *(call.known(i) for i in range(1, len(call.inputs)))], call.opset
+    )
     return tf.gather(tf.reshape(x, [-1, int(np.prod(shape_of(x)))]), places, axis=1)
 
 
@@ -322,7 +336,7 @@ OPERATIONS = {
     "Add": _elementwise(tf.add),
     "Sub": _elementwise(tf.subtract),
     "Mul": _elementwise(tf.multiply),
-    "Div": _elementwise(lambda a, b: tf.divide(a, b) if a.dtype.kind == "f" else tf.math.floordiv(a, b)),
+    "Div": _elementwise(_quotient),
     "Pow": _elementwise(_power),
     "Sum": _folding(tf.add),
     "Mean": lambda call, *values: _folding(tf.add)(call) / np.float32(len(values)),
@@ -334,7 +348,8 @@ OPERATIONS = {
     "Relu": _elementwise(tf.nn.relu),
     "LeakyRelu": _with_attributes(lambda call, x: tf.nn.leaky_relu(x, call.get("alpha", 0.01))),
     "PRelu": _elementwise(lambda x, slope: tf.nn.relu(x) - slope * tf.nn.relu(-x)),
-    "Elu": _with_attributes(_elu),
+    "Elu": _with_attributes(_elu(1.0, 1.0)),
+    "Selu": _with_attributes(_elu(1.67326319217681884765625, 1.05070102214813232421875)),
     "Clip": _with_attributes(_clip),
     "Softmax": _softmax(tf.nn.softmax),
     "ReduceMean": _reduced(tf.reduce_mean),

@@ -4,7 +4,7 @@ the table of contents of a zip file.
 
 import zipfile
 
-from models.generator.readers.keras import KERAS_2
+from models.generator.readers.keras2 import SAVED
 
 PYTORCH = (
     "where it was made, torch.onnx.export(G, z, 'generator.onnx') writes what can be read; pickles are never opened"
@@ -12,7 +12,7 @@ PYTORCH = (
 KINDS = {
     **dict.fromkeys((".pt", ".pth", ".tar", ".pkl", ".pickle", ".ckpt"), ("a PyTorch file or another pickle", PYTORCH)),
     ".safetensors": ("weights without their network", PYTORCH),
-    **dict.fromkeys((".h5", ".hdf5"), ("a model or weights of Keras 2", KERAS_2)),
+    **dict.fromkeys((".h5", ".hdf5"), ("a model or weights of Keras 2", SAVED)),
     ".tflite": ("a TensorFlow Lite model", "put the SavedModel that it was converted from in its place"),
 }
 MOST_NAMES = 5  # of files that a message lists
@@ -28,7 +28,7 @@ def what_lies_in(folder):
     if inside := [path for path in paths if (path / "saved_model.pb").exists()]:
         return f"{folder}: no generator; {inside[0]} is a SavedModel, a folder with a generator of its own"
     if weights := [path for path in paths if path.suffix == ".index" and not path.name.startswith("model.ckpt")]:
-        return f"{weights[0]}: variables without their network, as tf.train.Checkpoint writes them; {KERAS_2}"
+        return f"{weights[0]}: variables without their network, as tf.train.Checkpoint writes them; {SAVED}"
     parts = [path.name for path in paths if path.name.startswith("model.ckpt")]
     if parts:
         return (
