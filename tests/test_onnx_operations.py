@@ -188,7 +188,9 @@ LAYERS = {
     "ReduceL2": lambda net, x: net.add("Mul", x, net.add("ReduceL2", x, net.numbers(2))),
     "ReduceMax": lambda net, x: net.add("Sub", x, net.add("ReduceMax", x, net.numbers(2))),
     "CumSum": lambda net, x: net.add("CumSum", x, net.weight(np.array(-1)), reverse=1),
-    "GatherElements": lambda net, x: net.add("GatherElements", x, net.weight(np.arange(32).reshape(1, 2, 16) % 4), axis=1),
+    "GatherElements": lambda net, x: net.add(
+        "GatherElements", x, net.weight(np.arange(32).reshape(1, 2, 16) % 4), axis=1
+    ),
     "DepthToSpace": lambda net, x: net.add(
         "DepthToSpace", net.add("Reshape", x, net.numbers(1, 4, 4, 4)), blocksize=2, mode="CRD"
     ),

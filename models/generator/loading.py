@@ -17,8 +17,8 @@ from models.generator.readers.arguments import ARGUMENTS, trained_rate
 from models.generator.readers.keras import load_keras
 from models.generator.readers.onnx import read_onnx
 from models.generator.readers.saved_model import read_saved_model
-from models.generator.readers.strangers import what_lies_in
-from models.generator.readers.tf1 import DAMAGE, as_function, checkpoint_prefix, freeze, read_graph_def
+from models.generator.readers.strangers import is_pointer, what_lies_in
+from models.generator.readers.tf1 import DAMAGE, as_function, checkpoint_prefix, checkpoints, freeze, read_graph_def
 from models.generator.readers.training_checkpoint import read_wavegan
 
 Z, OUTPUT = "z", "G_z"  # WaveGAN's names of its latent vector and its waveform
@@ -78,7 +78,7 @@ def _generator_in(folder):
     metas = [p for p in (folder / "infer.meta", folder / "infer" / "infer.meta") if p.exists()][:1]
     graphs = [p for p in sorted(folder.glob("*.pb")) if p.name not in BESIDE_SAVED_MODEL]
     candidates = [*metas, *graphs, *sorted(folder.glob("*.keras")), *sorted(folder.glob("*.onnx"))]
-    if not metas and list(folder.glob("model.ckpt*.index")):
+    if not metas and folder.is_dir() and checkpoints(folder):
         candidates.append(folder / CHECKPOINT)
     if not candidates:  # beside another generator these are most often weights
         candidates = sorted(path for path in folder.glob("*") if path.suffix in KERAS and path.is_file())
@@ -87,6 +87,9 @@ def _generator_in(folder):
     if len(candidates) > 1:
         names = ", ".join(str(path.relative_to(folder)) for path in candidates)
         raise CheckpointError(f"{folder}: several generators ({names}); one folder holds one")
+    parts = [*candidates[:1], *folder.glob("*.data*"), *folder.glob("*.index"), *folder.glob("variables/*")]
+    if pointers := [path for path in parts if path.is_file() and is_pointer(path)]:
+        raise CheckpointError(f"{pointers[0]}: a pointer of Git LFS, not the file itself; git lfs pull fetches it")
     return candidates[0]
 
 

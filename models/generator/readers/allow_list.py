@@ -110,6 +110,8 @@ def subgraph(graph, source, output="G_z", variables=()):
         if name not in nodes:
             raise CheckpointError(f"{source}: damaged, its node {name} is missing")
         node = nodes[name]
+        if node.op == "XlaCallModule":
+            raise CheckpointError(f"{source}: {name} is a program of JAX's; save the model as .keras where it was made")
         if node.op not in ALLOWED and node.op not in variables and node.op not in ONLY_CHECKS:
             raise CheckpointError(
                 f"{source}: the operation {node.op} ({name}) is not one that a generator may use; nothing of it was run"

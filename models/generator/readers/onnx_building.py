@@ -103,7 +103,7 @@ class Building:
         slow = node.op_type in ONE_BY_ONE and elements > MOST_ONE_BY_ONE
         if slow or node.op_type in PRODUCTS and _products(node, inputs, elements) > MOST_PRODUCTS:
             raise CheckpointError(f"{node.op_type} ({node.output[0]}) takes more time than a generator may")
-        self.count(elements, node)
+        self.count(elements * many, node)
         begin = time.monotonic()
         with np.errstate(all="ignore"):
             results = onnx.reference.ReferenceEvaluator(model).run(

@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 import tensorflow as tf
 
-from models.generator.readers.onnx_layers import LAYERS, MOST_RESIZED, shape_of
+from models.generator.readers.onnx_layers import LAYERS, shape_of
 
 
 def _elementwise(function):
@@ -161,41 +161,19 @@ def _softmax(function):
     return operation
 
 
-def _reshape(call, x, _):
-    wanted, sizes = [int(n) for n in call.known(1)], shape_of(x)
-    if not call.get("allowzero", 0):
-        wanted = [sizes[i] if n == 0 else n for i, n in enumerate(wanted)]
-    if wanted.count(-1) == 1:
-        others = -int(np.prod(wanted, dtype=object))
-        wanted[wanted.index(-1)] = int(np.prod(sizes, dtype=object)) // max(others, 1)
-    batch, whole = call.building.batch, np.prod(wanted, dtype=object)
-    if wanted and wanted[0] == batch and whole == batch * np.prod(sizes, dtype=object):
-        wanted[0] = 1  # a shape that was written down for as many clips as the file is for
-    return tf.reshape(x, [-1, *wanted])
-
-
-def _flatten(call, x):
-    axis = call.get("axis", 1)
-    axis = axis + len(shape_of(x)) if axis < 0 else axis
-    return tf.reshape(x, [-1, *(int(np.prod(part, dtype=object)) for part in (shape_of(x)[:axis], shape_of(x)[axis:]))])
+def _reshaped(call, x, *_):
+    """Reshape, Flatten, Squeeze and Unsqueeze: the standard's own, of as many zeros, says the shape."""
+    given = [call.known(i) for i in range(1, len(call.inputs))]
+    batch, sizes = call.building.batch, shape_of(x)
+    if call.node.op_type == "Reshape" and given[0][:1] == [batch] and batch > 1:
+        given = [np.array([1, *given[0][1:]])]  # a shape that was written down for as many clips as the file is for
+    zeros = np.zeros(sizes, np.int8)
+    return tf.reshape(x, [-1, *call.building.reference(call.node, [zeros, *given], call.opset).shape])
 
 
 def _transpose(call, x):
     order = call.get("perm", list(range(len(shape_of(x))))[::-1])
     return tf.transpose(x, [0, *(axis + 1 for axis in order)])
-
-
-def _squeeze(call, x, *_):
-    axes = _axes(call)
-    axes = [i for i, size in enumerate(shape_of(x)) if size == 1] if axes is None else axes
-    return tf.squeeze(x, [_axis(axis, x) for axis in axes]) if axes else x
-
-
-def _unsqueeze(call, x, *_):
-    axes = _axes(call)
-    for axis in sorted(_axis(axis, x, len(axes)) for axis in axes):
-        x = tf.expand_dims(x, axis)
-    return x
 
 
 def _concat(call, *values):
@@ -326,12 +304,6 @@ def _filled(call, shape):
     return np.full(wanted, value.reshape(()))
 
 
-def _expand(call, x, _):
-    wanted = list(np.broadcast_shapes(shape_of(x), [int(n) for n in call.known(1)]))
-    x = tf.reshape(x, [-1] + [1] * (len(wanted) - len(shape_of(x))) + shape_of(x))
-    return tf.broadcast_to(x, tf.concat([tf.shape(x)[:1], wanted], axis=0))
-
-
 OPERATIONS = {
     "Add": _elementwise(tf.add),
     "Sub": _elementwise(tf.subtract),
@@ -358,18 +330,13 @@ OPERATIONS = {
     "ReduceMin": _reduced(tf.reduce_min),
     "ReduceProd": _reduced(tf.reduce_prod),
     "Where": lambda call, *_: _chosen(*call.aligned()),
-    "Reshape": _reshape,
-    "Flatten": _flatten,
+    **dict.fromkeys(("Reshape", "Flatten", "Squeeze", "Unsqueeze"), _reshaped),
     "Transpose": _transpose,
-    "Squeeze": _squeeze,
-    "Unsqueeze": _unsqueeze,
     "Concat": _concat,
     "Gather": _gather,
     "Slice": _slice,
     "Split": _split,
-    "Expand": _expand,
-    "Tile": lambda call, x, _: tf.tile(x, [1, *(int(n) for n in call.known(1))]),
-    **dict.fromkeys(("GatherND", "GatherElements", "DepthToSpace", "SpaceToDepth", "ReverseSequence"), _moved),
+    **dict.fromkeys("GatherND GatherElements DepthToSpace SpaceToDepth Expand Tile".split(), _moved),
     **dict.fromkeys(("ScatterND", "ScatterElements"), _scattered),
     "Trilu": _triangle,
     "CumSum": _summed_up,

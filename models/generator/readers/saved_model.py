@@ -26,8 +26,8 @@ def read_saved_model(path, output_name=""):
     """saved_model.pb → (frozen GraphDef of G_z, {name of an input's placeholder: its name in the signature}, {key of a
     variable: array}).
 
-    output_name: of the signature's outputs, where it has several. Raises CheckpointError, in one line, for what is no SavedModel,
-    has no such signature, or does what a generator may not.
+    output_name: of the signature's outputs, where it has several. Raises CheckpointError, in one line, for what is no
+    SavedModel, has no such signature, or does what a generator may not.
     """
     path = Path(path)
     meta = _meta_graph(parsed(path, saved_model_pb2.SavedModel(), "SavedModel"), path)

@@ -19,6 +19,8 @@ from models.generator.readers.allow_list import MOST_BYTES, check_declared, chec
 from models.generator.readers.fixed_batch import for_one_clip, is_alike
 
 Z = "z"  # the name of the latent vector in WaveGAN's graphs
+NAMES = re.compile(r"(model\.ckpt|best_score)(-(?P<step>\d+))?(?P<index>\.index)?")  # of a checkpoint's files
+TABLE = bytes.fromhex("57fb808b247547db")  # what a table ends with
 VARIABLE_OPS = ("Variable", "VariableV2", "VarHandleOp")
 RESOURCE_OPS = (*VARIABLE_OPS, "ReadVariableOp")
 AUDIO_SUMMARIES = ("AudioSummary", "AudioSummaryV2")  # what WaveGAN's training graph calls G_z
@@ -26,26 +28,45 @@ AUDIO_SUMMARIES = ("AudioSummary", "AudioSummaryV2")  # what WaveGAN's training 
 DAMAGE = (ValueError, KeyError, IndexError, TypeError, RuntimeError, OverflowError, tf.errors.OpError)
 
 
-def checkpoint_prefix(folder):
-    """The checkpoint in `folder`: `model.ckpt`, or the latest `model.ckpt-N` of a training run. Raises CheckpointError
-    if it is not whole.
+def checkpoints(folder):
+    """{prefix: path of the file that shows it} of the checkpoints of a tf.train.Saver in `folder`, the newest last:
+    `model.ckpt`, `model.ckpt-N` of a training run, or `best_score-N` of WaveGAN's inception scores; of format V2, with
+    an .index, or V1, one file.
     """
-    folder = Path(folder)
-    if (folder / "model.ckpt.index").exists():
-        prefix = folder / "model.ckpt"
-    else:
-        steps = [
-            int(m[1])
-            for p in folder.glob("model.ckpt-*.index")
-            if (m := re.fullmatch(r"model\.ckpt-(\d+)\.index", p.name))
-        ]
-        if not steps:
-            raise CheckpointError(
-                f"{folder}: a graph without its variables; model.ckpt.index and model.ckpt.data-* belong beside it"
+    found = {}
+    for path in sorted(Path(folder).glob("*")):
+        if (named := NAMES.fullmatch(path.name)) and (named["index"] or _is_v1(path)):
+            found[path.with_name(path.name.removesuffix(".index"))] = (
+                int(named["step"] or 0),
+                named["step"] is None,
+                path,
             )
-        prefix = folder / f"model.ckpt-{max(steps)}"
-    if not list(folder.glob(f"{prefix.name}.data-*")):
+    return {prefix: found[prefix][-1] for prefix in sorted(found, key=lambda prefix: found[prefix][1::-1])}
+
+
+def _is_v1(path):
+    """True for a table of TensorFlow's, which a checkpoint of format V1 is, and no pickle is."""
+    if not path.is_file():
+        return False
+    with open(path, "rb") as file:
+        size = file.seek(0, 2)
+        file.seek(max(size - len(TABLE), 0))
+        return file.read() == TABLE
+
+
+def checkpoint_prefix(folder):
+    """The newest checkpoint in `folder`. Raises CheckpointError if it is not whole."""
+    found = checkpoints(folder)
+    if not found:
+        raise CheckpointError(
+            f"{folder}: a graph without its variables; model.ckpt.index and model.ckpt.data-* belong beside it"
+        )
+    prefix, shown = list(found.items())[-1]
+    shards = sorted(path.name for path in prefix.parent.glob(f"{prefix.name}.data-*-of-*"))
+    if shown != prefix and not shards:
         raise CheckpointError(f"{prefix}.index: half of a checkpoint; {prefix.name}.data-* belongs beside it")
+    if shards and (count := shards[0].rpartition("-")[2]).isdecimal() and len(shards) < int(count):
+        raise CheckpointError(f"{prefix}.index: {len(shards)} of its {int(count)} files {prefix.name}.data-* are here")
     return str(prefix)
 
 
@@ -198,8 +219,8 @@ def as_function(graph, source, z="z", output="G_z", names=None, stated=None):
             ).joined(function, order)
         if original and not is_alike(function, original, roles, [placeholders[name].name for name in order], output):
             raise CheckpointError(
-                f"{source}: {roles.latent[0].name} is for {batch:,} clips at once, and what is written down for so many "
-                "does not extend to others; export it for any number, [None, …], or for one"
+                f"{source}: {roles.latent[0].name} is for {batch:,} clips at once, and what is written down for so "
+                "many does not extend to others; export it for any number, [None, …], or for one"
             )
         return function
     except CheckpointError:
