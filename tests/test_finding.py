@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import soundfile
 import tf1_wavegan
-from models.recovery.exact import LevenbergMarquardt
 from run_script import run_script
 
 from models.audio.windows import samples_of
@@ -16,8 +15,9 @@ from models.generator.generator import generate, random_latent
 from models.generator.loading import load_generator
 from models.metrics.metrics import EXACT, latent_mse
 from models.recovery import finding
+from models.recovery.attempts import LevenbergMarquardt
 from models.recovery.finding import find
-from models.recovery.recover import recover_clips
+from models.recovery.recover import recovered_clips
 
 RATE, LENGTH = 16000, 16384
 
@@ -36,8 +36,8 @@ def generator(folder):
 
 
 def found_in(path, generator):
-    solver = LevenbergMarquardt(60, 3, give_up=True)
-    solve = functools.partial(recover_clips, generator=generator, solver=solver)
+    options = {"solver": LevenbergMarquardt(60, 3), "only_exact": True}
+    solve = functools.partial(recovered_clips, generator=generator, **options)
     return list(find(samples_of(path, 1, generator.sample_rate), generator, solve))
 
 
@@ -59,7 +59,7 @@ def test_clips_at_random_places_are_found_exactly_and_none_is_invented(generator
     soundfile.write(tmp_path / "long.wav", samples, RATE, subtype="PCM_16")
     found = found_in(tmp_path / "long.wav", generator)
     assert [round(one.start) for one in found] == list(starts)
-    assert (latent_mse(true, np.concatenate([one.recovery.z for one in found])) < EXACT).all()
+    assert (latent_mse(true, np.stack([one.answer.z for one in found])) < EXACT).all()
 
 
 def test_previews_are_found_whole_also_those_that_the_ends_cut_into(generator, tmp_path):
@@ -71,7 +71,7 @@ def test_previews_are_found_whole_also_those_that_the_ends_cut_into(generator, t
     soundfile.write(tmp_path / "preview.wav", cut, RATE, subtype="PCM_16")
     found = found_in(tmp_path / "preview.wav", generator)
     assert [round(one.start) for one in found] == [i * step - 500 for i in range(5)]
-    assert (latent_mse(true, np.concatenate([one.recovery.z for one in found])) < EXACT).all()
+    assert (latent_mse(true, np.stack([one.answer.z for one in found])) < EXACT).all()
 
 
 def test_a_recording_at_another_rate_is_searched_at_the_generators(generator, tmp_path):
