@@ -18,9 +18,7 @@ space = "latent"  # "layer": then the first layer's output too, beyond the gener
 solver = "perceptual"  # of the optimisation; "l_bfgs_b": the paper's ["perceptual", "levenberg_marquardt", "l_bfgs_b"]
 log_spectral_weight = -1.0  # perceptual: of the log-spectral distance in 10 dB; -1: 0.3, 1 with a layer [-1 to 1e6]
 max_iter = 200  # iterations of l_bfgs_b, and of levenberg_marquardt where an answer is exact [1 to 1,000,000]
-budget = (
-    200  # Jacobians that the exact solver may take for one recording, about three a second; 0: any number [0 to 1e6]
-)
+budget = 200  # Jacobians for one recording at most, about three of them a second; 0: any number [0 to 1e6]
 restarts = 8  # further tries at most, where an exact answer seems to be missed [0 to 1000]
 stft_share = 0.5  # levenberg_marquardt: weight of STFT magnitudes for clips that no latent vector explains [0 to 1]
 perceptual_weight = 1.0  # l_bfgs_b: weight of the perceptual loss [0 to 1e6]

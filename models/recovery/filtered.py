@@ -18,6 +18,7 @@ from models.recovery.filters import ORIGIN
 from models.recovery.problem import Alignment
 
 NEEDED = objective_at(10.0) / objective_at(0.0)  # share of an objective without a filter that is left with one, at most
+IMPULSE = 1e-6  # energy of a filter beside its largest tap, up to which it is level and place alone
 HELPED = 0.5  # share of the objective of a clip, explained for the most part, that a filter leaves at once, at most
 
 
@@ -89,4 +90,5 @@ def channel_of(problem, fit):
     free = np.append(lower < upper, (False,) * 3)
     std = deviations(sound, fit.aligned - offset, fit.present > 0, fit.normal, free)[:k]
     shift = place.shift + peak - least_squares.basis.before
-    return Alignment(place.gain * level, place.offset + place.gain * offset, shift, taps), std
+    known = place.gain * level, place.offset + place.gain * offset, shift
+    return Alignment(*known, taps if 1 - taps[ORIGIN] ** 2 > IMPULSE else None), std
