@@ -105,7 +105,7 @@ def test_a_mistake_is_one_line_and_status_2(script, capsys, argument, words):
 
 
 def test_of_a_setting_that_is_given_twice_the_last_counts_and_that_is_said(script, capsys):
-    assert script("--max_iter=3", "--rate=0.5", "--max_iter=4")["max_iter"] == 4
+    assert script("--max_iter=3", "--rate=0.5", "--max_iter=4")[0]["max_iter"] == 4
     assert capsys.readouterr().err == "max_iter is given twice; the last counts, '4'\n"
 
 
