@@ -240,7 +240,8 @@ def recover_found(paths, names, table, method, closeness):
 
 def write_result(folder, name, clip, sample_rate, recovery, i):
     """The files of one recording: its reconstruction at its own level and position, its latent vector, its layer."""
-    write_clip(folder, f"{name}_reconstruction", clip.undo(recovery.matched[i]), sample_rate)
+    heard = np.any(np.ptp(clip.samples, axis=0))  # of silence the reconstruction is silence
+    write_clip(folder, f"{name}_reconstruction", clip.undo(recovery.matched[i] * np.float32(heard)), sample_rate)
     write_array(folder / f"{name}.npy", recovery.z[i])
     for ending, values in (("_std", recovery.z_std), (".layer", recovery.layer)):
         known = values is not None and np.isfinite(values[i]).all()

@@ -2,10 +2,12 @@
 
 import numpy as np
 
+from common.verdicts import WORDS
 from models.audio.digits import DIGITS
 from models.audio.second import Second
 from models.metrics.metrics import IDENTICAL_DB, log_spectral_distance
 from models.networks.judge import probabilities
+from models.recovery.verdict import SILENT, is_silent
 
 FORMATS = {  # of numbers in tables; others as they are
     "start": ".3f",
@@ -42,7 +44,7 @@ class Closeness:
         self.judge = judge
 
     def of(self, clips, recovery):
-        """The rows' columns of a batch, {name: number, or the predicted digit's name}.
+        """The rows' columns of a batch, {name: number, or the predicted digit's name}; "" in each of a silent clip.
 
         clips: a list of [num_samples, …]. recovery: their models.recovery.recover.Recovery.
         """
@@ -60,7 +62,8 @@ class Closeness:
                 columns[name] = [value if np.isfinite(value) else "" for value in getattr(recovery, name)]
         if recovery.z_std is not None:
             columns["z_std"] = [value if np.isfinite(value) else "" for value in np.median(recovery.z_std, axis=1)]
-        return [dict(zip(columns, values)) for values in zip(*columns.values())]
+        rows = [dict(zip(columns, values)) for values in zip(*columns.values())]
+        return [dict.fromkeys(row, "") if is_silent(np.atleast_2d(clip.T).T) else row for row, clip in zip(rows, clips)]
 
     @staticmethod
     def medians(rows):
@@ -79,6 +82,8 @@ class Closeness:
         def number(name):
             return float(row[name]) if row.get(name) not in (None, "") else None
 
+        if number("snr_db") is None:
+            return WORDS[SILENT]
         words, stuck = [], int(number("at_bound") or 0)
         if number("snr_db") > IDENTICAL_DB:
             sure = not wrong and not stuck

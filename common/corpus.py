@@ -86,6 +86,7 @@ class Recoverer:
     def _row(self, clip, recovery, i, measured):
         if not (np.isfinite(recovery.z[i]).all() and np.isfinite(recovery.waveforms[i]).all()):
             return {"error": "no finite latent vector was found"}
+        measured = {name: None if value == "" else value for name, value in measured.items()}  # silence has none
         row = measured | {"z": recovery.z[i], "iterations": recovery.iterations[i], "objective": recovery.objective[i]}
         row |= code_of(recovery, i)
         return row | ({"reconstruction": clip.undo(recovery.matched[i]).ravel()} if self.waves else {})
