@@ -167,7 +167,7 @@ def recover_files(paths, names, table, method, closeness):
         return read(path, generator)
 
     for batch, clips, answers, seconds in recovered(paths, load, unit="recording", **method):
-        rows = closeness.of([clip.samples for clip in clips], answers)
+        rows = closeness.of(clips, answers)
         shares = [None] * len(batch)
         if made_here and all(answer.explained is None for answer in answers):
             shares = share_explained([clip.samples for clip in clips], np.stack([a.z for a in answers]), generator)
@@ -234,7 +234,8 @@ def recover_found(paths, names, table, method, closeness):
 
 def write_result(folder, name, clip, sample_rate, answer):
     """The files of one recording: its reconstruction at its own level and position, its latent vector, its layer."""
-    write_clip(folder, f"{name}_reconstruction", clip.undo(answer.matched), sample_rate)
+    heard = np.any(np.ptp(clip.samples, axis=0))  # of silence the reconstruction is silence
+    write_clip(folder, f"{name}_reconstruction", clip.undo(answer.matched * np.float32(heard)), sample_rate)
     write_array(folder / f"{name}.npy", answer.z)
     for ending, values in (("_std", answer.z_std), (".layer", answer.layer)):
         write_array(folder / f"{name}{ending}.npy", None if values is None else np.asarray(values, np.float32))

@@ -39,7 +39,7 @@ def find_in(path, name, folder, generator, solve, measure):
             start = round(one.start - one.answer.shift)
             put(start, one.clip.undo(one.answer.matched.reshape(one.clip.samples.shape)))
             times = {"start": one.start / rate, "end": (one.start + generator.num_samples) / rate}
-            row = times | measure([one.clip.samples], [one.answer])[0]
+            row = times | measure([one.clip], [one.answer])[0]
             latents.append(one.answer.z)
             file.write(table_line(column.text(row.get(column.name)) for column in columns(FOUND)))
             file.flush()

@@ -17,6 +17,8 @@ import numpy as np
 
 from models.generator.generator import BATCH
 from models.recovery.alignment import inside
+from models.recovery.altered import clicks
+from models.recovery.channelled import channel_of, look_for_channels
 from models.recovery.covariance import deviations
 from models.recovery.descents import (
     BACK,
@@ -31,7 +33,6 @@ from models.recovery.descents import (
     unsettled,
 )
 from models.recovery.errors import EXPLAINED, HOPELESS, NEAR_TRUTH, NOISY, PROMISING
-from models.recovery.filtered import channel_of, look_for_filters
 from models.recovery.locating import predicted_places, usual_place
 from models.recovery.problem import Alignment, Answer
 from models.recovery.residual import Residual
@@ -158,15 +159,24 @@ def looks_as_made(one):
 
 
 def near_truth(one):
-    return not one.fit.filtered and not one.problem.near and unsettled(one, NEAR_TRUTH)
+    return one.fit.channel is None and not one.problem.near and unsettled(one, NEAR_TRUTH)
 
 
 def recognised(one):
-    return bool(one.begins) and one.missed() and not one.fit.filtered
+    return bool(one.begins) and one.missed() and one.fit.channel is None
 
 
-def filtered_minimum(one):
-    return one.fit.filtered and unsettled(one, EXPLAINED)
+def maybe_channelled(one):
+    """Its place is not known, and neither level nor place explain it."""
+    return not one.problem.place_known and one.fit.channel is None and one.missed()
+
+
+def explained_in_part(one):
+    return one.explained and maybe_channelled(one)
+
+
+def channelled_minimum(one):
+    return one.fit.channel is not None and unsettled(one, EXPLAINED)
 
 
 def misled(one):
@@ -184,11 +194,11 @@ def far_minimum(one):
 
 
 def any_minimum(one):
-    return not one.problem.near and not one.fit.filtered and one.back < BACK and one.missed(EXPLAINED)
+    return not one.problem.near and one.fit.channel is None and one.back < BACK and one.missed(EXPLAINED)
 
 
 def minimum(one):
-    return not one.problem.near and not one.fit.filtered and unsettled(one, EXPLAINED)
+    return not one.problem.near and one.fit.channel is None and unsettled(one, EXPLAINED)
 
 
 def unexplained(one):
@@ -222,8 +232,21 @@ def at_its_place_from_zero(tries, chosen, number, why):
     from_places(chosen, [one.begins[-1] for one in chosen], tries.hopeful(chosen), why)
 
 
-def through_a_filter(tries, chosen, number, why):
-    look_for_filters(chosen, tries.hopeful(chosen), why)
+def through_a_channel(tries, chosen, number, why):
+    look_for_channels(chosen, tries.hopeful(chosen), why)
+
+
+def without_clicks(tries, chosen, number, why):
+    """Without the samples at which what remains stands out, which the generator did not make."""
+    hit, fits = [], []
+    for one in chosen:
+        there = clicks(one.fit.sound(one.problem.generator) - one.fit.aligned, one.fit.present)
+        if there.any():
+            hit.append(one)
+            fits.append(replace(one.fit, present=np.where(there, 0, one.fit.present).astype(np.float32)))
+    if hit:
+        for one, fit in zip(hit, descend(hit, fits, tries.options, smoothing=NEARER)):
+            one.keep(fit, why)
 
 
 def elsewhere(tries, chosen, number, why):
@@ -266,13 +289,13 @@ def seldom(solver):
 
 ATTEMPTS = (  # of each clip, in this order, until it is done; each keeps what is better
     Attempt("as it is", looks_as_made, as_it_is),
-    Attempt("filtered", lambda one: one.explained and recognised(one), through_a_filter),
-    Attempt("shaken", near_truth, shaken, often, draws=1),
+    Attempt("without clicks", explained_in_part, without_clicks, lambda solver: 3),
     Attempt("placed", recognised, at_its_place),
     Attempt("placed, from zero", misled, at_its_place_from_zero),
     Attempt("as it is, from zero", maybe_unmoved, from_zero),
-    Attempt("filtered", recognised, through_a_filter),
-    Attempt("filtered, shaken", filtered_minimum, shaken, seldom, draws=1),
+    Attempt("through a channel", maybe_channelled, through_a_channel),
+    Attempt("through a channel, shaken", channelled_minimum, shaken, seldom, draws=1),
+    Attempt("shaken", near_truth, shaken, often, draws=1),
     Attempt("from elsewhere", far_minimum, elsewhere, seldom, draws=1),
     Attempt("shaken", minimum, shaken, often, draws=1),
     Attempt("from elsewhere", any_minimum, elsewhere, seldom, draws=1),
@@ -291,9 +314,9 @@ def settled(one):
     share = float(np.clip(1 - 2 * one.fit.objective, 0, 1))
     why = SPENT if one.spent and one.missed() else one.why
     known = one.fit.objective, one.cost, why
-    if one.fit.filtered:
+    if one.fit.channel is not None:
         place, z_std = channel_of(one.problem, one.fit)
-        known = (*known[:2], "placed") if place.filter is None else known
+        known = (*known[:2], "placed") if place.filter is None and place.speed == 1 else known
         return Answer(one.fit.x[:k], *known, place, share, of_waveform=True, z_std=z_std)
     fit = one.fit.folded(one.problem.target) if one.fit.free else one.fit
     waveform = np.asarray(one.problem.generator(fit.x[None, :k].astype(np.float32)), np.float64)[0]

@@ -57,13 +57,15 @@ class Alignment:
 
     gain: below 0 where the sound's polarity is turned over; never 0. offset: in the target's units. filter
     [num_samples]: what the waveform went through before, of unit energy, its largest tap positive and at
-    models.recovery.filters.ORIGIN; None where it went through none.
+    models.recovery.filters.ORIGIN; None where it went through none. speed: how many times longer the target lasts than
+    the waveform, about whose middle it is stretched.
     """
 
     gain: float = 1.0
     offset: float = 0.0
     shift: float = 0.0
     filter: np.ndarray | None = field(default=None, compare=False)
+    speed: float = 1.0
 
     @property
     def plain(self):
