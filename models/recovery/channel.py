@@ -35,8 +35,7 @@ def derivative(generator):
 
 @functools.lru_cache(maxsize=KEPT)
 def compiled(generator):
-    """The generator's averaged waveforms, compiled: z [m, latent_dim], smoothing [m], widths → [m, samples, channels].
-    """
+    """The generator's `smoothed`, compiled for any number of latent vectors."""
     return tf.function(lambda z, smoothing, widths: generator.smoothed(z, smoothing, widths), reduce_retracing=True)
 
 

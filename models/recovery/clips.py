@@ -54,6 +54,7 @@ class Clips:
         self.normal = np.zeros((n, self.k + 3, self.k + 3))
         self.objective, self.iterations = np.full(n, np.inf), np.zeros(n, int)
         self.back = np.zeros(n, int)
+        self.settled, self.found = np.zeros(n, bool), []  # hook: what a filter explained, and what was found of it
         self.aligned, self.present = self.targets.copy(), np.stack([inside(target) for target in self.targets])
         self.gain, self.offset, self.shift = np.ones(n), np.zeros(n), np.zeros(n)
 
@@ -74,6 +75,7 @@ class Clips:
         varying = self.aligned.var(axis=(1, 2)) / np.maximum((self.aligned**2).mean(axis=(1, 2)), 1e-30)
         least = 0.5 * 10 ** (-MISSED_DB / 10) * varying  # a constant counts for nothing
         index = np.flatnonzero((self.objective > least) & (self.objective <= most))
+        index = index[~self.settled[index]]
         explained = index[self.objective[index] < EXPLAINED]
         return np.setdiff1d(index, explained[self.steady(explained) & (self.objective[explained] < noisy)])
 
@@ -88,7 +90,7 @@ class Clips:
         if not len(index):
             return np.zeros(0, bool)
         present, target = self.present[index], self.aligned[index]
-        residual = generate(self.generator, self.z[index].astype(np.float32)) - target
+        residual = self.sounds(index) - target  # hook: FilteredClips has others
 
         def mean(waveforms):
             """Of what is known, [m, 1, 1]."""
@@ -103,6 +105,10 @@ class Clips:
             changes.append(np.nanstd(power, axis=0) / np.maximum(np.nanmean(power, axis=0), 1e-30))
         constant = (mean(residual) ** 2 > STEADY * mean(residual**2))[:, 0, 0]
         return (changes[0] < np.minimum(STEADY * changes[1], 1)) & ~constant
+
+    def sounds(self, index):
+        """The generator's waveforms of the clips `index` [m], as their aligned targets are compared with them."""
+        return generate(self.generator, self.z[index].astype(np.float32))
 
     def problem(self, index):
         present = self.present[index].reshape(len(index), -1)
@@ -233,7 +239,7 @@ class Clips:
             waveform = np.asarray(self.generator(self.z[i : i + 1].astype(np.float32)), np.float64)[0]
             known, free = self.present[i] > 0, self.lower[i] < self.upper[i]
             z_std[i] = deviations(waveform, self.aligned[i], known, self.normal[i], free)[: self.k]
-        return Solution(
+        solution = Solution(
             self.z.copy(),
             self.objective.copy(),
             self.iterations.copy(),
@@ -244,6 +250,9 @@ class Clips:
             at_bound=self.at_bound(),
             explained=np.clip(1 - 2 * self.objective, 0, 1),
         )
+        for clips, rows, index in self.found:
+            clips.into(solution, rows, index)
+        return solution
 
     def at_bound(self):
         """How many coordinates of each clip lie at a bound, those that are held left out, [n]."""

@@ -18,10 +18,13 @@ import numpy as np
 
 from models.generator.generator import BATCH
 from models.recovery.clips import EXPLAINED, NEARER, Clips
+from models.recovery.filtered import look_for_filters
 from models.recovery.placement import PROMISING, has_usual_level, levels_alike, locate, place
 from models.recovery.residual import Residual
+from models.recovery.starts import predict
 
 HOPELESS = 0.42  # objective averaged over the noise of a first Jacobian, above which a clip has no exact answer
+CHANNEL = 20_141  # separates what is drawn for filters from every other use of a seed
 LEAST_FALL = 0.1  # share by which the objective of a clip with an exact answer falls in two iterations, at least
 ANEW = 3  # descents from random latent vectors
 NEAR_TRUTH = 1e-3  # objective, -27 dB, below which a clip is where it was taken to be, and its minimum a local one
@@ -61,6 +64,13 @@ class LevenbergMarquardt:
         how wide the noise is at first; it is no penalty. → Solution, whose iterations are Jacobians.
         """
         options = {"max_iter": self.max_iter, "report": lambda active: report and report(len(active))}
+        turned = np.zeros(len(targets), bool)
+        if self.free:  # hook: the sign
+            shifts, recognised, unmoved, turned = place(targets, generator)
+            targets = np.where(turned[:, None, None], -targets, targets)
+            if start is not None and self.inverse_mapping is not None and turned.any():
+                start = np.array(start)
+                start[turned] = predict(targets[turned], self.inverse_mapping)
         clips = Clips(targets, generator, start, bounds, options)
         every = np.arange(len(targets))
         patience = {"least_fall": LEAST_FALL, "above": EXPLAINED}
@@ -72,7 +82,6 @@ class LevenbergMarquardt:
         clips.x[~promising], nearness = 0, np.where(promising[:, None], NEARER, np.inf)
         plain = recognised = np.ones(len(every), bool)
         if self.free:  # as a rule at once: a level that is a little off costs more than three unknowns
-            shifts, recognised, unmoved = place(targets, generator)
             known, usual = (targets, generator, shifts), has_usual_level(targets, generator)
             located = locate(*known, np.flatnonzero(recognised), self.inverse_mapping, clips.bounds)
             as_made = recognised & unmoved & levels_alike(generator)
@@ -82,6 +91,10 @@ class LevenbergMarquardt:
         if plain.any():
             clips.descend(every[plain], smoothing=nearness[plain], **hope)
         streams = ([number, *np.atleast_1d(seed)] for number in itertools.count())
+        if self.free:  # hook: the channel, of clips that are explained for the most part
+            channel = {"inverse_mapping": self.inverse_mapping, "stream": [CHANNEL, *np.atleast_1d(seed)]}
+            missed = clips.missed(EXPLAINED)
+            look_for_filters(clips, missed[recognised[missed]], shifts, **channel, **hope)
         clips.reweigh(self.restarts, next(streams), NEAR_TRUTH)
         free = clips.missed(np.inf)
         free = free[recognised[free]]
@@ -95,10 +108,14 @@ class LevenbergMarquardt:
                 clips.hold(lost)
                 clips.objective[lost] = np.inf
                 clips.descend(lost, x=np.zeros_like(clips.x[lost]), **hope)
+        if self.free:  # hook: the channel, of all others
+            missed = clips.missed(np.inf)
+            look_for_filters(clips, missed[recognised[missed]], shifts, **channel, **hope)
         for least in (NEAR_TRUTH, 0):
             clips.begin_anew(min(self.restarts, ANEW), next(streams), least, **patience)
             clips.reweigh(self.restarts, next(streams), EXPLAINED)
         solution = clips.solution()
+        solution.gain[turned & (clips.objective < EXPLAINED)] *= -1  # hook: the sign
         rest = np.flatnonzero(clips.objective >= EXPLAINED)
         if not self.give_up and len(rest):
             clips.hold(rest)

@@ -16,7 +16,9 @@ import scipy.signal
 BEFORE, BEHIND = 32, 64  # samples by which a sound is advanced, and delayed, at most
 CORNERS = 30.0, 200.0  # Hz, of the poles of the two chains
 ORDERS = 14  # Laguerre filters of each chain
+ORIGIN = BEFORE + BEHIND  # index of the tap at 0 of a filter whose largest tap lies there
 FLAT = 1e-24  # energy of a column, relative to the largest, below which it is nothing but rounding
+LOST = 1e-3  # of a filter's largest power: frequencies that it leaves less of are not brought back
 BANDS = 2  # an octave, of a response that is put into words
 HEARD = 1e-4  # of a band's power relative to the strongest: below, a sound says nothing about a filter there
 NOTABLE = 2.0  # dB by which a band differs from the others before it is worth a word
@@ -81,7 +83,7 @@ class Basis:
 
 @functools.lru_cache(maxsize=4)
 def basis(num_samples, rate):
-    """The Basis of waveforms of `num_samples` at a rate in Hz; kept, as its impulse responses take some milliseconds."""
+    """The Basis of waveforms of `num_samples` at a rate in Hz; kept, as its impulse responses take a while."""
     return Basis(num_samples, rate)
 
 
@@ -89,7 +91,7 @@ class Fit:
     """The filter whose result is closest to a target, of a waveform's `columns` [size, s].
 
     target, weights [s]: of the samples. ridge: of each column, relative to its own energy. → coefficients [size],
-    residual [s], the weighted difference, and `off`, which takes the columns' part out of others.
+    fitted [s], the result, residual [s], the weighted difference, and `off`, which takes the columns' part away.
     """
 
     def __init__(self, columns, target, weights, ridge):
@@ -101,7 +103,8 @@ class Fit:
         products[np.diag_indices_from(products)] += ridge
         self.factor = scipy.linalg.cho_factor(products, overwrite_a=True, check_finite=False)
         self.coefficients = self._solve(self.columns @ (weights * target))
-        self.residual = weights * target - self.coefficients @ self.columns
+        self.fitted = self.coefficients @ columns
+        self.residual = weights * (target - self.fitted)
 
     def _solve(self, rights):
         scale = self.scale if rights.ndim == 1 else self.scale[:, None]
@@ -110,3 +113,26 @@ class Fit:
     def off(self, rows):
         """Rows [k, s] without what the columns explain of them."""
         return rows - self._solve(self.columns @ rows.T).T @ self.columns
+
+
+def through(waveforms, filters):
+    """Waveforms [n, samples, channels] through filters [n, samples] whose tap at 0 is that at ORIGIN; as they are where
+    a filter is all zeros."""
+    result = np.array(waveforms, np.float32)
+    for i in np.flatnonzero(np.any(filters, axis=1)):
+        full = scipy.signal.fftconvolve(waveforms[i].astype(np.float64), filters[i][:, None].astype(np.float64), axes=0)
+        result[i] = full[ORIGIN:][: waveforms.shape[1]]
+    return result
+
+
+def without(waveforms, filters):
+    """What `through` did to waveforms [n, samples, channels], undone but for frequencies that hardly came through."""
+    result = np.array(waveforms, np.float32)
+    length = scipy.fft.next_fast_len(2 * waveforms.shape[1], real=True)
+    turns = np.exp(2j * np.pi * ORIGIN / length * np.arange(length // 2 + 1))
+    for i in np.flatnonzero(np.any(filters, axis=1)):
+        response = scipy.fft.rfft(filters[i].astype(np.float64), length) * turns
+        inverse = np.conj(response) / (np.abs(response) ** 2 + LOST * np.abs(response).max() ** 2)
+        spectrum = scipy.fft.rfft(waveforms[i].astype(np.float64), length, axis=0) * inverse[:, None]
+        result[i] = scipy.fft.irfft(spectrum, length, axis=0)[: waveforms.shape[1]]
+    return result

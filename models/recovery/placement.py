@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from models.generator.generator import BATCH, KEPT, generate, random_latent
+from models.recovery.filters import through, without
 from models.recovery.starts import predict
 
 PROMISING = 0.3  # objective of a start below which an exact answer may exist
@@ -29,7 +30,8 @@ LEVELS = 1.5  # times the largest level or mean of the generator's sounds, or th
 
 def place(targets, generator):
     """Where a generator's sound lies in targets [n, num_samples, num_channels] → shifts [n] in samples, whether the
-    sketch of the generator explains as much there as of its sounds, and whether they may not have been moved at all.
+    sketch of the generator explains as much there as of its sounds, whether they may not have been moved at all, and
+    whether they are recognised, but turned over: the mean waveform is part of every sound, and theirs is negative.
 
     The mean waveform over the prior and its derivatives span what a clip can be to first order, whatever its level. At
     every shift a target is projected onto them, all shifts at once by correlation.
@@ -41,12 +43,16 @@ def place(targets, generator):
     shifts = np.arange(-farthest, farthest + 1)
     spectra = np.conj(np.fft.rfft(rows, size))
     best, shares, unmoved = np.zeros(len(targets)), np.zeros(len(targets)), np.zeros(len(targets), bool)
+    turned = np.zeros(len(targets), bool)
     for i, target in enumerate(unit(centred(targets)[0].sum(axis=2))):
         alike = np.fft.irfft(spectra * np.fft.rfft(target, size), size)[:, shifts]
-        scores = (alike * (inverse @ alike)).sum(axis=0)
+        parts = inverse @ alike
+        scores = (alike * parts).sum(axis=0)
+        turned[i] = parts[0, scores.argmax()] < 0
         best[i], shares[i] = summit(scores) - farthest, scores.max()
         unmoved[i] = scores[farthest] >= UNMOVED * shares[i]
-    return best, shares > RECOGNISED * known.share, unmoved
+    recognised = shares > RECOGNISED * known.share
+    return best, recognised, unmoved, recognised & turned
 
 
 def summit(scores):
@@ -234,6 +240,8 @@ def as_recorded(waveforms, solution):
     """A generator's waveforms [n, num_samples, num_channels] with the gain, offset and shift of a Solution."""
     if solution.gain is None:
         return waveforms
+    if getattr(solution, "filter", None) is not None:  # hook: the channel
+        waveforms = through(waveforms, solution.filter)
     placed = [moved(wave, shift)[0] if shift else wave for wave, shift in zip(waveforms, solution.shift)]
     return (np.stack(placed) * solution.gain[:, None, None] + solution.offset[:, None, None]).astype(np.float32)
 
@@ -247,6 +255,8 @@ def as_generated(targets, solution):
     for i, known in enumerate(zip(*(np.asarray(getattr(solution, name)) for name in ("gain", "offset", "shift")))):
         if np.isfinite(known).all() and known != (1, 0, 0):
             result[i] = np.multiply(*aligned(targets[i], *known))
+    if getattr(solution, "filter", None) is not None:  # hook: the channel
+        result = without(result, solution.filter)
     return result
 
 

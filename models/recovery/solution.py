@@ -27,7 +27,9 @@ class Solution:
     Of least squares on the waveform, else None: a target is gain · (the generator's waveform, `shift` samples later) +
     offset, each [n]. z_std [n, latent_dim]: standard deviations of the coordinates, NaN for a clip that no latent
     vector explains. at_bound [n]: coordinates that ended at a bound. explained [n]: the share of the target's energy,
-    less the offset that was recovered, that gain, shift and the generator's waveform explain, 0 to 1.
+    less the offset that was recovered, that gain, shift and the generator's waveform explain, 0 to 1. filter [n,
+    num_samples]: of unit energy, its largest tap positive and at models.recovery.filters.ORIGIN, that a clip's waveform
+    went through beside, zeros where it went through none; None where no clip did.
     """
 
     z: np.ndarray
@@ -41,6 +43,7 @@ class Solution:
     z_std: np.ndarray | None = None
     at_bound: np.ndarray | None = None
     explained: np.ndarray | None = None
+    filter: np.ndarray | None = None
     code: np.ndarray | None = None
     runner_up: np.ndarray | None = None
     margin_db: np.ndarray | None = None
