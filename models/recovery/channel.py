@@ -1,8 +1,10 @@
-"""Least squares for a generator's sound that went through an unknown linear filter: the filter is eliminated.
+"""Least squares for a generator's sound that went through an unknown linear channel: the channel is eliminated.
 
-The target is h ∗ w(z) + a constant. Given z the filter h is linear, so the best one is solved for at every z, and what
-is minimised over z alone is what no filter explains: variable projection (Golub and Pereyra 1973), with Kaufman's
-approximation of its Jacobian (1975), which is the sound's own through the filter, off the columns of the filters.
+The target is a sum of known operations on w(z) and a constant: of filters (models/recovery/filters.py), or of small
+changes of speed and position (models/recovery/speed.py). Given z their coefficients are linear, so the best ones are
+solved for at every z, and what is minimised over z alone is what no such channel explains: variable projection (Golub
+and Pereyra 1973), with Kaufman's approximation of its Jacobian (1975), which is the sound's own through the channel,
+off the columns of the operations.
 """
 
 import functools
@@ -11,10 +13,10 @@ import numpy as np
 import tensorflow as tf
 
 from models.generator.generator import KEPT
-from models.recovery.filters import Fit, basis
+from models.recovery.filters import Fit
 from models.recovery.mismatch import SILENCE
 
-RIDGE = 1e-11  # of a filter's columns at an exact answer: its square root is below the rounding of 16 bits
+RIDGE = 1e-11  # of a channel's columns at an exact answer: its square root is below the rounding of 16 bits
 AT_ONCE = 64  # waveforms
 
 
@@ -39,18 +41,19 @@ def compiled(generator):
     return tf.function(lambda z, smoothing, widths: generator.smoothed(z, smoothing, widths), reduce_retracing=True)
 
 
-class Filtered:
-    """Problems for targets [n, num_samples, num_channels] that are a generator's sound through a filter each, as
+class Channelled:
+    """Problems for targets [n, num_samples, num_channels] that are a generator's sound through a channel each, as
     `levenberg_marquardt.minimise` takes them.
 
+    basis: the operations that a channel is made of, models.recovery.filters.Basis or models.recovery.speed.Played.
     present [n, num_samples · num_channels]: 0 for each sample that nothing is known of, else 1. The objective is half
     of what remains, relative to the target's energy about its mean. Coordinates behind those of a latent vector change
     nothing.
     """
 
-    def __init__(self, generator, targets, present=1.0):
+    def __init__(self, generator, targets, basis, present=1.0):
         self.generator, self.k = generator, generator.latent_dim
-        self.basis = basis(generator.num_samples, generator.sample_rate)
+        self.basis = basis
         self.targets = np.asarray(targets, np.float64).reshape(len(targets), -1)
         self.present = np.broadcast_to(present, self.targets.shape)
         self.ridge = np.full(len(targets), RIDGE)
@@ -69,7 +72,7 @@ class Filtered:
         self.weights = weights / np.sqrt(np.maximum(energies, SILENCE))[:, None]
 
     def fit(self, waveform, i):
-        """The best filter from a waveform [samples, channels] to the target i → filters.Fit."""
+        """The best channel from a waveform [samples, channels] to the target i → filters.Fit."""
         return Fit(self.basis.columns(waveform), self.targets[i], self.weights[i], self.ridge[i])
 
     def _fitted(self, waveforms, index):
@@ -109,7 +112,7 @@ class Filtered:
         self._responses[i] = self.basis.response(fit.coefficients)
 
     def _through(self, waveforms, i):
-        """Waveforms [m, samples, channels] through the filter kept of the target i, weighted, [m, s]."""
+        """Waveforms [m, samples, channels] through the channel kept of the target i, weighted, [m, s]."""
         return self.basis.filtered(waveforms, self._responses[i]).reshape(len(waveforms), -1) * self.weights[i]
 
     def normals(self, index):
@@ -130,8 +133,8 @@ class Filtered:
 
     def gradients(self, z, index):
         """z [m, k] → gradients [m, k], float64, of what remains of the targets `index` [m] of waveforms averaged over
-        the noise of the last Jacobians: exact, since a filter that is the best one changes that in second order only.
-        The filters at z are kept for `averaged`.
+        the noise of the last Jacobians: exact, since a channel that is the best one changes that in second order only.
+        The channels at z are kept for `averaged`.
         """
         arguments, others = self._averaged(z, index), []
         moved = [row for row, i in enumerate(index) if not np.array_equal(self._places[i], z[row])]
@@ -149,7 +152,7 @@ class Filtered:
 
     def averaged(self, z, index):
         """z [m, k] → objectives [m] of waveforms averaged over the noise of the last Jacobians, near where `gradients`
-        were taken: to first order in how the waveform and the filter change, which no filter has to be solved for.
+        were taken: to first order in how waveform and channel change, for which no other channel has to be solved for.
         """
         objectives = np.empty(len(z))
         for first in range(0, len(z), AT_ONCE):

@@ -17,8 +17,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from models.generator.generator import BATCH
+from models.recovery.channel_clips import look_for_channels
 from models.recovery.clips import EXPLAINED, NEARER, Clips
-from models.recovery.filtered import look_for_filters
 from models.recovery.placement import PROMISING, has_usual_level, levels_alike, locate, place
 from models.recovery.residual import Residual
 from models.recovery.starts import predict
@@ -93,8 +93,7 @@ class LevenbergMarquardt:
         streams = ([number, *np.atleast_1d(seed)] for number in itertools.count())
         if self.free:  # hook: the channel, of clips that are explained for the most part
             channel = {"inverse_mapping": self.inverse_mapping, "stream": [CHANNEL, *np.atleast_1d(seed)]}
-            missed = clips.missed(EXPLAINED)
-            look_for_filters(clips, missed[recognised[missed]], shifts, **channel, **hope)
+            look_for_channels(clips, clips.missed(EXPLAINED), shifts, recognised, **channel, **hope)
         clips.reweigh(self.restarts, next(streams), NEAR_TRUTH)
         free = clips.missed(np.inf)
         free = free[recognised[free]]
@@ -109,8 +108,7 @@ class LevenbergMarquardt:
                 clips.objective[lost] = np.inf
                 clips.descend(lost, x=np.zeros_like(clips.x[lost]), **hope)
         if self.free:  # hook: the channel, of all others
-            missed = clips.missed(np.inf)
-            look_for_filters(clips, missed[recognised[missed]], shifts, **channel, **hope)
+            look_for_channels(clips, clips.missed(np.inf), shifts, recognised, **channel, **hope)
         for least in (NEAR_TRUTH, 0):
             clips.begin_anew(min(self.restarts, ANEW), next(streams), least, **patience)
             clips.reweigh(self.restarts, next(streams), EXPLAINED)

@@ -1,4 +1,4 @@
-"""Linear filters that a sound may have gone through: what they are made of, the one that fits best, and words for it.
+"""Linear filters that a sound may have gone through: what they are made of, and the one that fits best.
 
 A filter is a sum of fixed ones, so given the sound its coefficients are a linear least-squares problem. The fixed ones
 are delays by some samples either way, for equalisers, and two chains of Laguerre filters (Laguerre functions of
@@ -19,9 +19,6 @@ ORDERS = 14  # Laguerre filters of each chain
 ORIGIN = BEFORE + BEHIND  # index of the tap at 0 of a filter whose largest tap lies there
 FLAT = 1e-24  # energy of a column, relative to the largest, below which it is nothing but rounding
 LOST = 1e-3  # of a filter's largest power: frequencies that it leaves less of are not brought back
-BANDS = 2  # an octave, of a response that is put into words
-HEARD = 1e-4  # of a band's power relative to the strongest: below, a sound says nothing about a filter there
-NOTABLE = 2.0  # dB by which a band differs from the others before it is worth a word
 
 
 class Basis:
@@ -82,13 +79,13 @@ class Basis:
 
 
 @functools.lru_cache(maxsize=4)
-def basis(num_samples, rate):
+def filters(num_samples, rate):
     """The Basis of waveforms of `num_samples` at a rate in Hz; kept, as its impulse responses take a while."""
     return Basis(num_samples, rate)
 
 
 class Fit:
-    """The filter whose result is closest to a target, of a waveform's `columns` [size, s].
+    """The channel whose result is closest to a target, of a waveform's `columns` [size, s] through its operations.
 
     target, weights [s]: of the samples. ridge: of each column, relative to its own energy. → coefficients [size],
     fitted [s], the result, residual [s], the weighted difference, and `off`, which takes the columns' part away.

@@ -12,6 +12,7 @@ import numpy as np
 from models.generator.generator import BATCH, KEPT, generate, random_latent
 from models.recovery.filters import through, without
 from models.recovery.starts import predict
+from models.recovery.stretching import at, in_clip, in_recording
 
 PROMISING = 0.3  # objective of a start below which an exact answer may exist
 PREDICTIONS = 2  # of a target, the second at the level that the first is best at
@@ -242,7 +243,12 @@ def as_recorded(waveforms, solution):
         return waveforms
     if getattr(solution, "filter", None) is not None:  # hook: the channel
         waveforms = through(waveforms, solution.filter)
-    placed = [moved(wave, shift)[0] if shift else wave for wave, shift in zip(waveforms, solution.shift)]
+    speeds = getattr(solution, "speed", None)  # hook: the channel
+    speeds = np.ones(len(waveforms)) if speeds is None else speeds
+    placed = [
+        (moved(wave, shift)[0] if shift else wave) if speed == 1 else at(wave, in_clip(len(wave), speed, shift))[0]
+        for wave, shift, speed in zip(waveforms, solution.shift, speeds)
+    ]
     return (np.stack(placed) * solution.gain[:, None, None] + solution.offset[:, None, None]).astype(np.float32)
 
 
@@ -254,7 +260,12 @@ def as_generated(targets, solution):
     result = np.array(targets, np.float32)
     for i, known in enumerate(zip(*(np.asarray(getattr(solution, name)) for name in ("gain", "offset", "shift")))):
         if np.isfinite(known).all() and known != (1, 0, 0):
-            result[i] = np.multiply(*aligned(targets[i], *known))
+            speed = 1 if getattr(solution, "speed", None) is None else solution.speed[i]
+            if speed == 1:
+                result[i] = np.multiply(*aligned(targets[i], *known))
+            else:  # hook: the channel
+                sound = (targets[i] - known[1]) / known[0] * inside(targets[i])
+                result[i] = at(sound, in_recording(len(sound), speed, known[2]))[0]
     if getattr(solution, "filter", None) is not None:  # hook: the channel
         result = without(result, solution.filter)
     return result

@@ -29,7 +29,8 @@ class Solution:
     vector explains. at_bound [n]: coordinates that ended at a bound. explained [n]: the share of the target's energy,
     less the offset that was recovered, that gain, shift and the generator's waveform explain, 0 to 1. filter [n,
     num_samples]: of unit energy, its largest tap positive and at models.recovery.filters.ORIGIN, that a clip's waveform
-    went through beside, zeros where it went through none; None where no clip did.
+    went through beside, zeros where it went through none; None where no clip did. speed [n]: how many times longer a
+    target lasts than the generator's waveform, about whose middle it is stretched; None where all last as long.
     """
 
     z: np.ndarray
@@ -44,6 +45,7 @@ class Solution:
     at_bound: np.ndarray | None = None
     explained: np.ndarray | None = None
     filter: np.ndarray | None = None
+    speed: np.ndarray | None = None
     code: np.ndarray | None = None
     runner_up: np.ndarray | None = None
     margin_db: np.ndarray | None = None
