@@ -15,6 +15,7 @@ import soundfile
 from keras import ops
 from scipy.io import wavfile
 
+from models.audio.channels import one_channel
 from models.audio.preparation import OUR_RATE, PUBLISHED
 
 SAMPLE_RATE = OUR_RATE  # of what the classifier, the judge and the metrics take
@@ -164,7 +165,7 @@ def prepare(path, *, num_samples=NUM_SAMPLES, num_channels=1, preparation=PUBLIS
     path = Path(path)
     own_rate = preparation.sample_rate
     samples, rate, duration, warnings = _decode(path, num_samples / own_rate)
-    samples = mixed(samples, num_channels, path)
+    samples = mixed(one_channel(samples) if num_channels == 1 else samples, num_channels, path)  # hook: the channels
     if rate != own_rate:
         samples = librosa.resample(samples, orig_sr=rate, target_sr=own_rate, axis=0)
     as_it_is = None

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from models.generator.generator import BATCH
+from models.recovery.altered import leave_out_clicks
 from models.recovery.channel_clips import look_for_channels
 from models.recovery.clips import EXPLAINED, NEARER, Clips
 from models.recovery.placement import PROMISING, has_usual_level, levels_alike, locate, place
@@ -93,6 +94,7 @@ class LevenbergMarquardt:
         streams = ([number, *np.atleast_1d(seed)] for number in itertools.count())
         if self.free:  # hook: the channel, of clips that are explained for the most part
             channel = {"inverse_mapping": self.inverse_mapping, "stream": [CHANNEL, *np.atleast_1d(seed)]}
+            leave_out_clicks(clips, clips.missed(EXPLAINED))  # hook: what is not the generator's
             look_for_channels(clips, clips.missed(EXPLAINED), shifts, recognised, **channel, **hope)
         clips.reweigh(self.restarts, next(streams), NEAR_TRUTH)
         free = clips.missed(np.inf)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from models.generator.generator import BATCH, KEPT, generate, random_latent
+from models.recovery.altered import unaltered
 from models.recovery.filters import through, without
 from models.recovery.starts import predict
 from models.recovery.stretching import at, in_clip, in_recording
@@ -234,7 +235,12 @@ def inside(target, shift=0.0):
     """1 where a target [samples, channels], `shift` samples earlier, was recorded, 0 where it was padded."""
     first, last = recorded(target)
     places = np.arange(len(target))[:, None] + shift
-    return np.broadcast_to((places > first - NEAR) & (places < last + NEAR), target.shape).astype(np.float32)
+    there = np.broadcast_to((places > first - NEAR) & (places < last + NEAR), target.shape).astype(np.float32)
+    whole = unaltered(target)  # hook: what is not the generator's
+    if whole.all():
+        return there
+    nearest = np.clip(np.floor(places[:, 0] + [[NEAR], [1 - NEAR]]).astype(int), 0, len(target) - 1)
+    return there * whole[nearest].min(axis=0)
 
 
 def as_recorded(waveforms, solution):
