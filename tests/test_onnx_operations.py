@@ -293,7 +293,7 @@ def test_functions_of_the_file_s_own(tmp_path):
     assert np.allclose(sound, onnx_generators.run(tmp_path / FILE, z), atol=1e-5)
     model.functions[0].node[0].op_type, model.functions[0].node[0].domain = "Snake", "own"  # calls itself
     onnx.save(model, tmp_path / FILE)
-    with pytest.raises(CheckpointError, match="functions describe more than"):
+    with pytest.raises(CheckpointError, match="describes more than"):
         read_onnx(tmp_path / FILE)
 
 

@@ -31,16 +31,17 @@ def load_generator(
     folder, *, subpixel=True, check_derivative=True, num_samples=0, input_name="", output_name="", inputs=None
 ):
     """Loads the one generator in `folder`: infer.meta with model.ckpt.* (WaveGAN's names; also a training run's
-    folder), a WaveGAN's model.ckpt-N.* alone, a .pb, .onnx or .keras file, or a SavedModel.
+    folder), a WaveGAN's model.ckpt-N.* or best_score-N.* alone, a .pb, .onnx, .keras or .h5 file, or a SavedModel.
 
     subpixel: False keeps the frozen graph even of a WaveGAN that is recognised. check_derivative: False does not check
     the derivative of a recognised WaveGAN, for whoever wants its sounds only. num_samples: of a WaveGAN's checkpoint
     without a graph, where neither its layers nor args.txt say it. input_name, output_name: of the latent vector and the
-    waveform in a .pb (z and G_z otherwise), .onnx or SavedModel that leaves them open; a .keras file has the first
-    only. Returns a Generator, or a LabelledGenerator (models/generator/labelled.py) for what takes a label besides its
-    latent vector. Raises CheckpointError, in one line, for a folder without a generator, with several, or with half of
-    one, and for one that cannot be used: damaged, not finite, no function of its latent vector, without a derivative,
-    or doing more than to compute.
+    waveform, where a .pb or .meta has others than z and G_z, or a file leaves them open; a Keras model has the first
+    only. inputs: {name: "label", "recovered", or its numbers} of other inputs (models/generator/inputs.py). Returns a
+    Generator, or a LabelledGenerator (models/generator/labelled.py) for what takes a label besides its latent vector.
+    Raises CheckpointError, in one line, for a folder without a generator, with several, or with half of one, and for
+    one that cannot be used: damaged, not finite, no function of its latent vector, without a derivative, or doing more
+    than to compute.
     """
     options = {"subpixel": subpixel, "check_derivative": check_derivative, "num_samples": num_samples}
     options |= {"input_name": input_name, "output_name": output_name, "inputs": inputs}
