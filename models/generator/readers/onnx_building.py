@@ -30,9 +30,9 @@ FOLDED = frozenset(
     "ScatterND Sigmoid Sign Sin Sinh Slice Softmax Softplus SpaceToDepth Split Sqrt Squeeze Sub Sum Tan Tanh Tile "
     "Transpose Trilu Unsqueeze Where Xor".split()
 )
-ONE_BY_ONE = frozenset("GatherND GatherElements ScatterElements ScatterND".split())  # loops of Python over elements
+ONE_BY_ONE = frozenset("GatherND GatherElements ScatterElements ScatterND".split())  # loops of Python over indices
 PRODUCTS = frozenset("MatMul Gemm Einsum".split())
-MOST_ONE_BY_ONE = 2**16  # elements of their results
+MOST_ONE_BY_ONE = 2**20  # indices
 MOST_PRODUCTS = 2**31  # multiplications of one product of matrices
 MOST_SECONDS = 10.0  # for all that is worked out
 MOST_DEPTH = 50  # bodies within bodies
@@ -87,9 +87,9 @@ class Building:
         if self._nodes > MOST_NODES:
             raise CheckpointError(f"it describes more than {MOST_NODES:,} operations")
 
-    def count(self, elements, node):
-        """Counts so many elements of a node's results among what is worked out."""
-        self._bytes += 8 * elements
+    def count(self, size, node):
+        """Counts so many bytes of a node's results among what is worked out."""
+        self._bytes += size
         if self._bytes > MOST_BYTES or self._seconds > MOST_SECONDS:
             raise CheckpointError(f"{node.op_type} ({node.output[0]}) makes more than a generator may take")
 
@@ -104,13 +104,12 @@ class Building:
         elements = sum(int(np.prod(size, dtype=object)) for size in sizes)
         if len(sizes) < len(inferred) or any(n < 0 for size in sizes for n in size):
             raise CheckpointError(f"the size of {node.op_type} ({node.output[0]}) is not known before it is run")
-        largest = max([elements, *(x.size for x in inputs if x is not None)])
-        slow = node.op_type in ONE_BY_ONE and largest > MOST_ONE_BY_ONE and many
+        slow = node.op_type in ONE_BY_ONE and inputs[1].size > MOST_ONE_BY_ONE
         if slow or node.op_type in PRODUCTS and _products(node, inputs, elements) > MOST_PRODUCTS:
             raise CheckpointError(f"{node.op_type} ({node.output[0]}) takes more time than a generator may")
         if not many and 4 * elements > MOST_BYTES_A_CLIP:
             raise CheckpointError(f"{node.op_type} ({node.output[0]}) makes more than a generator may take")
-        self.count(elements * many, node)
+        self.count(elements * many * max([x.itemsize for x in inputs if x is not None], default=1), node)
         begin = time.monotonic()
         with np.errstate(all="ignore"):
             results = onnx.reference.ReferenceEvaluator(model).run(

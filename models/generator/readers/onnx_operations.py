@@ -299,7 +299,7 @@ def _filled(call, shape):
     wanted = [int(n) for n in call.known(0)]
     if value.size != 1 or any(n < 0 for n in wanted):
         call.refuse("this value or shape")
-    call.building.count(int(np.prod(wanted, dtype=object)), call.node)
+    call.building.count(value.itemsize * int(np.prod(wanted, dtype=object)), call.node)
     return np.full(wanted, value.reshape(()))
 
 
