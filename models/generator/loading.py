@@ -30,7 +30,7 @@ BESIDE_SAVED_MODEL = ("fingerprint.pb", "keras_metadata.pb")
 
 def load_generator(folder, facts=(), *, subpixel=True, check_derivative=True):
     """Loads the one generator in `folder`: infer.meta with model.ckpt.* (WaveGAN's names; also a training run's
-    folder), a WaveGAN's model.ckpt-N.* alone, a .pb, .onnx or .keras file, or a SavedModel.
+    folder), a WaveGAN's model.ckpt-N.* or best_score-N.* alone, a .pb, .onnx, .keras or .h5 file, or a SavedModel.
 
     facts: of the generator, in place of what `clip.json` beside it says: {name: value} or text, as
     models.generator.facts.stated_facts takes it. subpixel: False keeps the frozen graph even of a WaveGAN that is
@@ -122,8 +122,9 @@ def _as_generator(path, folder, facts, subpixel, check_derivative):
         function, latent_dim = SubpixelWaveGAN(variables, length), variables[DENSE].shape[0]
         return Generator(function, latent_dim, function.description, fingerprint(variables), facts, check_derivative)
     inputs = facts.inputs or None
+    stated = None if path.suffix == ".onnx" else inputs  # whose reader has told them apart
     graph, z, output, names, variables, described = _frozen(path, folder, facts.latent, facts.output, inputs)
-    function, sha256 = as_function(graph, path, z, output, names, inputs), fingerprint(variables)
+    function, sha256 = as_function(graph, path, z, output, names, stated), fingerprint(variables)
     (batch, latent_dim), labels = function.inputs[0].shape, function.inputs[1:]
     if labels:
         label = LabelInput(labels[0].op.name, tuple(labels[0].shape[1:]), labels[0].dtype)

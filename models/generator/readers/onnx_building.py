@@ -19,7 +19,7 @@ from onnx import helper
 from models.files.errors import CheckpointError, first_line
 from models.generator.readers.allow_list import MOST_BYTES, MOST_BYTES_A_CLIP, MOST_NODES, SMALL
 from models.generator.readers.onnx_layers import shape_of, to_first, to_last
-from models.generator.readers.onnx_operations import OPERATIONS
+from models.generator.readers.onnx_operations import OPERATIONS, single
 
 # What is worked out where nothing depends on the latent vector, in time that grows with the sizes.
 FOLDED = frozenset(
@@ -30,9 +30,9 @@ FOLDED = frozenset(
     "ScatterND Sigmoid Sign Sin Sinh Slice Softmax Softplus SpaceToDepth Split Sqrt Squeeze Sub Sum Tan Tanh Tile "
     "Transpose Trilu Unsqueeze Where Xor".split()
 )
-ONE_BY_ONE = frozenset("GatherND GatherElements ScatterElements ScatterND".split())  # loops of Python over elements
+ONE_BY_ONE = frozenset("GatherND GatherElements ScatterElements ScatterND".split())  # loops of Python over indices
 PRODUCTS = frozenset("MatMul Gemm Einsum".split())
-MOST_ONE_BY_ONE = 2**16  # elements of their results
+MOST_ONE_BY_ONE = 2**20  # indices
 MOST_PRODUCTS = 2**31  # multiplications of one product of matrices
 MOST_SECONDS = 10.0  # for all that is worked out
 MOST_DEPTH = 50  # bodies within bodies
@@ -55,9 +55,7 @@ class Building:
 
     def add(self, node, opset, depth=0):
         """Adds the outputs of one node. Raises CheckpointError, in one phrase, for one that is not supported."""
-        self._nodes += 1
-        if self._nodes > MOST_NODES or depth > MOST_DEPTH:
-            raise CheckpointError(f"its functions describe more than {MOST_NODES:,} operations")
+        self.grow(1 if depth <= MOST_DEPTH else MOST_NODES)
         inputs = [self.values[name] if name else None for name in node.input]
         standard, is_known = node.domain in ("", "ai.onnx"), not any(tf.is_tensor(value) for value in inputs)
         try:
@@ -83,9 +81,15 @@ class Building:
                 )
             self.values[name] = value
 
-    def count(self, elements, node):
-        """Counts so many elements of a node's results among what is worked out."""
-        self._bytes += 8 * elements
+    def grow(self, count):
+        """Counts operations that one node becomes, beyond a few. Raises CheckpointError where they are too many."""
+        self._nodes += count
+        if self._nodes > MOST_NODES:
+            raise CheckpointError(f"it describes more than {MOST_NODES:,} operations")
+
+    def count(self, size, node):
+        """Counts so many bytes of a node's results among what is worked out."""
+        self._bytes += size
         if self._bytes > MOST_BYTES or self._seconds > MOST_SECONDS:
             raise CheckpointError(f"{node.op_type} ({node.output[0]}) makes more than a generator may take")
 
@@ -100,17 +104,19 @@ class Building:
         elements = sum(int(np.prod(size, dtype=object)) for size in sizes)
         if len(sizes) < len(inferred) or any(n < 0 for size in sizes for n in size):
             raise CheckpointError(f"the size of {node.op_type} ({node.output[0]}) is not known before it is run")
-        slow = node.op_type in ONE_BY_ONE and elements > MOST_ONE_BY_ONE
+        slow = node.op_type in ONE_BY_ONE and inputs[1].size > MOST_ONE_BY_ONE
         if slow or node.op_type in PRODUCTS and _products(node, inputs, elements) > MOST_PRODUCTS:
             raise CheckpointError(f"{node.op_type} ({node.output[0]}) takes more time than a generator may")
-        self.count(elements * many, node)
+        if not many and 4 * elements > MOST_BYTES_A_CLIP:
+            raise CheckpointError(f"{node.op_type} ({node.output[0]}) makes more than a generator may take")
+        self.count(elements * many * max([x.itemsize for x in inputs if x is not None], default=1), node)
         begin = time.monotonic()
         with np.errstate(all="ignore"):
             results = onnx.reference.ReferenceEvaluator(model).run(
                 None, {f"x{i}": value for i, value in enumerate(inputs) if value is not None}
             )
         self._seconds += time.monotonic() - begin
-        results = [_single(np.asarray(result)) for result in results]
+        results = [single(np.asarray(result)) for result in results]
         return results if many else results[0]
 
     def _body(self, node, inputs, opset):
@@ -198,10 +204,12 @@ class Call:
     def all_last(self):
         """Its inputs with their channels last, if they are kept so or have one element; else None."""
         kept = [self.building.channels_last.get(name) for name in self.node.input]
-        values = [x if last is None and not tf.is_tensor(x) and x.size == 1 else last
-                  for x, last in zip(self.inputs, kept)]  # fmt: skip
         ranks = {last.shape.rank for last in kept if last is not None}
-        return values if len(ranks) == 1 and all(value is not None for value in values) else None
+        if len(ranks) != 1:
+            return None
+        values = [x.reshape(()) if not tf.is_tensor(x) and x.size == 1 and x.ndim <= max(ranks) else last
+                  for x, last in zip(self.inputs, kept)]  # fmt: skip
+        return values if all(value is not None for value in values) else None
 
     def last(self, i=0):
         """Input i [n, clips of ONNX, channels, …] as [n, …, channels]."""
@@ -265,12 +273,7 @@ def _renamed(node, names, prefix, given):
 
 
 def _products(node, inputs, elements):
-    """How many multiplications a product of matrices takes."""
+    """How many multiplications a product of matrices takes, at most."""
     if node.op_type == "Einsum":
         return int(np.prod([x.size for x in inputs if x is not None], dtype=object))
-    return elements * (inputs[0].shape[-1] if inputs[0].ndim else 1) * (inputs[0].shape[0] if inputs[0].ndim else 1)
-
-
-def _single(array):
-    """Half precision is computed in float32 here."""
-    return array.astype(np.float32) if array.dtype == np.float16 else array
+    return elements * (inputs[0].shape[-1] if node.op_type == "MatMul" else max(inputs[0].shape))

@@ -14,6 +14,7 @@ from models.generator.subpixel import transposed_kernel
 MOST_RESIZED = 2**22  # samples along one axis, resized or padded
 MOST_GROUPS = 64  # of a convolution
 MOST_DILATED = 4096  # samples from one tap of a kernel to the next
+MOST_KERNEL = 2**27  # elements of a kernel, with zeros between its taps
 MOST_STEPS = 1024  # of a recurrent layer
 MOST_MATRIX = 2**24  # elements of the matrix of a Fourier transform, or places that numbers are taken from
 
@@ -43,10 +44,13 @@ def _geometry(call, x, kernel):
     pads = list(call.get("pads", [0] * 2 * count))
     if min(strides + dilations) < 1 or min(pads) < 0 or len(pads) != 2 * count:
         call.refuse("this stride, dilation or padding")
-    if np.prod(dilations, dtype=object) > MOST_DILATED:
-        call.refuse(f"a dilation of {dilations}")
+    if np.prod(dilations, dtype=object) > MOST_DILATED or max(strides) > MOST_DILATED:
+        call.refuse(f"a dilation of {dilations} or a stride of {strides}")
+    if np.prod([*kernel, *dilations], dtype=object) > MOST_KERNEL:
+        call.refuse("a kernel of this size")
     if not 0 < call.get("group", 1) <= MOST_GROUPS:
         call.refuse(f"{call.get('group')} groups")
+    call.building.grow(4 * call.get("group", 1))
     return sizes, strides, dilations, pads[:count], pads[count:]
 
 
@@ -177,9 +181,8 @@ def _overlapped(call, x, lengths, sizes, strides, dilations, before, out):
     """Sum of blocks that overlap: x [n, channels, taps, blocks] → [n, channels, *out]. What an output takes is
     gathered, so that the sum is one over an axis.
     """
-    places, reached = np.zeros([1] * len(out), np.int64), np.ones([1] * len(out), bool)
-    counts = [min(k, -(-((k - 1) * d + 1) // s)) for k, s, d in zip(sizes, strides, dilations)]
-    if np.prod([*out, *counts], dtype=object) > MOST_MATRIX:
+    counts = [-(-k // s) if d == 1 else k for k, s, d in zip(sizes, strides, dilations)]
+    if np.prod([*out, *counts], dtype=object) > MOST_MATRIX or max(strides) > MOST_DILATED:
         call.refuse("a sum of this size")
     taps, blocks, reached = np.int64(0), np.int64(0), np.bool_(True)
     for axis, (n, k, s, d, a, size) in enumerate(zip(lengths, sizes, strides, dilations, before, out)):
@@ -199,6 +202,10 @@ def _contributions(blocks, taps, stride, dilation, before, size):
     """Along one axis: of which tap of which block an output is the sum, and whether there is one: [size, most]."""
     position = np.arange(size)[:, None] + before
     tap = np.arange(taps)[None]
+    if dilation == 1:  # every stride-th tap, from the one that meets this position
+        tap = position % stride + stride * np.arange(-(-taps // stride))
+        block = (position - tap) // stride
+        return tap, np.clip(block, 0, blocks - 1), (tap < taps) & (block >= 0) & (block < blocks)
     block, rest = np.divmod(position - tap * dilation, stride)
     found = (rest == 0) & (block >= 0) & (block < blocks)
     order = np.argsort(~found, axis=1, kind="stable")[:, : max(int(found.sum(axis=1).max()), 1)]
@@ -229,7 +236,7 @@ def _dft(call, x, *_):
     given, parts = shape_of(x)[axis], shape_of(x)[-1]
     known = call.known(1)
     length = int(known.reshape(())) if known is not None else 2 * (given - 1) if inverse and onesided else given
-    if axis == rank - 1 or parts not in (1, 2) or not 0 < length or 4 * given * length > MOST_MATRIX:
+    if axis == rank - 1 or parts not in (1, 2) or not 0 < length or 4 * given * max(given, length) > MOST_MATRIX:
         call.refuse("a transform of this size")
     basis = np.concatenate([np.eye(given), 1j * np.eye(given)][:parts])  # [parts, given] flattened, given
     if inverse and onesided:
@@ -300,7 +307,7 @@ def _resized(call, x, axis, length, wanted, scale, mode, where):
 
 def _pad(call, x, *_):
     rank = len(shape_of(x))
-    pads = [int(n) for n in (call.known(1) if call.opset >= 11 else call["pads"])]
+    pads = [int(n) for n in call.known(1)]
     axes = [int(axis) % rank for axis in call.known(3, np.arange(rank))]
     value = float(call.known(2, np.zeros(1)).reshape(()))
     before, after, mode = [0] * rank, [0] * rank, call.get("mode", "constant")
@@ -377,6 +384,7 @@ def _recurrent(step, activations):
             call.refuse("this activation, clip or peephole")
         if steps > MOST_STEPS or (lengths is not None and (lengths != steps).any()):
             call.refuse(f"{steps} steps" if steps > MOST_STEPS else "a sequence shorter than the others")
+        call.building.grow(16 * steps * directions)
         biases = call.known(3, np.zeros((directions, 2 * kernels.shape[1]), np.float32))
         sides, last_h, last_c = [], [], []
         for side in range(directions):

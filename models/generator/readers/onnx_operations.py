@@ -55,7 +55,7 @@ def _power(x, exponent):
 
 
 def _quotient(a, b):
-    return tf.divide(a, b) if tf.as_dtype(a.dtype).is_floating else tf.math.floordiv(a, b)
+    return tf.divide(a, b) if tf.as_dtype(a.dtype).is_floating else tf.truncatediv(a, b)
 
 
 def _chosen(condition, a, b):
@@ -76,7 +76,7 @@ def _elu(alpha, gamma):
 
 
 def _clip(call, x):
-    low, high = (call.known(1), call.known(2)) if call.opset > 10 else (call.get("min"), call.get("max"))
+    low, high = call.known(1), call.known(2)
     x = x if low is None else tf.maximum(x, low)
     return x if high is None else tf.minimum(x, high)
 
@@ -195,8 +195,6 @@ def _gather(call, x, indices):
 
 
 def _slice(call, x, *_):
-    if call.opset < 10:
-        call.refuse("this opset")
     starts, ends = call.known(1), call.known(2)
     axes, steps = call.known(3, np.arange(len(starts))), call.known(4, np.ones(len(starts), int))
     wanted = [slice(None)] * x.shape.rank
@@ -284,11 +282,12 @@ def _constant(call):
         if name in call.attributes:
             return np.array(call[name], dtype)
     if "value" in call.attributes and call["value"].data_location != onnx.TensorProto.EXTERNAL:
-        return _single(onnx.numpy_helper.to_array(call["value"]))
+        return single(onnx.numpy_helper.to_array(call["value"]))
     return call.refuse("a value of this kind")
 
 
-def _single(array):
+def single(array):
+    """An array in the precision in which it is computed here."""
     return array.astype(_computed_in(tf.as_dtype(array.dtype)).as_numpy_dtype)
 
 
@@ -296,11 +295,11 @@ def _filled(call, shape):
     tensor = call.attributes.get("value")
     if tensor is not None and tensor.data_location == onnx.TensorProto.EXTERNAL:
         call.refuse("a value in another file")
-    value = _single(np.zeros(1, "f") if tensor is None else onnx.numpy_helper.to_array(tensor))
+    value = single(np.zeros(1, "f") if tensor is None else onnx.numpy_helper.to_array(tensor))
     wanted = [int(n) for n in call.known(0)]
     if value.size != 1 or any(n < 0 for n in wanted):
         call.refuse("this value or shape")
-    call.building.count(int(np.prod(wanted, dtype=object)), call.node)
+    call.building.count(value.itemsize * int(np.prod(wanted, dtype=object)), call.node)
     return np.full(wanted, value.reshape(()))
 
 
