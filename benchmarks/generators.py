@@ -12,11 +12,12 @@ num_wide = 1  # latent vectors a WaveGAN of width 32 or more [1 to 10,000]
 max_iter = 200  # iterations of Levenberg–Marquardt at most, a start [1 to 1,000,000]
 restarts = 8  # further tries at most [0 to 1000]
 seed = 0  # of the weights; that of the latent vectors is the next [0 to 2,147,483,646]
+exported = ""  # folder that benchmarks/exporters.py wrote: generators of other software with its sound of them
 results = "logs/generators.json"  # what has been measured already
 card = ""  # model card to write the table into, between its marks; "" for none
 
-import itertools
 import json
+import shutil
 import sys
 import tempfile
 import time
@@ -42,6 +43,7 @@ from models.recovery.attempts import LevenbergMarquardt
 from models.recovery.recover import recover
 from tests import tf1_wavegan
 
+FULL_SCALE = 32767  # of 16 bits
 WIDE = 32  # a width from which on fewer latent vectors are recovered
 WAVEGANS = {  # WaveGAN's own options, as its training script names them
     "as published": {},
@@ -57,65 +59,105 @@ WAVEGANS = {  # WaveGAN's own options, as its training script names them
 }
 
 
-def generator_of(name, width):
-    """The generator of a row, written to a folder as its makers would and loaded from there."""
+def of_others():
+    """{name of a row: folder}, of what benchmarks/exporters.py wrote into `exported`."""
+    places = sorted(path.parent for path in Path(exported).glob("*/right.npz")) if exported else []
+    return {f"{place.name} ({np.load(place / 'right.npz')['software']})": place for place in places}
+
+
+def wavegan(name, width, count):
+    """A generator of WaveGAN's options, written to a folder as its makers would and loaded from there → it, latent
+    vectors, and its sound of them."""
     with tempfile.TemporaryDirectory() as folder:
         tf1_wavegan.write(Path(folder), width=width, seed=seed, trials=1, **WAVEGANS[name])
-        return load_generator(folder)
+        generator = load_generator(folder)
+    true = random_latent(generator, count, seed + 1)
+    return generator, true, generator(true).numpy()
+
+
+def of_other_software(place, count):
+    """The same of a generator in a folder of benchmarks/exporters.py; its own software's sound, in 16 bits."""
+    right = np.load(place / "right.npz")
+    with tempfile.TemporaryDirectory() as folder:
+        shutil.copytree(place, folder, dirs_exist_ok=True)
+        generator = load_generator(folder)
+    generator = generator.with_label(int(right["label"])) if right["label"] >= 0 else generator
+    return generator, right["z"][:count], right["sound"][:count]
 
 
 def measure(name, width, count):
-    """One row: how many of `count` latent vectors come back exactly, and what it took."""
-    generator = generator_of(name, width)
-    true = random_latent(generator, count, seed + 1)
+    """A row: how many of `count` latent vectors come back exactly, and what it took. Of other software's generators
+    `difference` too, the RMS of how far our sound is from theirs, as a share of its RMS, and 16-bit clips."""
+    place, row = of_others().get(name), {}
+    if place is None:
+        generator, true, clips = wavegan(name, width, count)
+    else:
+        generator, true, sound = of_other_software(place, count)
+        difference = np.ravel(generator(true)) - np.ravel(sound)
+        row["difference"] = float(np.linalg.norm(difference) / np.linalg.norm(np.ravel(sound)))
+        clips = (np.round(sound * FULL_SCALE) / FULL_SCALE).astype(np.float32)
     begin = time.perf_counter()
-    solution = recover(generator(true), generator, solver=LevenbergMarquardt(max_iter, restarts), seed=seed + 2)
-    seconds = (time.perf_counter() - begin) / count
-    return {
+    solution = recover(clips, generator, solver=LevenbergMarquardt(max_iter, restarts), seed=seed + 2)
+    return row | {
         "form": generator.description,
         "condition": float(np.median(condition_number(generator, true[:2]))),
         "exact": int((latent_mse(true, solution.z) < EXACT).sum()),
-        "clips": count,
+        "clips": len(true),
         "iterations": float(np.median(solution.iterations)),
         "snr_db": float(solution.snr_db.min()),
-        "seconds": seconds,
+        "seconds": (time.perf_counter() - begin) / len(true),
     }
 
 
-def table(rows):
+def table(title, rows):
     """rows: {name: what `measure` returned} → Markdown."""
-    heads = ["WaveGAN", "condition", "exact", "iterations, median", "lowest SNR in dB", "seconds a clip"]
+    differs = any("difference" in row for row in rows.values())
+    heads = [title, "condition", "exact", "iterations, median", "lowest SNR in dB", "seconds a clip"]
+    heads += ["difference from its own software's sound, RMS by RMS"] * differs
     cells = []
     for name, row in rows.items():
-        exact, iterations = f"{row['exact']} of {row['clips']}", f"{row['iterations']:.0f}"
-        cells.append(
-            [name, f"{row['condition']:.0f}", exact, iterations, f"{row['snr_db']:.0f}", f"{row['seconds']:.1f}"]
-        )
+        if "refused" in row:
+            cells.append([name, f"refused: {row['refused']}", *[""] * (len(heads) - 2)])
+            continue
+        cells.append([name, f"{row['condition']:.0f}", f"{row['exact']} of {row['clips']}", f"{row['iterations']:.0f}"])
+        cells[-1] += [f"{row['snr_db']:.0f}", f"{row['seconds']:.1f}"]
+        cells[-1] += [f"{row['difference']:.1e}"] * differs
     return markdown(heads, cells)
 
 
+def measured(name, width, count, done, path):
+    """The row of a generator, from an earlier run if it is there, with a line that says it."""
+    label = f"{name}, width {width}" if width else name
+    key = f"{label}, {count} clips, {max_iter} iterations, {restarts} restarts, seed {seed}"
+    if key not in done:
+        try:
+            done[key] = measure(name, width, count)
+        except CheckpointError as error:
+            if width:
+                raise
+            done[key] = {"refused": str(error).partition("/generator.")[2]}
+        with written_whole(path, "w") as file:
+            json.dump(done, file, indent=1)
+    row = done[key]
+    words = f"refused, {row['refused']}" if "refused" in row else f"{row['exact']} of {count} exact ({row['form']})"
+    print(f"{label}: {words}", flush=True)
+    return label, row
+
+
 def main():
-    path = Path(results)
+    path, names = Path(results), [*WAVEGANS, *of_others()]
     done = json.loads(path.read_text()) if path.exists() else {}
     parts = options.split(";") if options else [""]
-    if unknown := [part for part in parts if not any(part in name for name in WAVEGANS)]:
-        raise ValueError(f"options: {unknown[0]} is in no name of a row; the names are {'; '.join(WAVEGANS)}")
-    wanted = [name for name in WAVEGANS if any(part in name for part in parts)]
-    rows = {}
-    for width, name in itertools.product((int(w) for w in widths.split(",")), wanted):
-        label, count = f"{name}, width {width}", num_clips if width < WIDE else num_wide
-        key = f"{label}, {count} clips, {max_iter} iterations, {restarts} restarts, seed {seed}"
-        if key not in done:
-            done[key] = measure(name, width, count)
-            with written_whole(path, "w") as file:
-                json.dump(done, file, indent=1)
-        rows[label] = done[key]
-        print(
-            f"{label}: {done[key]['exact']} of {count} exact, {done[key]['seconds']:.1f} s each ({done[key]['form']})",
-            flush=True,
-        )
+    if unknown := [part for part in parts if not any(part in name for name in names)]:
+        raise ValueError(f"options: {unknown[0]} is in no name of a row; the names are {'; '.join(names)}")
+    wanted, tables = [name for name in names if any(part in name for part in parts)], []
+    sizes = [int(width) for width in widths.split(",") if width]
+    jobs = [(name, width, num_clips if width < WIDE else num_wide) for width in sizes for name in WAVEGANS]
+    for title, some in (("WaveGAN", jobs), ("of other software", [(name, 0, num_clips) for name in of_others()])):
+        if rows := dict(measured(*job, done, path) for job in some if job[0] in wanted):
+            tables.append(table(title, rows))
     print()
-    show_figures(card, "builds", table(rows))
+    show_figures(card, "builds", "\n\n".join(tables))
 
 
 if __name__ == "__main__":

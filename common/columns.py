@@ -106,7 +106,8 @@ def _stuck(row):
 COLUMNS = (
     Column("file", str, "the recording"),
     Column("number", int, "the clip or window, counted from 0"),
-    Column("start", float, "where the window begins in its recording", "s", ".3f"),
+    Column("start", float, "where the window or the clip begins in its recording", "s", ".3f"),
+    Column("end", float, "where the clip that was found ends there", "s", ".3f"),
     Column("name", str, "what its results are called"),
     Column("method", str, "inverse_mapping, gradient or hybrid, with _layer where the first layer was free"),
     Column("solver", str, "what optimised the latent vector"),
@@ -145,8 +146,11 @@ COLUMNS = (
 _NAMES = tuple(column.name for column in COLUMNS)
 COMPUTED = tuple(column.name for column in COLUMNS if column.of)
 ARRAYS = tuple(column.name for column in COLUMNS if column.type is np.ndarray)
-RECORDINGS = tuple(name for name in _NAMES if name not in ("number", "start", "error", *ARRAYS))  # of recovery.csv
+RECORDINGS = tuple(
+    name for name in _NAMES if name not in ("number", "start", "end", "error", *ARRAYS)
+)  # of recovery.csv
 WINDOWS = ("start", *COMPUTED)  # of {name}.csv, of a long recording
+FOUND = ("start", "end", *COMPUTED)  # of {name}.csv, of clips that were found in a recording
 UNFINISHED = ("number", "start", *COMPUTED, "seconds", "z", "begun_from", "layer")  # of clips that are recovered so far
 CORPUS = ("file", "form", *COMPUTED, "seconds", "size", "sha256", "error", "z", "reconstruction")
 MEDIANS = ("snr_db", "log_spectral_distance", "perceptual_loss", "explained")  # that say something of many windows

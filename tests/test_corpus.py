@@ -142,7 +142,7 @@ def test_codes_are_recovered(corpus):
     paths = [str(corpus / f"{i}.wav") for i in range(2)]
     for path, wave in zip(paths, generator(true).numpy()):
         soundfile.write(path, wave, generator.sample_rate, subtype="FLOAT")
-    options = weights(corpus) | {"stated": {"facts": "code=onehot:3"}}
+    options = weights(corpus) | {"facts": "code=onehot:3"}
     found = Recoverer(False, True, 0, False, **options).rows(paths)
     assert [row["code"] for row in found] == [codes.text(code) for code in true[:, codes.places]]
     assert latent_mse(true, np.stack([row["z"] for row in found])).max() < EXACT

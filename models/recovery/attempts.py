@@ -293,6 +293,7 @@ def settled(one):
     known = one.fit.objective, one.cost, why
     if one.fit.filtered:
         place, z_std = channel_of(one.problem, one.fit)
+        known = (*known[:2], "placed") if place.filter is None else known
         return Answer(one.fit.x[:k], *known, place, share, of_waveform=True, z_std=z_std)
     fit = one.fit.folded(one.problem.target) if one.fit.free else one.fit
     waveform = np.asarray(one.problem.generator(fit.x[None, :k].astype(np.float32)), np.float64)[0]

@@ -13,11 +13,12 @@ import numpy as np
 from models.recovery.channel import Filtered
 from models.recovery.covariance import deviations
 from models.recovery.descents import NEARER, descend, placed, residual_of
-from models.recovery.errors import EXPLAINED, PROMISING, objective_at
+from models.recovery.errors import EXPLAINED, FAR, PROMISING, objective_at
 from models.recovery.filters import ORIGIN
 from models.recovery.problem import Alignment
 
 NEEDED = objective_at(10.0) / objective_at(0.0)  # share of an objective without a filter that is left with one, at most
+IMPULSE = 1e-6  # energy of a filter beside its largest tap, up to which it is level and place alone
 HELPED = 0.5  # share of the objective of a clip, explained for the most part, that a filter leaves at once, at most
 
 
@@ -26,14 +27,10 @@ def look_for_filters(standings, options, why):
     these explain it for the most part, else, and where that leads nowhere, from zero. It is kept where it explains a
     clip that nothing else did, or NEEDED more of it.
 
-    Clips that are explained for the most part are left out where a filter changes little: those are in a local minimum.
+    Clips that are explained well are left out where a filter changes little: those are in a local minimum.
     """
     fits = [_filtered(one, one.fit.x[:-3]) for one in standings]
     values = _objectives(standings, fits)
-    chosen = [i for i, one in enumerate(standings) if values[i] < HELPED * one.fit.objective or not one.explained]
-    if not chosen:
-        return
-    standings, fits, values = ([some[i] for i in chosen] for some in (standings, fits, values))
     if standings[0].problem.predict is not None:
         z = standings[0].problem.predict(np.stack([fit.aligned for fit in fits])).astype(np.float64)
         z = [np.clip(one, *standing.problem.box()) for one, standing in zip(z, standings)]
@@ -41,6 +38,11 @@ def look_for_filters(standings, options, why):
         for i, value in enumerate(_objectives(standings, predicted)):
             if value < values[i]:
                 fits[i], values[i] = predicted[i], value
+    now = [one.fit.objective for one in standings]
+    chosen = [i for i, value in enumerate(values) if value < HELPED * now[i] or now[i] > FAR]
+    if not chosen:
+        return
+    standings, fits, values = ([some[i] for i in chosen] for some in (standings, fits, values))
     near = [value < PROMISING for value in values]
     fits = [fit if there else _from_zero(fit) for fit, there in zip(fits, near)]
     fits = descend(standings, fits, options, smoothing=[NEARER if there else np.inf for there in near])
@@ -88,4 +90,5 @@ def channel_of(problem, fit):
     free = np.append(lower < upper, (False,) * 3)
     std = deviations(sound, fit.aligned - offset, fit.present > 0, fit.normal, free)[:k]
     shift = place.shift + peak - least_squares.basis.before
-    return Alignment(place.gain * level, place.offset + place.gain * offset, shift, taps), std
+    known = place.gain * level, place.offset + place.gain * offset, shift
+    return Alignment(*known, taps if 1 - taps[ORIGIN] ** 2 > IMPULSE else None), std
