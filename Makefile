@@ -4,7 +4,7 @@ BIN := .venv/bin
 DATASETS ?= datasets/
 ONE_THREAD := TF_NUM_INTRAOP_THREADS=1 TF_NUM_INTEROP_THREADS=1 OMP_NUM_THREADS=1
 
-.PHONY: demo test test-all lint install refresh tables fetch published bench bench-full
+.PHONY: demo test test-all lint install refresh tables fetch published bench bench-full bench-beside
 
 demo: install  ## recover the latent vectors of ten recordings, and of four synthesized clips whose latent vectors are known; walk from one to another
 	$(BIN)/python generate.py --num_samples=4 --seed=2026 --output=waves/demo/generated/
@@ -33,6 +33,9 @@ bench: install  ## how fast it is, beside a plain way of doing the same: one tab
 
 bench-full: install  ## the same with predictions and metrics of 10, 100 and 1,000 clips (longer)
 	$(BIN)/python benchmarks/speed.py --corpora=10,100,1000
+
+bench-beside: install  ## processor time of whole recoveries beside an earlier version of this project in the folder OTHER
+	$(BIN)/python benchmarks/beside.py --other=$(OTHER)
 
 test: .venv/dev  ## all that a change has to pass, in minutes
 	$(ONE_THREAD) $(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not slow"

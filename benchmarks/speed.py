@@ -34,6 +34,7 @@ import numpy as np
 import tensorflow as tf
 
 from common.view import write_figures
+from models.generator.excerpts import BLOCKS, EXCERPTS, RUN
 from models.generator.generator import generate, random_latent
 from models.generator.loading import load_generator
 from models.generator.tf1_export import export_wavegan, wavegan_variables
@@ -143,8 +144,13 @@ def of_generator(width, frozen, ours, rate):
 
 
 def of_jacobian(width, ours):
-    z = random_latent(ours, 4, seed)
-    row(f"width {width}: Jacobian, per clip of 4", 0, _median(lambda: ours.jacobian(z, np.full(4, 0.1))) / 4, "")
+    z, noise = random_latent(ours, 1, seed), np.full(1, 0.1)
+    starts = tf.constant(np.random.default_rng(seed).integers(0, BLOCKS - RUN + 1, (1, EXCERPTS)), tf.int32)
+
+    def tangents(excerpts=None):
+        return ours.jacobian(z, noise, None, excerpts)[1].numpy()
+
+    row(f"width {width}: Jacobian, whole and of {EXCERPTS} excerpts", *paired(tangents, lambda: tangents(starts)))
 
 
 def of_metrics(width, frozen, ours, mapping, loss):
@@ -158,11 +164,6 @@ def of_metrics(width, frozen, ours, mapping, loss):
         before, after = before / FEW, after / count
         memory = f"peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.1f} GiB"
         row(f"width {width}: prediction and metrics, per clip of {count}", before, after, before / after, memory)
-
-
-def _median(function):
-    function()
-    return np.median([seconds(function) for _ in range(turns)])
 
 
 def of_start():

@@ -19,7 +19,6 @@ from models.recovery.descents import Standing, descend, from_elsewhere, placed, 
 from models.recovery.errors import NOISY
 from models.recovery.layer import Layer
 from models.recovery.least_squares import minimise, posterior
-from models.recovery.mismatch import distinct
 from models.recovery.perceptual import Perceptual
 from models.recovery.problem import Alignment, Problem, solve_all
 from models.recovery.published import LBFGSB, PublishedObjective
@@ -468,22 +467,6 @@ def test_no_two_tries_draw_the_same(folded, monkeypatch):
     start = true * (np.arange(8) > 0)
     solve(LevenbergMarquardt(restarts=1), folded(true).numpy(), folded, start, place_known=True)
     assert len(set(drawn)) == len(drawn) > 1
-
-
-def test_clips_that_ask_the_same_share_a_jacobian(generator):
-    targets = generator(random_latent(generator, 3, 91)).numpy()
-    z, along, noise = np.zeros((3, 8)), np.tile(np.eye(8), (3, 1, 1)), np.full(3, 0.3)
-    z[1] = 0.1
-    together, index = Residual(generator, targets), np.arange(3)
-    together.linearise(z, index, noise, along)
-    for i in index:
-        alone = Residual(generator, targets[[i]])
-        alone.linearise(z[[i]], index[:1], noise[:1], along[:1])
-        np.testing.assert_allclose(together.normals(index)[i], alone.normals(index[:1])[0], rtol=1e-4, atol=1e-6)
-        gradients = together.gradients(z, index)[i], alone.gradients(z[[i]], index[:1])[0]
-        np.testing.assert_allclose(*gradients, rtol=1e-4, atol=1e-6)
-    first, which = distinct(z, noise, along)
-    assert first == [0, 1] and which == [0, 1, 0]
 
 
 def test_what_no_latent_vector_explains_says_so(generator):

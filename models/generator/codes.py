@@ -171,16 +171,18 @@ class Affine(Keeper):
         """u [n, k] of latent vectors from the generator's own prior."""
         return self.inverse(self.generator.draw(rng, n))
 
-    def jacobian(self, u, smoothing, directions=None):
+    def jacobian(self, u, smoothing, directions=None, excerpts=None):
         """As models.generator.generator.Generator.jacobian, by u."""
+        z = self.latent(u)
         if directions is not None:
-            return self.generator.jacobian(self.latent(u), smoothing, tf.cast(directions, tf.float32) @ self.matrix)
-        output, tangents, widths = self.generator.jacobian(self.latent(u), smoothing)
+            along = tf.cast(directions, tf.float32) @ self.matrix
+            return self.generator.jacobian(z, smoothing, along, excerpts)
+        output, tangents, widths = self.generator.jacobian(z, smoothing, None, excerpts)
         return output, tf.einsum("kz,nzs->nks", self.matrix, tangents), widths
 
-    def smoothed(self, u, smoothing, widths):
+    def smoothed(self, u, smoothing, widths, excerpts=None):
         """As models.generator.generator.Generator.smoothed, of u."""
-        return self.generator.smoothed(self.latent(u), smoothing, widths)
+        return self.generator.smoothed(self.latent(u), smoothing, widths, excerpts)
 
 
 def _unit(generator):

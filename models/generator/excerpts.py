@@ -31,6 +31,13 @@ def excerpt_samples(starts, num_samples):
     return tf.reshape(places(0, RUN * unit, starts, unit), (-1, starts.shape[1] * RUN * unit))
 
 
+def cut(arrays, starts, num_samples):
+    """Excerpts [n, …, size] of waveforms, or of their derivatives, [n, …, num_samples * channels]; NumPy's arrays."""
+    samples = np.asarray(excerpt_samples(starts, num_samples))
+    parts = arrays.reshape(len(arrays), -1, num_samples, arrays.shape[-1] // num_samples)
+    return np.take_along_axis(parts, samples[:, None, :, None], 2).reshape(*arrays.shape[:-1], -1)
+
+
 class ExcerptWaveGAN:
     """Excerpts of the waveforms of a WaveGAN, a models.generator.layers.SubpixelWaveGAN.
 
@@ -51,6 +58,15 @@ class ExcerptWaveGAN:
             crop = slice(needed[0] - stride * low[0], needed[1] - stride * low[0])
             self.layers.insert(0, (kernel, bias, stride, activation, crop, (*needed, unit)))
         self.first, self.last = first, last  # of what the second layer gives
+
+    def widths(self, whole, starts):
+        """What `Generator.jacobian` calls widths, of whole waveforms, a list of arrays [n, 1, places, channels] → that
+        of excerpts."""
+        parts = list(whole[:2])
+        for widths, (*_, (first, last, unit)) in zip(whole[2:], self.layers):
+            index = tf.clip_by_value(places(first, last, starts, unit), 0, BLOCKS * unit - 1)
+            parts.append(tf.gather(widths[:, 0], index, axis=1, batch_dims=1))
+        return parts
 
     def __call__(self, z, starts):
         kernel, padding, bias, stride, activation = self.wavegan.convolutions[0]

@@ -174,10 +174,15 @@ class Generator(Value):
 
     @functools.cached_property
     def _excerpts(self):
-        """The derivative of excerpts of the waveforms; made when it is first asked for, since that takes seconds."""
-        starts = tf.TensorSpec([None, EXCERPTS], tf.int32)
-        forward = ForwardMode(as_concrete(ExcerptWaveGAN(self.function), self.latent_dim, starts))
-        return forward.compiled(), Smoothed(forward)
+        """Excerpts of the waveforms, their derivative and their average; made when they are first asked for, since that
+        takes seconds."""
+        function, starts = ExcerptWaveGAN(self.function), tf.TensorSpec([None, EXCERPTS], tf.int32)
+        forward = ForwardMode(as_concrete(function, self.latent_dim, starts))
+        return function, forward.compiled(), Smoothed(forward)
+
+    def excerpt_widths(self, widths, excerpts):
+        """The widths of excerpts, int32 [n, EXCERPTS], from those of whole waveforms, as `jacobian` returns both."""
+        return self._excerpts[0].widths(widths, excerpts)
 
     def jacobian(self, z, smoothing, directions=None, excerpts=None):
         """z [n, latent_dim] → waveforms [n, num_samples * num_channels], the derivatives [n, k, num_samples *
@@ -194,7 +199,7 @@ class Generator(Value):
             directions = tf.eye(self.latent_dim, batch_shape=[tf.shape(z)[0]])
         directions = tf.cast(directions, tf.float32)
         if excerpts is not None:
-            output, tangents, widths = self._excerpts[0](z, smoothing, directions, excerpts)
+            output, tangents, widths = self._excerpts[1](z, smoothing, directions, excerpts)
             size = output.shape[1] * self.num_channels
             return tf.reshape(output, (-1, size)), tf.reshape(tangents, (-1, tf.shape(directions)[1], size)), widths
         output, tangents, widths = self._differentiated(z, smoothing, directions)
@@ -210,7 +215,7 @@ class Generator(Value):
         is theirs then. Where the generator's Jacobian cannot be averaged, nor is this.
         """
         if excerpts is not None:
-            return self._excerpts[1](z, smoothing, widths, excerpts)
+            return self._excerpts[2](z, smoothing, widths, excerpts)
         if not self.smooths:
             return self(z)
         return self._as_waveform(self._smoothed(z, smoothing, widths))

@@ -25,6 +25,7 @@ from models.recovery.descents import (
     NEARER,
     Standing,
     descend,
+    descend_under,
     from_elsewhere,
     from_places,
     placed,
@@ -72,7 +73,7 @@ class LevenbergMarquardt:
             return
         tries = _Tries(self, seed, report)
         standings = look_at(
-            [problem if problem.budget else replace(problem, budget=self.budget) for problem in problems]
+            [problem if problem.budget else replace(problem, budget=self.budget) for problem in problems], seed
         )
         waiting = dict(enumerate(standings))
         for attempt in ATTEMPTS:
@@ -117,12 +118,12 @@ class _Tries:
         return self.patient(standings) | {"hopeless": HOPELESS if smooths else np.inf}
 
 
-def look_at(problems):
+def look_at(problems, seed=0):
     """Standings of clips before the first attempt, with what is seen without a Jacobian of theirs."""
     standings = []
     for one in problems:
         begin = np.zeros(one.generator.latent_dim) if one.start is None else one.start
-        standings.append(Standing(one, placed(one.target, begin, Alignment(), False)))
+        standings.append(Standing(one, placed(one.target, begin, Alignment(), False), seed=(*np.atleast_1d(seed),)))
     targets, generator = np.stack([one.target for one in problems]), problems[0].generator
     if problems[0].start is not None:
         objectives = Residual(generator, targets).evaluate(
@@ -264,7 +265,7 @@ def closest(tries, chosen, number, why):
     fits = [placed(one.problem.target, z, Alignment(), False) for one, z in zip(chosen, begin)]
     noise = [np.inf if one.problem.start is None else NEARER for one in chosen]
     residual = residual_of(chosen, fits, tries.solver.stft_share)
-    for one, fit in zip(chosen, descend(chosen, fits, tries.options, residual, noise)):
+    for one, fit in zip(chosen, descend_under(residual, chosen, fits, tries.options, noise)):
         one.fit, one.why = fit, why
 
 

@@ -7,22 +7,22 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import scipy.stats
 
+from models.generator.excerpts import BLOCKS, EXCERPTS, RUN
 from models.generator.generator import generate
 from models.recovery.alignment import aligned
+from models.recovery.centre import prior_deviation
 from models.recovery.channel import Channelled
-from models.recovery.errors import CONVERGED, EXPLAINED, FAR, MISSED, NOISY
+from models.recovery.errors import CONVERGED, ENOUGH, EXPLAINED, FAR, MISSED, NEAR_TRUTH, NOISY
 from models.recovery.least_squares import minimise
 from models.recovery.locating import Begin
 from models.recovery.problem import Alignment, Problem
 from models.recovery.residual import Residual
-from models.recovery.sketch import prior_deviation
 from models.recovery.starts import random_starts
 
 NEARER = 0.15  # noise that a descent begins with at a prediction, whose error has this order
 LANDING = 0.05  # the same where a residual is reweighted
 ALIGNED = 1e-3  # the same behind an alignment
 DRAWN, WIDTH = 0.25, 0.5  # deviation of a random start and of the noise it begins with, relative to the prior's
-BLOCKS = 64  # of time, whose weights are drawn
 SPREAD = 1.5  # standard deviation of the logarithm of a weight
 REWEIGHTED, PLAIN = 6, 4  # Jacobians with random weights, and without them after those
 PATIENCE = 5  # reweighted descents in a row without a better answer, after which none is expected
@@ -31,6 +31,7 @@ SAME = 0.01  # share of an objective up to which another is the same
 STEADY = 0.3  # of how a target's power changes with time: what remains and changes less is noise
 FREE = 0.5, 0.02, 0.5  # deviations of log gain, offset and delay in samples, behind what is known of them
 ALIGNMENTS = 4  # of a target by its delay, at most
+LEAST_ODDS = 0.01  # of a block's being drawn, relative to the mean
 PLACED = 1e-3  # samples of delay below which a target needs no other
 
 
@@ -86,7 +87,7 @@ def placed(target, z, alignment, free, channel=None):
 class Standing:
     """One clip while attempts are made. fit: the best so far. cost: Jacobians so far. why: the attempt that led to the
     best. back: how often in a row another descent came back to its objective. idle: reweighted descents in a row that
-    gained nothing. last [k + 3]: where the last of these ended.
+    gained nothing. last [k + 3]: where the last of these ended. seed: of the excerpts that are drawn, numbers.
 
     What was seen before the first attempt: whether its start is promising, whether the sketch of the generator
     recognises it, whether it lies where the generator put it, whether it has a usual level, and sign, -1 where it is
@@ -107,6 +108,7 @@ class Standing:
     back: int = 0
     idle: int = 0
     last: np.ndarray | None = None
+    seed: tuple = ()
     _steady: tuple = (None, False)
 
     @property
@@ -172,20 +174,61 @@ def is_steady(generator, fit):
     return bool(changes[0] < min(STEADY * changes[1], 1) and not constant)
 
 
-def residual_of(standings, fits, stft_share=0.0):
+def residual_of(standings, fits, stft_share=0.0, excerpts=None):
     """The Residual of clips whose targets are those of Fits, all of them through one kind of channel or none."""
     generator = standings[0].problem.generator
     present = np.stack([fit.present.reshape(-1) for fit in fits])
     targets = np.stack([fit.aligned for fit in fits])
     if fits[0].channel is not None:
         return Channelled(generator, targets, fits[0].channel, present)
-    return Residual(generator, targets, stft_share, present)
+    return Residual(generator, targets, stft_share, present, excerpts)
 
 
-def descend(standings, fits, options, problem=None, smoothing=np.inf, max_iter=None):
-    """Descends from a Fit of each clip → where each ends, as Fits. options: what `minimise` takes. problem: what is
-    minimised, where it is not the Residual of the Fits. smoothing: a number, or one for each clip. max_iter: Jacobians
-    at most, fewer than those of the options and those that are left of a clip's budget.
+def drawn_excerpts(standings, fits):
+    """The blocks that excerpts of the clips begin with, int32 [n, EXCERPTS], none beside or within another where there
+    is room: drawn anew for each descent, in proportion to what remains of the energy there.
+    """
+    starts = np.zeros((len(fits), EXCERPTS), np.int32)
+    waveforms = generate(standings[0].problem.generator, np.stack([fit.x[:-3] for fit in fits]).astype(np.float32))
+    for row, (standing, fit) in enumerate(zip(standings, fits)):
+        remains = fit.present * (fit.aligned - waveforms[row])
+        energy = np.array([np.sum(part**2, dtype=np.float64) for part in np.array_split(remains, BLOCKS)])
+        odds = np.convolve(energy + LEAST_ODDS * energy.mean() + 1e-30, np.ones(RUN), "valid")
+        (drawn,) = random_starts(standing.problem.target[None], EXCERPTS, [standing.cost, *standing.seed])
+        for i, number in enumerate(drawn):
+            total = np.cumsum(odds)
+            start = min(np.searchsorted(total, (number + 1) / 2 * total[-1]), len(odds) - 1)
+            starts[row, i] = start
+            odds[max(start - RUN + 1, 0) : start + RUN] *= 1e-9
+    return starts
+
+
+def descend(standings, fits, options, smoothing=np.inf, finished=True):
+    """Descends from a Fit of each clip → where each ends, as Fits. options: what `minimise` takes. smoothing: a number,
+    or one for each clip. Where the generator has excerpts, the way there goes by Jacobians of these, and finished: an
+    explained clip then goes on by those of the whole waveform, which its answer and its deviations are of.
+    """
+    if fits[0].channel is not None or not standings[0].problem.generator.has_excerpts:
+        return descend_under(residual_of(standings, fits), standings, fits, options, smoothing)
+    problem = residual_of(standings, fits, excerpts=drawn_excerpts(standings, fits))
+    fits = descend_under(problem, standings, fits, options | {"target": ENOUGH}, smoothing)
+    return finish(standings, fits, options) if finished else fits
+
+
+def finish(standings, fits, options):
+    """Descends on, by Jacobians of whole waveforms, where a descent by those of excerpts has explained a clip."""
+    fits, near = list(fits), [i for i, fit in enumerate(fits) if fit.objective < EXPLAINED]
+    if near and fits[0].channel is None and standings[0].problem.generator.has_excerpts:
+        chosen, begun = [standings[i] for i in near], [fits[i] for i in near]
+        noise = [ALIGNED if fit.objective < NEAR_TRUTH else LANDING for fit in begun]
+        for i, fit in zip(near, descend_under(residual_of(chosen, begun), chosen, begun, options, noise)):
+            fits[i] = fit
+    return fits
+
+
+def descend_under(problem, standings, fits, options, smoothing=np.inf, max_iter=None):
+    """As `descend`, by one Residual. max_iter: Jacobians at most, fewer than those of the options and those that are
+    left of a clip's budget.
     """
     x = np.stack([fit.x for fit in fits])
     lower, upper = np.zeros(x.shape), np.zeros(x.shape)
@@ -197,7 +240,7 @@ def descend(standings, fits, options, problem=None, smoothing=np.inf, max_iter=N
     left = [one.problem.budget - one.cost if one.problem.budget else longest for one in standings]
     deviation = np.append(np.full(x.shape[1] - 3, prior_deviation(standings[0].problem.generator)), FREE)
     descent = minimise(
-        problem or residual_of(standings, fits),
+        problem,
         x,
         lower=lower,
         upper=upper,
@@ -222,16 +265,16 @@ def from_places(standings, begins, options, why):
             placed(standing.problem.target, begin.z, begin.alignment, True) if far else replace(standing.fit, free=True)
         )
         near.append(NEARER if not far or begin.near else np.inf)
-    fits = descend(standings, fits, options, smoothing=near)
+    fits = descend(standings, fits, options, near, finished=False)
     for _ in range(ALIGNMENTS):
         again = [i for i, fit in enumerate(fits) if fit.objective < EXPLAINED and abs(fit.x[-1]) > PLACED]
         fits = [fit.folded(standing.problem.target) for fit, standing in zip(fits, standings)]
         if not again:
             break
         chosen = [standings[i] for i in again]
-        for i, fit in zip(again, descend(chosen, [fits[i] for i in again], options, smoothing=ALIGNED)):
+        for i, fit in zip(again, descend(chosen, [fits[i] for i in again], options, ALIGNED, finished=False)):
             fits[i] = fit
-    for standing, fit in zip(standings, fits):
+    for standing, fit in zip(standings, finish(standings, fits, options)):
         standing.back = 0
         standing.keep(fit, why, share=0.5)
 
@@ -260,9 +303,10 @@ def under_weights(standings, stream, options, why):
     problem = residual_of(standings, fits)
     drawn = random_starts(np.stack([one.problem.target for one in standings]), BLOCKS, stream)
     problem.reweigh(np.exp(SPREAD * scipy.stats.norm.ppf((1 + drawn * (1 - 1e-6)) / 2)))
-    bent = descend(standings, fits, options, problem, LANDING, REWEIGHTED)
+    bent = descend_under(problem, standings, fits, options, LANDING, REWEIGHTED)
     problem.reweigh(np.ones((len(standings), 1)))
-    for standing, fit, old in zip(standings, descend(standings, bent, options, problem, LANDING, PLAIN), before):
+    plain = descend_under(problem, standings, bent, options, LANDING, PLAIN)
+    for standing, fit, old in zip(standings, plain, before):
         standing.last = fit.x
         standing.keep(fit, why)
         standing.idle = 0 if standing.fit.objective < 0.99 * old else standing.idle + 1

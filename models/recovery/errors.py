@@ -29,4 +29,5 @@ CLOSE = objective_at(20.0)  # below which STFT magnitudes only disturb a descent
 NEAR_TRUTH = objective_at(26.9897)  # below which a clip is where it was taken to be, and its minimum a local one
 NOISY = objective_at(50.0)  # from which on noise may hide that a minimum is a local one
 MISSED = objective_at(65.0)  # above which an exact answer was missed, unless what remains is noise, as that of 16 bits
+ENOUGH = objective_at(77.0)  # below which a descent by excerpts goes on by whole waveforms
 CONVERGED = objective_at(100.0)  # below which no Jacobian is taken any more

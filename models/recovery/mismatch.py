@@ -25,13 +25,6 @@ def relative(flat, weights):
     return (weights / np.sqrt(np.maximum(energy, SILENCE))).astype(np.float32)
 
 
-def distinct(*arrays):
-    """Arrays [m, …] → the first of each kind of row, and for each of the m rows its kind; two lists of numbers."""
-    rows = [b"".join(part.tobytes() for part in row) for row in zip(*arrays)]
-    kinds = list(dict.fromkeys(rows))
-    return [rows.index(kind) for kind in kinds], [kinds.index(row) for row in rows]
-
-
 def mismatch(generator):
     """The Mismatch of a generator, made once, since compiling it takes seconds."""
     return generator.derived("mismatch", lambda: Mismatch(generator))
@@ -43,7 +36,8 @@ class Mismatch:
     Three more coordinates behind those of a latent vector, where there are any, are the natural logarithm of a gain, an
     offset and a delay in samples, all of them small: the waveform compared is gain · (w − delay · dw/dt) + offset.
     Where the originals hold magnitudes, residuals have two parts, the waveforms and the magnitudes, each relative to
-    the target's own energy; else there is the first part only.
+    the target's own energy; else there is the first part only. Excerpts, int32 [m, EXCERPTS], say that the originals
+    are those of excerpts, as models/generator/excerpts.py has them.
     """
 
     def __init__(self, generator):
@@ -53,7 +47,8 @@ class Mismatch:
 
     def _run(self, function, z, originals, *others):
         """A function of tensors [m, …], compiled at its first use for any m, with magnitudes and without."""
-        key, arguments = (function.__name__, len(originals), z.shape[1]), (z, originals, *others)
+        key = function.__name__, len(originals), originals[0].shape[1], z.shape[1]
+        arguments = z, originals, *others
         if key not in self._compiled:
             specs = tf.nest.map_structure(lambda a: tf.TensorSpec([None, *a.shape[1:]], a.dtype), arguments)
             self._compiled[key] = tf.function(function, autograph=False).get_concrete_function(*specs)
@@ -63,24 +58,25 @@ class Mismatch:
         """Latent vectors and originals → relative squared errors, a list of one or two [m]."""
         return self._run(self._errors, z, originals)
 
-    def gradient(self, z, originals, smoothing, widths, weights):
+    def gradient(self, z, originals, smoothing, widths, weights, *excerpts):
         """The gradients [m, latent_dim] of half the squared residuals of the waveform averaged over latent noise of
         deviation `smoothing` [m]. widths: of `linearised`. weights: of the parts, a list of [m].
         """
-        return self._run(self._gradient, z, originals, smoothing, widths, weights)
+        return self._run(self._gradient, z, originals, smoothing, widths, weights, *excerpts)
 
-    def averaged_errors(self, z, originals, smoothing, widths):
+    def averaged_errors(self, z, originals, smoothing, widths, *excerpts):
         """As `errors`, of waveforms averaged over latent noise."""
-        return self._run(self._averaged_errors, z, originals, smoothing, widths)
+        return self._run(self._averaged_errors, z, originals, smoothing, widths, *excerpts)
 
-    def linearised(self, z, originals, smoothing, directions):
+    def linearised(self, z, originals, smoothing, directions, *excerpts):
         """The normal matrices of the parts along directions [m, k, latent_dim], averaged in the same way, a list of
-        [m, k, k] in float64, and the widths. Rows that ask the same of the generator, as all clips do that begin at
-        zero, share its Jacobian.
+        [m, k, k] in float64, and the widths.
         """
-        asked = self._latent(z), smoothing, self._latent(directions)
-        first, which = (tf.constant(rows, tf.int32) for rows in distinct(*(tensor.numpy() for tensor in asked)))
-        return self._run(self._linearised, z, originals, smoothing, directions, first, which)
+        return self._run(self._linearised, z, originals, smoothing, directions, *excerpts)
+
+    def normals(self, z, originals, directions, flat, tangents):
+        """The same normal matrices, from the generator's waveforms [m, s] and tangents [m, k, s]."""
+        return self._run(self._normals, z, originals, directions, flat, tangents)
 
     def originals(self, targets):
         """Targets [n, num_samples, num_channels] → what their comparison needs, a list of tensors [n, …]: of the
@@ -147,29 +143,35 @@ class Mismatch:
         return z[..., : self.generator.latent_dim]
 
     def _flat(self, waveform):
-        return tf.reshape(waveform, (-1, self.generator.num_samples * self.generator.num_channels))
+        return tf.reshape(waveform, (-1, waveform.shape[1] * waveform.shape[2]))
 
     def _errors(self, z, originals):
         waveform = self._moved(self._flat(self.generator(self._latent(z))), z)
         return [tf.reduce_sum(part**2, axis=1) for part in self._residuals(waveform, originals)]
 
-    def _averaged_errors(self, z, originals, smoothing, widths):
-        waveform = self._moved(self._flat(self.generator.smoothed(self._latent(z), smoothing, widths)), z)
+    def _averaged(self, z, *others):
+        return self._moved(self._flat(self.generator.smoothed(self._latent(z), *others)), z)
+
+    def _averaged_errors(self, z, originals, *others):
+        waveform = self._averaged(z, *others)
         return [tf.reduce_sum(part**2, axis=1) for part in self._residuals(waveform, originals)]
 
-    def _gradient(self, z, originals, smoothing, widths, weights):
+    def _gradient(self, z, originals, smoothing, widths, weights, *excerpts):
         with tf.GradientTape() as tape:
             tape.watch(z)
-            waveform = self._moved(self._flat(self.generator.smoothed(self._latent(z), smoothing, widths)), z)
+            waveform = self._averaged(z, smoothing, widths, *excerpts)
             parts = zip(self._residuals(waveform, originals), weights)
             half = tf.add_n([0.5 * weight * tf.reduce_sum(part**2, axis=1) for part, weight in parts])
         return tape.gradient(half, z)
 
-    def _linearised(self, z, originals, smoothing, directions, first, which):
-        asked = [tf.gather(tensor, first) for tensor in (self._latent(z), smoothing, self._latent(directions))]
+    def _linearised(self, z, originals, smoothing, directions, *excerpts):
         # means over the noise, [m, s] and [m, k, s]
-        flat, tangents, widths = tf.nest.map_structure(lambda a: tf.gather(a, which), self.generator.jacobian(*asked))
+        asked = self._latent(z), smoothing, self._latent(directions), *excerpts
+        flat, tangents, widths = self.generator.jacobian(*asked)
+        return self._normals(z, originals, directions, flat, tangents), widths
+
+    def _normals(self, z, originals, directions, flat, tangents):
         waveform, tangents = self._moved(flat, z), self._moved_tangents(flat, tangents, z, directions)
         # in float64: the condition of the normal equations is that of J squared
         jacobians = [tf.cast(part, tf.float64) for part in self._tangents(waveform, tangents, originals)]
-        return [tf.matmul(jacobian, jacobian, transpose_b=True) for jacobian in jacobians], widths
+        return [tf.matmul(jacobian, jacobian, transpose_b=True) for jacobian in jacobians]

@@ -10,10 +10,11 @@ waveform has come close goes on with the waveform alone.
 import numpy as np
 import tensorflow as tf
 
+from models.generator.excerpts import EXCERPTS, cut
+from models.recovery.centre import centre, is_central
 from models.recovery.errors import CLOSE
 from models.recovery.mismatch import mismatch, relative
 
-JACOBIANS_AT_ONCE = 4  # clips, to bound the memory
 AVERAGED_AT_ONCE = 64  # waveforms
 
 
@@ -26,12 +27,16 @@ class Residual:
     that `settle` finds within 20 dB of its waveform is one of waveforms only from then on (not with spectral 1).
     present: [n, num_samples * num_channels], 0 for each sample of a waveform that nothing is known of, else 1. Three
     more coordinates of z are gain, offset and delay (models/recovery/mismatch.py).
+
+    excerpts: int32 [n, EXCERPTS], the blocks with which excerpts of the waveforms begin (models/generator/excerpts.py);
+    Jacobians and whatever goes by them are of these alone, relative to their energy, and without a spectral part.
+    `evaluate` and `settle` always take the whole. None: everything does.
     """
 
-    def __init__(self, generator, targets, spectral=0.0, present=1.0):
-        self.functions = mismatch(generator)
+    def __init__(self, generator, targets, spectral=0.0, present=1.0, excerpts=None):
+        self.generator, self.functions = generator, mismatch(generator)
         self.originals = self.functions.originals(targets)
-        self.present = np.broadcast_to(present, self.originals[0].shape)
+        self.present, self.excerpts = np.broadcast_to(present, self.originals[0].shape), excerpts
         self.reweigh(np.ones((len(targets), 1)))
         spectral = spectral if self.functions.has_spectrum else 0.0
         self.weights = np.full(len(targets), spectral, np.float32)  # of the spectral part, [n]
@@ -44,12 +49,25 @@ class Residual:
         """
         flat = self.originals[0].numpy()
         places = np.arange(flat.shape[1]) * weights.shape[1] // flat.shape[1]
-        self.originals[1] = tf.constant(relative(flat, self.present * weights[:, places]))
+        weights = self.present * weights[:, places]
+        self.originals[1] = tf.constant(relative(flat, weights))
+        if self.excerpts is not None:
+            flat, weights = (cut(array, self.excerpts, self.generator.num_samples) for array in (flat, weights))
+            ends = weights.reshape(len(weights), EXCERPTS, -1, self.generator.num_channels)
+            ends[:, :, [0, -1]] = 0  # whose derivative by time takes a neighbour that is not known
+            self.excerpted = [tf.constant(flat), tf.constant(relative(flat, weights))]
 
-    def _of(self, index):
-        """The originals of the targets `index` [m], without magnitudes where none of them needs those."""
+    def _of(self, index, excerpted=False):
+        """The originals of the targets `index` [m], without magnitudes where none of them needs those; excerpted: of
+        what Jacobians are of."""
         needed = self.originals if self.weights[index].any() else self.originals[:2]
+        if excerpted and self.excerpts is not None:
+            needed = self.excerpted
         return [tf.gather(tensor, index) for tensor in needed]
+
+    def _where(self, index):
+        """The excerpts of the targets `index` [m], a list of one, or of none."""
+        return [] if self.excerpts is None else [tf.constant(self.excerpts[index])]
 
     def _shares(self, index):
         """The weights of the parts, a list of one or two [m]."""
@@ -85,12 +103,26 @@ class Residual:
         noise of the deviation `smoothing` [m] along each; `normals`, `gradients` and `averaged` go by them.
         """
         self.smoothing[index] = smoothing
-        for i in range(0, len(z), JACOBIANS_AT_ONCE):
-            rows = slice(i, i + JACOBIANS_AT_ONCE)
-            near, noise, along = (tf.constant(a[rows], tf.float32) for a in (z, smoothing, directions))
-            normals, widths = self.functions.linearised(near, self._of(index[rows]), noise, along)
-            self._store(self._normals, index[rows], normals)
-            self._store(self._widths, index[rows], widths)
+        for i in range(len(z)):  # one by one, since as many tangents as a latent vector has coordinates fill the memory
+            one = index[i : i + 1]
+            near, noise, along = (tf.constant(a[i : i + 1], tf.float32) for a in (z, smoothing, directions))
+            if is_central(self.generator, z[i], smoothing[i], directions[i]):
+                normals, widths = self._linearised_at_centre(near, one, along)
+            else:
+                normals, widths = self.functions.linearised(near, self._of(one, True), noise, along, *self._where(one))
+            self._store(self._normals, one, normals)
+            self._store(self._widths, one, widths)
+
+    def _linearised_at_centre(self, near, one, along):
+        """As Mismatch.linearised, from what the generator knows of its centre."""
+        generator, known = self.generator, centre(self.generator)
+        beyond = along.shape[1] - generator.latent_dim  # unknowns that the generator does not take
+        flat, tangents, widths = known.waveform, tf.pad(known.tangents, [[0, 0], [0, beyond], [0, 0]]), known.widths
+        if self.excerpts is not None:
+            starts = self.excerpts[one]
+            flat, tangents = (tf.constant(cut(a.numpy(), starts, generator.num_samples)) for a in (flat, tangents))
+            widths = generator.excerpt_widths(widths, tf.constant(starts))
+        return self.functions.normals(near, self._of(one, True), along, flat, tangents), widths
 
     def quieten(self, index):
         """Leaves `gradients` and `averaged` of the targets `index` [m] without noise until their next Jacobians."""
@@ -116,23 +148,20 @@ class Residual:
     def gradients(self, z, index):
         """z [m, k] → gradients [m, k] of `averaged` of the targets `index` [m], float64."""
         shares = [tf.constant(share, tf.float32) for share in self._shares(index)]
-        originals = self._of(index)
-        return (
-            self.functions.gradient(tf.constant(z, tf.float32), originals, *self._noise(index), shares)
-            .numpy()
-            .astype(np.float64)
-        )
+        arguments = *self._noise(index), shares, *self._where(index)
+        gradients = self.functions.gradient(tf.constant(z, tf.float32), self._of(index, True), *arguments)
+        return gradients.numpy().astype(np.float64)
 
     def averaged(self, z, index):
         """z [m, k] → objectives [m] of the targets `index` [m], of waveforms averaged over latent noise as wide, also
         in the generator's inside, as at their last Jacobians.
         """
-        if not self.smoothing[index].any():
+        if self.excerpts is None and not self.smoothing[index].any():
             return self.evaluate(z, index)
         parts = []
         for i in range(0, len(z), AVERAGED_AT_ONCE):
             rows = index[i : i + AVERAGED_AT_ONCE]
             near = tf.constant(z[i : i + AVERAGED_AT_ONCE], tf.float32)
-            errors = self.functions.averaged_errors(near, self._of(rows), *self._noise(rows))
+            errors = self.functions.averaged_errors(near, self._of(rows, True), *self._noise(rows), *self._where(rows))
             parts.append(self._objectives([error.numpy().astype(np.float64) for error in errors], rows))
         return np.concatenate(parts)

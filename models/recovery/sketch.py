@@ -10,6 +10,7 @@ import numpy as np
 
 from models.generator.generator import BATCH, generate, random_latent
 from models.recovery.alignment import centred, unit
+from models.recovery.centre import centre
 
 FARTHEST = 800  # samples that a clip may have been moved by, and no more than an eighth of it
 WHOLE = 0.15  # fraction of a sample below which a shift is taken for one of whole samples at first
@@ -45,10 +46,8 @@ def sketch(generator):
 
 
 def _sketch(generator):
-    deviation = prior_deviation(generator)
-    z = np.zeros((1, generator.latent_dim), np.float32)
-    waveform, tangents, _ = generator.jacobian(z, np.full(1, deviation, np.float32))
-    rows = np.concatenate([waveform.numpy(), deviation * tangents.numpy()[0]])
+    known = centre(generator)
+    rows = np.concatenate([known.waveform.numpy(), known.tangents.numpy()[0]])
     rows = rows.reshape(len(rows), generator.num_samples, -1).sum(axis=2)
     products = rows.astype(np.float64) @ rows.T
     products += RIDGE * np.trace(products) / len(products) * np.eye(len(products))
@@ -107,9 +106,3 @@ def has_usual_level(targets, generator):
 def levels_alike(generator):
     """Whether a sound at a usual level seems to be at the one that the generator gave it: its levels differ little."""
     return sketch(generator).highest < ALIKE * sketch(generator).lowest
-
-
-def prior_deviation(generator):
-    """The standard deviation of a coordinate under the generator's prior, no wider than uniform within its bounds."""
-    usual = 1.0 if generator.prior == "normal" else 3**-0.5 * max(generator.bounds, 1.0)
-    return min(usual if np.isfinite(usual) else 1.0, 3**-0.5 * generator.bounds)
