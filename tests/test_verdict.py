@@ -1,11 +1,15 @@
 """Who made a sound, from what its latent vector leaves of it."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import scipy.signal
 
+from common.closeness import Closeness
 from common.verdicts import WORDS, compared_in_words, determined_in_words, in_words
 from models.recovery import verdict as v
+from models.recovery.recover import Recovery
 
 STEP, SAMPLES = 1 / 32767, 16384
 
@@ -101,6 +105,16 @@ def test_silence_is_silence_and_a_constant_too():
     assert v.is_silent(np.zeros((SAMPLES, 1))) and v.is_silent(np.full((SAMPLES, 1), 0.3))
     last_bit = STEP * np.random.default_rng(0).integers(0, 2, (SAMPLES, 1))
     assert v.is_silent(last_bit, STEP) and not v.is_silent(last_bit)
+
+
+def test_of_silence_nothing_is_measured_and_it_is_called_what_it_is(sound):
+    generator = SimpleNamespace(num_samples=SAMPLES, sample_rate=16384, bounds=1.0, codes=None)
+    waves = np.stack([sound, sound]).astype(np.float32)
+    recovery = Recovery(np.zeros((2, 3)), *np.zeros((2, 2)), matched=waves, snr_db=np.array([0.0, 20.0]))
+    silent, heard = Closeness(generator, None, None).of([np.zeros(SAMPLES, np.float32), waves[1, :, 0]], recovery)
+    assert set(silent.values()) == {""} and silent.keys() == heard.keys()
+    assert Closeness.in_words(silent) == "no sound in it" and "0.0 dB" in Closeness.in_words(heard)
+    assert Closeness.medians([silent, heard]) == {"snr_db": 20, "log_spectral_distance": heard["log_spectral_distance"]}
 
 
 def test_the_step_of_a_file_is_seen_in_its_samples(sound):
