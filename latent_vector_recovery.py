@@ -181,7 +181,7 @@ def recover_files(paths, names, table, method, closeness):
             table.add([table.recording(path) | row])
             known, wrong = truth(path, answer.z, generator, int(row.get("label", 0)))
             words = f"{row['form']}: " * (row["form"] == AS_IT_IS) + alternatives_in_words(row) + in_words(row, wrong)
-            words += f", {row['iterations']} iterations" if gradient else ""
+            words += f", {row['iterations']} iterations" if gradient and "iterations" in row else ""
             tqdm.write(printable(f"{path}: {words}{known}, {seconds:.2g} s"))
 
 

@@ -118,7 +118,7 @@ def refused(folder, words, facts=""):
 @pytest.mark.parametrize(
     "name, words",
     [
-        ("G.pt", r"G.pt: a PyTorch file or another pickle; .*torch.onnx.export\(G, z, 'generator.onnx'\)"),
+        ("G.pt", r"G.pt: a PyTorch file or a pickle; .*torch.onnx.export\(G, z, 'generator.onnx'\)"),
         ("G.pth", "torch.onnx.export.*pickles are never opened"),
         ("epoch.tar", "pickles are never opened"),
         ("G.pkl", "pickles are never opened"),
@@ -180,7 +180,7 @@ def test_noise_is_never_taken_for_the_latent_vector(tmp_path, z):
     generator = load_generator(folder)
     assert generator.latent_dim == LATENT and not generator.takes_label
     assert np.allclose(sound(generator, z), np.tanh(z @ W), atol=1e-6)
-    both = load_generator(folder, inputs={"noise": "recovered"})
+    both = load_generator(folder, {"inputs": {"noise": "recovered"}})
     assert both.latent_dim == LATENT + 20
     noise = np.full((2, 20), 0.3, np.float32)
     assert np.allclose(sound(both, np.concatenate([z, noise], axis=1)), np.tanh(z @ W + noise @ n), atol=1e-6)
@@ -192,7 +192,7 @@ def test_a_scalar_beside_it_is_asked_for(tmp_path, z):
     refused(
         folder, r"its inputs are psi \[n\], z \[n, 6\], and psi may be anything: say in inputs what it is: psi=label"
     )
-    generator = load_generator(folder, inputs={"psi": 0.7})
+    generator = load_generator(folder, {"inputs": {"psi": 0.7}})
     assert np.allclose(sound(generator, z), np.tanh(0.7 * z @ W), atol=1e-6)
 
 

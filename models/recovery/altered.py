@@ -9,7 +9,7 @@ HELD = 16  # samples in a row of exactly the same value, from which on they are 
 CLIPPED = 8  # samples at a recording's largest or smallest value, in rows of two or more, from which on it was clipped
 LEVELLED = 1e-3  # of the peak, by which clipped samples differ after rounding
 CLICK = 8.0  # times the median of what remains around it, from which on a sample is a click
-AROUND = 1025  # samples of that median
+AROUND, EVERY = 1024, 4  # samples of that median, and which of them it takes
 WIDER = 2  # samples left out at either side of a click
 MOST = 0.05  # share of a clip's samples that clicks hit: more is no click
 
@@ -38,7 +38,7 @@ def clicks(residual, known):
     """True where what remains of a clip, residual [samples, channels], of which `known` is 1 where a sample is known,
     stands out from what remains around it; nowhere where that is more than a click's share."""
     size = np.abs(np.where(known > 0, residual, 0))
-    around = scipy.ndimage.median_filter(size[:: AROUND // 64], (64, 1), mode="nearest").repeat(AROUND // 64, axis=0)
+    around = scipy.ndimage.median_filter(size[::EVERY], (AROUND // EVERY, 1), mode="nearest").repeat(EVERY, axis=0)
     found = (size > CLICK * np.maximum(around[: len(size)], 1e-12)) & (known > 0)
     found = scipy.ndimage.binary_dilation(found, np.ones((2 * WIDER + 1, 1)))
     return found if found.mean() < MOST else np.zeros_like(found)
