@@ -141,6 +141,8 @@ COLUMNS = (
     Column("code", str, "the best code", of=_answers("code"), phrase="code {code}"),
     Column("runner_up", str, "the next best label or code", of=_answers("runner_up")),
     Column("margin_db", float, "how far the best is before it", "dB", ".2f", _answers("margin_db"), _next_best),
+    Column("without_code_db", float, "how much better numbers that are no valid code explain it", "dB", ".2f",
+           _answers("without_code_db"), "no valid code explains it: {without_code_db:.1f} dB better without"),
     Column("snr_db", float, "SNR", "dB", ".2f", _answers("snr_db"), "SNR {snr_db:.1f} dB"),
     Column("log_spectral_distance", float, "log-spectral distance", "dB", ".2f", _distances,
            "log-spectral distance {log_spectral_distance:.1f} dB"),
@@ -193,7 +195,7 @@ UNFINISHED = (
 )  # of clips that are recovered so far
 CORPUS = ("file", "form", *COMPUTED, "seconds", "size", "sha256", "error", "z", "reconstruction")
 MEDIANS = ("snr_db", "log_spectral_distance", "perceptual_loss", "explained")  # that say something of many windows
-OF_ALTERNATIVES = ("label", "code", "margin_db")  # phrases that begin a line
+OF_ALTERNATIVES = ("label", "code", "margin_db", "without_code_db")  # phrases that begin a line
 
 
 def columns(names):

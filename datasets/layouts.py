@@ -11,6 +11,7 @@ import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from models.audio.decoding import AUDIO_EXTENSIONS
 from models.audio.digits import DIGITS
 
 SPLITS = ("train", "valid", "test")
@@ -105,7 +106,11 @@ def find_datasets(folders):
         if folder in words:
             continue
         dataset = f"{layout} ({folder})" if layout in (r.dataset for r in recordings) else layout
-        words[folder] = f"{layout} in {folder}"
+        places = {recording.path.parent for recording in more}
+        beside = sum(path.suffix.lower() in AUDIO_EXTENSIONS for place in places for path in place.iterdir()) - len(
+            more
+        )
+        words[folder] = f"{layout} in {folder}" + f" (sound files beside them, left out: {beside:,})" * bool(beside)
         recordings += [replace(r, dataset=dataset) for r in more]
     if not words:
         raise FileNotFoundError("no folder of recordings is named; datasets/README.md says how to get some")

@@ -9,6 +9,7 @@ import soundfile
 import tf1_wavegan
 from run_script import run_script
 
+from common.columns import OF_ALTERNATIVES, alternatives_in_words
 from common.recovering import recovered
 from models.audio.clip import Clip
 from models.generator.codes import Codes
@@ -178,3 +179,14 @@ def test_a_clip_has_its_code_and_its_noise_back(folder, layout):
     other = codes.text(codes.nearest(z[0, codes.places], 2)[1])
     held = found(generator, clips[:1], other)
     assert held.code[0] == other and held.objective[0] > 100 * solution.objective[0]
+
+
+def test_a_sound_without_a_valid_code_is_said_to_have_none(folder):
+    generator = coded(folder, "onehot:4")
+    z = random_latent(generator, 2, 3)
+    z[1, :4] = -0.4, 0.5, 0.3, -0.6  # drawn like noise, as in previews
+    answers = found(generator, generate(generator, z))
+    assert answers[0].without_code_db is None and answers[0].exact
+    assert answers[1].without_code_db > 20
+    said = alternatives_in_words({name: getattr(answers[1], name) for name in OF_ALTERNATIVES})
+    assert "; " in said and f"no valid code explains it: {answers[1].without_code_db:.1f} dB better without" in said

@@ -96,7 +96,7 @@ def test_several_data_sets_keep_their_own_splits_and_names(tmp_path):
     touch(tmp_path / "a", "3_theo_2.wav", "3_theo_8.wav")
     touch(tmp_path / "b", "seven/c_nohash_0.wav", "seven/d_nohash_0.wav")
     (tmp_path / "b/testing_list.txt").write_text("seven/d_nohash_0.wav\n")
-    touch(tmp_path / "c", "1_anna_0.wav")
+    touch(tmp_path / "c", "1_anna_0.wav", "2_anna_0.flac", "notes.txt")
     words, recordings = find_datasets(f"{tmp_path}/a/, {tmp_path}/b,{tmp_path}/c,{tmp_path}/a")
     assert [(r.dataset, r.digit, r.split) for r in recordings] == [
         ("FSDD", 3, "test"),
@@ -105,7 +105,8 @@ def test_several_data_sets_keep_their_own_splits_and_names(tmp_path):
         ("Speech Commands", 7, "test"),
         (f"FSDD ({tmp_path}/c)", 1, "test"),
     ]
-    assert words == f"FSDD in {tmp_path}/a, Speech Commands in {tmp_path}/b, FSDD in {tmp_path}/c"
+    more = " (sound files beside them, left out: 1)"
+    assert words == f"FSDD in {tmp_path}/a, Speech Commands in {tmp_path}/b, FSDD in {tmp_path}/c{more}"
     for folders in (f"{tmp_path}/a,{tmp_path}/absent", ","):
         with pytest.raises(FileNotFoundError, match="datasets/README.md"):
             find_datasets(folders)

@@ -48,18 +48,25 @@ class Recording(soundfile.SoundFile):
     seconds: how long it is by its header, None where that is open.
     """
 
+    stretched = None
+
     def __init__(self, path):
         path = os.fsencode(path) if os.name == "posix" else path  # its name may be no text
         super().__init__(path)
-        open_length = self.format == "MP3" and not _says_its_length(path)
-        if open_length:
+        if self.format == "MP3" and not _says_its_length(path):
             self.close()
-            super().__init__(_Stretched(path))
+            self.stretched = _Stretched(path)
+            super().__init__(self.stretched)
         seconds = self.frames / max(self.samplerate, 1)
-        self.seconds = None if open_length or seconds > LONGEST else seconds
+        self.seconds = None if self.stretched or seconds > LONGEST else seconds
 
     def seekable(self):
         return False
+
+    def close(self):
+        super().close()
+        if self.stretched:
+            self.stretched.file.close()
 
 
 class _Stretched:
@@ -67,7 +74,7 @@ class _Stretched:
     and reads no farther, but ends where the bytes end."""
 
     def __init__(self, path):
-        self.file, self.size = open(path, "rb"), os.path.getsize(path)  # noqa: SIM115  closed with the recording
+        self.file, self.size = open(path, "rb"), os.path.getsize(path)
 
     def seek(self, offset, whence=os.SEEK_SET):
         return self.file.seek(offset + (0, self.file.tell(), STRETCH * self.size)[whence])
@@ -77,9 +84,6 @@ class _Stretched:
 
     def read(self, count):
         return bytes(count) if self.file.tell() > self.size else self.file.read(count)
-
-    def write(self, data):
-        raise OSError("a recording is read only")
 
 
 def _says_its_length(path):

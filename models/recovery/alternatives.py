@@ -161,8 +161,10 @@ def _with_code(problems, solver, code, **options):
         for (i, text, aligned, asked), answer in zip(group, found):
             fixed = codes.code(text) * scale if function is free else None
             tried[i][text] = aligned, _as_latent(answer, asked, codes, fixed)
+    function = None if code.hold or scale == "free" else free
     return [
-        _with_best_code(codes, some, scale, answer, problem) for some, answer, problem in zip(tried, answers, problems)
+        _with_best_code(codes, some, scale, answer, function and replace(problem, generator=function))
+        for some, answer, problem in zip(tried, answers, problems)
     ]
 
 
@@ -213,13 +215,21 @@ def _follow_further(problems, solver, answers, starts, **options):
         answers[i] = spent(answers[i], other.iterations)
 
 
-def _with_best_code(codes, tried, scale, free, problem):
-    """The best of {code: (Problem, Answer)} as an Answer to the Problem itself. free: the Answer with a free code."""
+def _with_best_code(codes, tried, scale, free, free_problem):
+    """The best of {code: (Problem, Answer)} as an Answer to the Problem itself. free, free_problem: the Answer with a
+    free code and its Problem, None where the code is held or its scale is free: if that explains the clip and no valid
+    code does, the clip has none, such as a sound of a latent vector whose code was drawn like its noise.
+    """
     if scale == "free":
         tried = _without_vanished(codes, tried)
-    text, _, best = best_of(tried)
+    text, problem, best = best_of(tried)
     alignment = free.alignment if best.alignment is None or free.alignment is not None else best.alignment
-    return replace(spent(best, free.iterations), code=text, alignment=alignment, start=None)
+    without = None
+    if free_problem and free.exact and not best.exact:
+        left = [_waveform_error(*one) / np.sum(one[0].target ** 2) for one in ((free_problem, free), (problem, best))]
+        without = float(margin_db(*left))
+    answer = spent(best, free.iterations)
+    return replace(answer, code=text, alignment=alignment, start=None, without_code_db=without)
 
 
 def _without_vanished(codes, tried):

@@ -86,7 +86,8 @@ class Answer:
     the solver began, if it drew that itself.
 
     code, label: what was found of them, as text; runner_up: the next best code or label; margin_db: how far its
-    objective is above. layer [16, 16 d]: what the first layer ought to give, where that was optimised too.
+    objective is above. without_code_db: where no valid code explains the clip and numbers that are none do, by how much
+    these do it better. layer [16, 16 d]: what the first layer ought to give, where that was optimised too.
     """
 
     z: np.ndarray
@@ -103,6 +104,7 @@ class Answer:
     label: str | None = None
     runner_up: str | None = None
     margin_db: float | None = None
+    without_code_db: float | None = None
     layer: np.ndarray | None = None
 
     @property
