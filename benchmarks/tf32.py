@@ -25,7 +25,8 @@ from models.files.errors import CheckpointError
 from models.generator.generator import generate, random_latent
 from models.generator.loading import load_generator
 from models.metrics.metrics import EXACT, latent_mse, snr_db
-from models.recovery.exact import LevenbergMarquardt
+from models.recovery.attempts import LevenbergMarquardt
+from models.recovery.recover import recover
 from tests.tf32 import in_tf32
 
 
@@ -38,7 +39,7 @@ def main():
     print("| products | SNR of the waveform itself, dB | exact | SNR of the answer, dB | error of z, rms | Jacobians |")
     print("|" + " --- |" * 6)
     for name, device in (("float32", generator), ("TF32", in_tf32(generator))):
-        found = LevenbergMarquardt(max_iter, restarts=0).solve(clips, device, start)
+        found = recover(clips, device, solver=LevenbergMarquardt(max_iter, restarts=0), start=start)
         error, again = latent_mse(true, found.z), generate(device, found.z)
         cells = [name, f"{np.median(snr_db(clips, generate(device, true))):.0f}"]
         cells += [f"{(error < EXACT).sum()} of {num_clips}", f"{np.median(snr_db(clips, again)):.0f}"]

@@ -4,43 +4,47 @@ import contextlib
 import csv
 import hashlib
 import os
-import re
 import tempfile
 import time
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
 
-from common.script import complain
-from models.audio.clip import AUDIO_EXTENSIONS, AudioError, read_clip, write_wav
+from common.script import complain, one_line
+from models.audio.clip import read_clip, write_wav
+from models.audio.decoding import AUDIO_EXTENSIONS, AudioError
 from models.files.writing import written_whole
 
 ABANDONED = 3600  # seconds without a change, after which no run is still writing a partial file
-CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")  # signs that end lines or steer a terminal
+MOST_NAMED = 5  # files, or kinds of them, that one line names
 LONGEST_NAME = 200  # bytes of a result's name, so that what is added to it still fits a file name of 255
 
 
 def find_recordings(files, below=False):
     """The recordings that `files`, a folder or one file, names, in order; below: also in the folders below it.
 
-    Only audio extensions are looked at. Raises FileNotFoundError, in one line, where there are none.
+    Only audio extensions are looked at; a line says what else lies there. Raises FileNotFoundError, in one line, where
+    there are none.
     """
     path = Path(files)
     if path.is_file():
         return [path]
     if not path.is_dir():
         raise FileNotFoundError(f"{files}: no such file or folder; it should hold recordings")
-    inside = path.glob("**/*" if below else "*")
-    recordings = sorted(p for p in inside if p.suffix.lower() in AUDIO_EXTENSIONS and p.is_file() and p.name[0] != ".")
+    inside = sorted(p for p in path.glob("**/*" if below else "*") if p.name[0] != ".")
+    recordings = [p for p in inside if p.suffix.lower() in AUDIO_EXTENSIONS and p.is_file()]
+    others = not_taken(inside, recordings, below)
     if not recordings:
-        raise FileNotFoundError(f"{files}: no recordings there ({', '.join(sorted(AUDIO_EXTENSIONS))})")
+        raise FileNotFoundError(f"{files}: no recordings there ({', '.join(sorted(AUDIO_EXTENSIONS))}){others}")
+    if others:
+        print(f"{printable(path)}: {len(recordings)} recordings{others}")
     return recordings
 
 
 def printable(path):
     """A path as one line of text that can be printed and written, whatever bytes and control signs its name has."""
-    text = os.fsencode(path).decode("utf-8", "backslashreplace")
-    return CONTROL.sub(lambda sign: sign[0].encode("unicode_escape").decode(), text)
+    return one_line(os.fsencode(path).decode("utf-8", "backslashreplace"))
 
 
 def result_names(paths, taken=()):
@@ -79,8 +83,11 @@ def writable_folder(output):
     folder = Path(output)
     folder.mkdir(parents=True, exist_ok=True)
     remove_partial_files(folder, ABANDONED)
-    with tempfile.NamedTemporaryFile(dir=folder, prefix=".", suffix=".partial") as file:
-        file.write(b"\0")
+    try:
+        with tempfile.NamedTemporaryFile(dir=folder, prefix=".", suffix=".partial") as file:
+            file.write(b"\0")
+    except OSError as error:  # which names a hidden file, or none
+        raise type(error)(error.errno, error.strerror, str(folder)) from error
     return folder
 
 
@@ -92,6 +99,18 @@ def readable_clip(path, script, **options):
     except (AudioError, OSError) as error:
         complain(script, f"left out: {error}")
         return None
+
+
+def not_taken(inside, recordings, below):
+    """What lies in a folder and is no recording, as the end of a line, or "": by name where it is little. Latent
+    vectors beside their recordings, and folders that are searched as well, are left out."""
+    known = {*recordings, *(path.with_suffix(".npy") for path in recordings)}
+    others = [path for path in inside if path not in known and not (below and path.is_dir())]
+    kinds = Counter(path.suffix.lower() or "without an ending" for path in others)
+    names = [printable(path.name) + " (no file)" * (not path.is_file()) for path in others]
+    if len(names) > MOST_NAMED:
+        names = [f"{count} {kind}" for kind, count in kinds.most_common(MOST_NAMED)] + ["…"] * (len(kinds) > MOST_NAMED)
+    return f"; {len(others)} more there not taken: {', '.join(names)}" if others else ""
 
 
 def write_array(path, array):

@@ -11,7 +11,7 @@ import tempfile
 from contextlib import contextmanager
 from pathlib import Path
 
-from common.script import EXIT_INTERRUPTED, ScriptError
+from common.script import ScriptError, one_line
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
@@ -42,10 +42,6 @@ def _import_quietly():
 
             tf.constant(0.0)  # starts the runtime, which has words of its own
             import keras  # noqa: F401
-        except KeyboardInterrupt:
-            os.dup2(shown, 2)
-            print("stopped while starting; nothing was done", file=sys.stderr)
-            raise SystemExit(EXIT_INTERRUPTED) from None
         except BaseException:
             os.dup2(shown, 2)
             noise.seek(0)
@@ -61,7 +57,7 @@ _import_quietly()
 
 from models.files.errors import CheckpointError
 from models.generator.loading import load_generator
-from models.generator.readers.arguments import wavegan_arguments, whole_number
+from models.generator.readers.arguments import whole_number
 from models.networks.classifier import PerceptualLoss, load_classifier
 from models.networks.inverse_mapping import INVERSE_MAPPING_FILE, load_inverse_mapping
 from models.networks.judge import load_judge
@@ -90,7 +86,7 @@ def open_generator(folder, facts="", any_label=False, **options):
             f"{folder}: neither clip.json nor args.txt says a sample rate; {generator.sample_rate:,} Hz is assumed; if "
             f"it is another, {stating('sample_rate', '22050')}"
         )
-    categories = whole_number(wavegan_arguments(folder), "num_categ")
+    categories = whole_number(folder, "num_categ")
     if categories and categories > generator.latent_dim:
         warnings.append(f"args.txt says num_categ {categories}; the latent vector has {generator.latent_dim} numbers")
     elif categories and not generator.codes:
@@ -99,7 +95,7 @@ def open_generator(folder, facts="", any_label=False, **options):
             f"{stating('code', f'onehot:{categories}')} for a ciwGAN, bits:{categories} for a fiwGAN"
         )
     for warning in warnings:
-        print(f"warning: {warning}", file=sys.stderr)
+        print(one_line(f"warning: {warning}"), file=sys.stderr)
     return generator
 
 

@@ -18,6 +18,7 @@ import tokenize
 from dataclasses import dataclass
 from pathlib import Path
 
+from common.script import end_quietly
 from models.files.errors import shown
 from models.generator.facts import stated_facts
 
@@ -160,7 +161,7 @@ def _from_arguments(settings, arguments, refuse):
             close = difflib.get_close_matches(name[:LONGEST_NUMBER], settings, 1)
             refuse(f"there is no setting {shown(name)}" + (f", did you mean {close[0]!r}?" if close else ""))
         if name in values:
-            refuse(f"{name} is given twice")
+            print(f"{name} is given twice; the last counts, {shown(text)}", file=sys.stderr)  # a recipe's, then yours
         default = settings[name].default
         if not equals and not isinstance(default, bool):
             refuse(f"{name} needs a value: --{name}={default!r}")
@@ -228,4 +229,6 @@ def from_shell(names, arguments=None, recipes=None):
     if chosen:
         print(f"Recipe {values['recipe']}: " + ", ".join(f"{name}={value!r}" for name, value in chosen.items()))
     names.update(values)
+    if names.get("__name__") == "__main__":
+        end_quietly(script)
     return values

@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 from common.lock import hold
 from models.files.errors import first_line
+from models.files.writing import UMASK
 
 AT_ONCE = 1 << 20  # bytes; contents are read in smaller pieces, so whatever asks for more is a header that is too long
 MOST_FILES = 200_000  # in an archive
@@ -58,7 +59,7 @@ def download(address, path, sha256=None, timeout=30.0):
         raise ConnectionError(f"{address}: {_words(error)}") from None
     except OSError as error:  # a full disk names no file
         raise OSError(error.errno, error.strerror or first_line(error), error.filename or str(path)) from error
-    path.chmod(0o644)
+    path.chmod(0o666 & ~UMASK)
 
 
 class _Bounded(gzip.GzipFile):

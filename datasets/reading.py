@@ -3,6 +3,7 @@
 import numpy as np
 from tqdm import tqdm
 
+from common.script import one_line
 from datasets.layouts import find_datasets
 from datasets.pipeline import decoded
 from models.audio.clip import NUM_SAMPLES, read_clip
@@ -20,7 +21,7 @@ def read_clips(recordings, name, *, wanted_in="", **kwargs):
     with tqdm(total=len(recordings), desc=f"reading {name}", unit="recording", disable=None) as bar:
         clips, readable, unreadable = decoded(recordings, tell=lambda done, total: bar.update(done - bar.n), **kwargs)
     for reason in unreadable:
-        print(f"left out: {reason}".encode("utf-8", "backslashreplace").decode())
+        print(one_line(f"left out: {reason}"))
     if wanted_in and not readable:
         raise ValueError(f"{wanted_in}: no recordings in its {name} part; datasets/README.md says how they are divided")
     return clips, readable

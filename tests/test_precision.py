@@ -12,7 +12,8 @@ from tf32 import in_tf32, rounded
 from models.audio.precision import fast_products
 from models.generator.generator import random_latent
 from models.metrics.metrics import snr_db
-from models.recovery.exact import LevenbergMarquardt
+from models.recovery.attempts import LevenbergMarquardt
+from models.recovery.recover import recover
 
 UNIT = 2.0**-11  # of rounding to 10 bits of mantissa: relative to a number, half the distance to the next
 
@@ -74,7 +75,7 @@ def test_tf32_does_not_let_an_exact_answer_be_found(generator):
     clips, start = generator(true).numpy(), np.clip(true + 0.02, -1, 1)
     answers = []
     for device in (generator, in_tf32(generator)):
-        found = LevenbergMarquardt(20, restarts=0, free=False).solve(clips, device, start)
+        found = recover(clips, device, solver=LevenbergMarquardt(20, restarts=0), start=start)
         answers.append(snr_db(clips, device(found.z)))
     exact, coarse = answers
     assert (exact > 100).all() and (coarse < -20 * np.log10(UNIT) + 10).all()

@@ -5,17 +5,17 @@ the same thing.
 """
 
 import io
-import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import librosa
 import numpy as np
-import soundfile
 from keras import ops
 from scipy.io import wavfile
 
 from models.audio import precision  # noqa: F401
+from models.audio.channels import one_channel
+from models.audio.decoding import AudioError, is_cut, nothing_in, opened, read
 from models.audio.preparation import OUR_RATE, PUBLISHED
 
 SAMPLE_RATE = OUR_RATE  # of what the classifier, the judge and the metrics take
@@ -23,18 +23,11 @@ NUM_SAMPLES = 16384  # one second at that rate
 FRAME_LENGTH = 256  # STFT window, samples
 HOP_LENGTH = 128  # STFT hop, samples
 PUBLISHED_GAIN = 1.414  # the paper's scripts multiply each recording by this; peaks may pass 1
-PCM_16_SCALE = np.float32(32768 / 32767)  # the paper's scripts divide 16-bit samples by 32,767, libsndfile by 32,768
 FILTER_MARGIN = 0.05  # seconds read beyond a clip's ends, for the resampling filter
 LONGER = 1.05  # clip's lengths beyond which a recording counts as longer than a clip
-LOUDEST = 2.0**32  # full scale is 1; float files in units of 32-bit integers reach 2**31, what is above is no sound
 FAINTEST = 1e-20  # what is below is silence, and too small to be brought to a level in float32
 SPEECH_RANGE_DB = 40.0  # what lies further below the loudest frame does not count when a clip is centred
-RECORDING_RATES = 1000, 768_000  # Hz, of files: what lies outside is a damaged header
-AUDIO_EXTENSIONS = frozenset({".wav", ".flac", ".ogg", ".oga", ".aif", ".aiff", ".w64", ".rf64", ".caf", ".au", ".mp3"})
-
-
-class AudioError(ValueError):
-    """A recording that cannot be used; the message names the file and the cause in one line."""
+CODED_PADDING = 2400  # samples that MP3 may add to a recording, before it and behind it
 
 
 @dataclass(frozen=True)
@@ -82,81 +75,34 @@ def audible_middle(samples):
     return (start + stop) // 2
 
 
-def unreadable(path, error):
-    """The AudioError of a file that soundfile cannot read."""
-    cause = str(error).split(": ")[-1].strip().rstrip(".")
-    return AudioError(f"{path}: not a readable recording ({cause})")
-
-
-def opened(path):
-    """A recording as an open soundfile.SoundFile; its name may be no text."""
-    return soundfile.SoundFile(os.fsencode(path) if os.name == "posix" else path)
-
-
-def checked(samples, path):
-    """Samples, if they are finite and at a level that a sound can have. Raises AudioError, which names the `path`."""
-    if not np.isfinite(samples).all():
-        raise AudioError(f"{path}: NaN or infinite samples in it")
-    if (loudest := float(np.abs(samples).max(initial=0))) > LOUDEST:
-        raise AudioError(f"{path}: samples of up to {loudest:.0e}, where full scale is 1")
-    return samples
-
-
-def checked_rate(file, path):
-    """The sample rate of an open recording, in Hz. Raises AudioError, which names the `path`, for one that none has."""
-    least, most = RECORDING_RATES
-    if not least <= file.samplerate <= most:
-        raise AudioError(f"{path}: a sample rate of {file.samplerate:,} Hz, where {least:,} to {most:,} are possible")
-    return file.samplerate
-
-
 def _decode(path, seconds):
-    """The first `seconds` of a recording → samples float32 [n, channels], rate, its duration in seconds, warnings."""
+    """A recording → samples float32 [n, channels] of its first `seconds`, its rate, its duration in seconds as far as
+    it was read, whether it goes on, warnings."""
     warnings = []
-    if path.stat().st_size == 0:
-        raise AudioError(f"{path}: the file is empty")
-    try:
-        with opened(path) as file:
-            rate, subtype = checked_rate(file, path), file.subtype
-            duration = file.frames / rate  # seconds
-            wanted = int(np.ceil((seconds + FILTER_MARGIN) * rate))
-            samples = file.read(wanted, dtype="float32", always_2d=True)  # [n, channels]
-    except (soundfile.LibsndfileError, RuntimeError) as error:
-        raise unreadable(path, error) from error
+    with opened(path) as file:
+        rate, said = file.samplerate, file.seconds
+        most = LONGER * seconds * rate + (CODED_PADDING if file.format == "MP3" else 0)
+        samples = read(file, int(np.ceil(max(most, (seconds + FILTER_MARGIN) * rate))) + 1, path)  # [n, channels]
+    duration, longer = len(samples) / rate, len(samples) > most
     if len(samples) == 0:
-        raise AudioError(f"{path}: no samples in it")
-    checked(samples, path)
-    if _is_cut(path):
+        raise nothing_in(path)
+    if is_cut(path):
         warnings.append("the file ends before its samples do")
-    elif duration > LONGER * seconds:
-        warnings.append(f"{duration:.1f} s long, the first {seconds:.3g} s are used")
+    elif longer:
+        length = f"more than {duration:.3g} s" if said is None else f"{said:.{2 if said < 10 else 0}f} s"
+        warnings.append(f"{length} long, the first {seconds:.3g} s are used")
+    samples = samples[: int(np.ceil((seconds + FILTER_MARGIN) * rate))]
     if samples.any() and not np.ptp(samples, axis=0).any():
         warnings.append("a constant, no sound")
-    if subtype == "PCM_16":
-        samples *= PCM_16_SCALE
-    return samples, rate, duration, warnings
-
-
-def _is_cut(path):
-    """True for a RIFF WAV whose data chunk promises more bytes than there are (libsndfile reads it in silence)."""
-    size = path.stat().st_size
-    with open(path, "rb") as file:
-        if file.read(4) != b"RIFF" or file.seek(4, 1) < 0 or file.read(4) != b"WAVE":
-            return False
-        while len(header := file.read(8)) == 8:
-            length = int.from_bytes(header[4:], "little")
-            if header[:4] == b"data":
-                return length != 0xFFFFFFFF and file.tell() + length > size
-            file.seek(length + length % 2, 1)
-    return False
+    return samples, rate, duration, longer, warnings
 
 
 def prepare(path, *, num_samples=NUM_SAMPLES, num_channels=1, preparation=PUBLISHED, prepared=None):
     """Reads a recording and prepares it as the generator's training clips were.
 
-    Any format that soundfile reads, any rate; only the generator's length is ever read of it. As published: 16-bit
-    samples times 1/32767, times 1.414, resampled to the generator's rate, cut or zero-padded at the end. With several
-    channels the recording is mixed down, or repeated, to `num_channels`. prepared: True takes a clip as it is,
+    Any format that soundfile reads, any rate; little more than the generator's length is ever read of it. As published:
+    16-bit samples times 1/32767, times 1.414, resampled to the generator's rate, cut or zero-padded at the end. With
+    several channels the recording is mixed down, or repeated, to `num_channels`. prepared: True takes a clip as it is,
     resampled, cut and padded only, for what a generator made; False prepares every recording; None prepares it and
     keeps one of exactly the generator's length, at any rate, `as_it_is` as well.
 
@@ -164,8 +110,8 @@ def prepare(path, *, num_samples=NUM_SAMPLES, num_channels=1, preparation=PUBLIS
     """
     path = Path(path)
     own_rate = preparation.sample_rate
-    samples, rate, duration, warnings = _decode(path, num_samples / own_rate)
-    samples = mixed(samples, num_channels, path)
+    samples, rate, duration, longer, warnings = _decode(path, num_samples / own_rate)
+    samples = mixed(one_channel(samples) if num_channels == 1 else samples, num_channels, path)
     if rate != own_rate:
         samples = librosa.resample(samples, orig_sr=rate, target_sr=own_rate, axis=0)
     as_it_is = None
@@ -173,8 +119,7 @@ def prepare(path, *, num_samples=NUM_SAMPLES, num_channels=1, preparation=PUBLIS
         as_it_is = fitted(samples, num_samples, preparation, prepared=True).samples
     if len(samples) < 0.02 * own_rate:
         warnings.append(f"only {1000 * len(samples) / own_rate:.0f} ms long")
-    cut = duration > LONGER * num_samples / own_rate
-    clip = fitted(samples, num_samples, preparation, bool(prepared), warnings, cut)
+    clip = fitted(samples, num_samples, preparation, bool(prepared), warnings, longer)
     return clip if as_it_is is None else replace(clip, as_it_is=as_it_is)
 
 

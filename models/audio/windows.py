@@ -4,20 +4,9 @@ from math import ceil, gcd
 
 import librosa
 import numpy as np
-import soundfile
 
-from models.audio.clip import (
-    FILTER_MARGIN,
-    PCM_16_SCALE,
-    SAMPLE_RATE,
-    AudioError,
-    checked,
-    checked_rate,
-    fitted,
-    mixed,
-    opened,
-    unreadable,
-)
+from models.audio.clip import FILTER_MARGIN, SAMPLE_RATE, fitted, mixed
+from models.audio.decoding import nothing_in, opened, read
 
 BLOCK_SECONDS = 10.0  # read at once, at least
 
@@ -29,30 +18,22 @@ def samples_of(path, num_channels=1, sample_rate=SAMPLE_RATE):
     Each block is resampled together with its neighbours' edges, so that the blocks are those of the whole recording.
     Raises AudioError, one line with file and cause, for what cannot be read.
     """
-    try:
-        with opened(path) as file:
-            rate, scale = checked_rate(file, path), PCM_16_SCALE if file.subtype == "PCM_16" else np.float32(1)
-            unit = rate // gcd(rate, sample_rate)  # samples after which both rates meet
-            block, margin = (unit * ceil(seconds * rate / unit) for seconds in (BLOCK_SECONDS, FILTER_MARGIN))
-            before = np.zeros((0, num_channels), np.float32)
-            ahead = _read(file, block + margin, num_channels, path)
-            while len(ahead):
-                now = ahead[:block] if len(ahead) == block + margin else ahead  # fewer are the last
-                piece = _resampled(np.concatenate([before, ahead]), rate, sample_rate)
-                start = len(before) * sample_rate // rate
-                end = start + len(now) * sample_rate // rate if len(now) < len(ahead) else None
-                yield scale * piece[start:end]
-                before = np.concatenate([before, now])[-margin:]
-                ahead = ahead[len(now) :]
-                if len(ahead):
-                    ahead = np.concatenate([ahead, _read(file, block, num_channels, path)])
-    except (soundfile.LibsndfileError, RuntimeError) as error:
-        raise unreadable(path, error) from error
-
-
-def _read(file, count, num_channels, path):
-    samples = file.read(count, dtype="float32", always_2d=True)  # [n, channels]
-    return mixed(checked(samples, path), num_channels, path)
+    with opened(path) as file:
+        rate = file.samplerate
+        unit = rate // gcd(rate, sample_rate)  # samples after which both rates meet
+        block, margin = (unit * ceil(seconds * rate / unit) for seconds in (BLOCK_SECONDS, FILTER_MARGIN))
+        before = np.zeros((0, num_channels), np.float32)
+        ahead = mixed(read(file, block + margin, path), num_channels, path)
+        while len(ahead):
+            now = ahead[:block] if len(ahead) == block + margin else ahead  # fewer are the last
+            piece = _resampled(np.concatenate([before, ahead]), rate, sample_rate)
+            start = len(before) * sample_rate // rate
+            end = start + len(now) * sample_rate // rate if len(now) < len(ahead) else None
+            yield piece[start:end]
+            before = np.concatenate([before, now])[-margin:]
+            ahead = ahead[len(now) :]
+            if len(ahead):
+                ahead = np.concatenate([ahead, mixed(read(file, block, path), num_channels, path)])
 
 
 def _resampled(samples, rate, wanted):
@@ -60,14 +41,15 @@ def _resampled(samples, rate, wanted):
 
 
 def duration_of(path, sample_rate=SAMPLE_RATE):
-    """The duration of a recording in samples at `sample_rate` in Hz. Raises AudioError for a file without samples."""
-    try:
-        with opened(path) as file:
-            frames, rate = file.frames, checked_rate(file, path)
-    except (soundfile.LibsndfileError, RuntimeError) as error:
-        raise unreadable(path, error) from error
+    """The duration of a recording in samples at `sample_rate` in Hz, counted by reading it, since what its header says
+    may be wrong. Raises AudioError for a file that cannot be read to its end, or holds no samples."""
+    frames = 0
+    with opened(path) as file:
+        rate = file.samplerate
+        while len(samples := read(file, ceil(BLOCK_SECONDS * rate), path)):
+            frames += len(samples)
     if not frames:
-        raise AudioError(f"{path}: no samples in it")
+        raise nothing_in(path)
     return ceil(frames * sample_rate / rate)
 
 

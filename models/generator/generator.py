@@ -293,8 +293,10 @@ def _waveform_axes(output):
         or (len(axes) == 2 and shape[axes[1]] > MOST_CHANNELS)
     ):
         sizes = ["n" if size == TRIALS and axis == 0 else str(size) for axis, size in enumerate(shape)]
+        picture = len(axes) == 2 and shape[axes[1]] > MOST_CHANNELS
         raise CheckpointError(
             f"its output has shape [{', '.join(sizes)}]; a waveform is [n, samples] or [n, samples, channels]"
+            + "; what makes spectrograms, as SpecGAN does, or pictures cannot be recovered from" * picture
         )
     if output.dtype != tf.float32:
         raise CheckpointError(f"its output is {output.dtype.name}; a waveform that can be differentiated is float32")

@@ -10,7 +10,7 @@ All problems of a call have the same generator. seed: of whatever the solver dra
 report: called with the number of clips still being worked on.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -55,12 +55,22 @@ class Problem:
 class Alignment:
     """How a generator's waveform lies in a target: gain · (the waveform, `shift` samples later) + offset.
 
-    gain: below 0 where the sound's polarity is turned over; never 0. offset: in the target's units.
+    gain: below 0 where the sound's polarity is turned over; never 0. offset: in the target's units. filter
+    [num_samples]: what the waveform went through before, of unit energy, its largest tap positive and at
+    models.recovery.filters.ORIGIN; None where it went through none. speed: how many times longer the target lasts than
+    the waveform, about whose middle it is stretched.
     """
 
     gain: float = 1.0
     offset: float = 0.0
     shift: float = 0.0
+    filter: np.ndarray | None = field(default=None, compare=False)
+    speed: float = 1.0
+
+    @property
+    def plain(self):
+        """Whether the waveform lies in the target as the generator made it."""
+        return self.filter is None and self == Alignment()
 
 
 @dataclass(frozen=True)

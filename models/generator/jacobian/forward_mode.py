@@ -89,6 +89,8 @@ class ForwardMode:
             return self._normalisation
         if op.type in ("Select", "SelectV2") and 0 not in active:
             return self._selected
+        if op.type == "Softmax":
+            return self._softmax
         if op.type in KINKED:
             return self._kinked
         return self._partial if op.type in PARTIAL else None
@@ -164,6 +166,11 @@ class ForwardMode:
             if tensor.name in self._active:
                 total.append(at.onto(at.tangents[tensor.name], share))
         return [tf.add_n(total)]
+
+    def _softmax(self, op, at):
+        y = at.means[op.outputs[0].name]
+        product = at.onto(at.tangents[op.inputs[0].name], y)
+        return [product - at.onto(tf.reduce_sum(product, axis=-1, keepdims=True), y)]
 
     def _partial(self, op, at):
         """By the partial derivatives of an operation of two numbers."""

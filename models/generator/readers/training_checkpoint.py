@@ -12,7 +12,7 @@ import tensorflow as tf
 from models.files.errors import CheckpointError, first_line
 from models.generator.layers import DENSE, DENSE_BIAS, FILTER, upconvolutions
 from models.generator.readers.allow_list import MOST_BYTES, MOST_BYTES_A_CLIP, MOST_LATENT, check_declared
-from models.generator.readers.arguments import ARGUMENTS, wavegan_arguments, whole_number
+from models.generator.readers.arguments import ARGUMENTS, whole_number
 from models.generator.readers.tf1 import DAMAGE
 
 LENGTHS = {5: (16384,), 6: (32768, 65536)}  # samples, by the number of convolutions
@@ -101,10 +101,7 @@ def _normalisation(shapes, scope, channels):
 def _length(prefix, folder, count, num_samples):
     """Samples of a clip, for `count` convolutions. Raises CheckpointError where nothing decides it."""
     possible = LENGTHS[count]
-    arguments = wavegan_arguments(folder)
-    declared = whole_number(arguments, "data_slice_len")
-    if "data_slice_len" in arguments and not declared:
-        raise CheckpointError(f"{folder / ARGUMENTS}: data_slice_len is {arguments['data_slice_len']!r}, not a number")
+    declared = whole_number(folder, "data_slice_len")
     said = " or ".join(f"{length:,}" for length in possible)
     for length, where in ((num_samples, "num_samples"), (declared, f"{folder / ARGUMENTS}: data_slice_len")):
         if length and length not in possible:
