@@ -239,7 +239,8 @@ def main():
     strategy = training_strategy(devices)
     for place in (inverse_mapping_checkpoint, logs, waves):
         writable_folder(place)
-    done = begin_run(inverse_mapping_checkpoint, settings, generator=generator.sha256, fresh=fresh)
+    run = begin_run(inverse_mapping_checkpoint, settings, generator=generator.sha256, fresh=fresh)
+    done = run["epoch"]
     recordings = read_recordings(generator)
     perceptual_loss = open_perceptual_loss(classifier_checkpoint, taps)
     keras.utils.set_random_seed(seed)
@@ -266,7 +267,7 @@ def main():
                 StopAtNaN(),
                 Pairs(listening_pairs(recordings, generator), waves, logs, generator.sample_rate),
                 Logs(logs),
-                Saved(inverse_mapping_checkpoint, INVERSE_MAPPING_FILES, export),
+                Saved(inverse_mapping_checkpoint, INVERSE_MAPPING_FILES, export, known=run),
             ],
         )
     place = f"the inverse mapping is in {inverse_mapping_checkpoint}"

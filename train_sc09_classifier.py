@@ -135,8 +135,8 @@ def read_splits(recordings):
     return parts
 
 
-def train(clips, strategy, done):
-    """Trains, going on after `done` epochs of an earlier run; the best epoch is in classifier_checkpoint."""
+def train(clips, strategy, run):
+    """Trains, going on where the run is, as `begin_run` says; the best epoch is in classifier_checkpoint."""
     keras.utils.set_random_seed(seed)
     waveforms, recordings = clips["train"]
     with strategy.scope():
@@ -163,14 +163,14 @@ def train(clips, strategy, done):
         body.fit(
             batches,
             validation_data=validation,
-            initial_epoch=done,
+            initial_epoch=run["epoch"],
             epochs=epochs,
             verbose=1 if sys.stdout.isatty() else 2,
             shuffle=False,  # the batches already are
             callbacks=[
                 StopAtNaN(),
                 Logs(logs),
-                Saved(classifier_checkpoint, FILES, Best(classifier_checkpoint, export, patience)),
+                Saved(classifier_checkpoint, FILES, Best(classifier_checkpoint, export, patience), known=run),
             ],
         )
 
@@ -238,9 +238,9 @@ def main():
     print(f"{words}:\n{counts(recordings)}")
     for place in (classifier_checkpoint, logs):
         writable_folder(place)
-    done = begin_run(classifier_checkpoint, settings, fresh=fresh)
+    run = begin_run(classifier_checkpoint, settings, fresh=fresh)
     clips = read_splits(recordings)
-    train(clips, strategy, done)
+    train(clips, strategy, run)
     best = (load_judge if JUDGING else load_classifier)(classifier_checkpoint)
     part = "test" if clips["test"][1] else "valid"
     write_mistakes(*judged(best, clips[part], part), [r.path.stem for r in clips[part][1]], logs)

@@ -197,17 +197,17 @@ def main():
     facts = Facts(peak, "center", shift)
     for place in (checkpoint, logs):
         writable_folder(place)
-    done = begin_run(checkpoint, settings, fresh=fresh)
+    run = begin_run(checkpoint, settings, fresh=fresh)
     clips, recordings = read_recordings(facts)
     model = WaveGANTraining(width, lowpass=lowpass)
     model.compile(generator_rate, discriminator_rate)
     model.build((None, model.latent_dim))
     check_step(batch_size, model.generator, model.encoder, *model.networks)
-    first = done or go_on_from_progress(model)
+    first = run["epoch"] or go_on_from_progress(model)
     curve = Curve(read_curve(first * steps), load_judging_classifier())
     names = (*WAVEGAN_FILES, "clip.json", PROGRESS, CURVE)
     writers = (lambda model, place, *_: export(model, place, facts), curve.write)
-    saved = Saved(checkpoint, names, *writers, own=first > 0)
+    saved = Saved(checkpoint, names, *writers, known=run, own=first > 0)
     print(f"Training state is kept in {Path(checkpoint) / STATE}/; losses and sounds: tensorboard --logdir {logs}")
     try:
         with fast_products():

@@ -22,6 +22,7 @@ from common.verdicts import WORDS, channel_in_words, made_by
 from common.verdicts import in_words as verdict_in_words
 from models.audio.digits import DIGITS
 from models.metrics.metrics import IDENTICAL_DB, log_spectral_distance
+from models.recovery.attempts import SPENT
 from models.recovery.verdict import SILENT
 
 
@@ -100,6 +101,15 @@ def _made(row):
     return verdict_in_words(row["made_by"], row.get("channel", ""))
 
 
+def _stopped(row):
+    return row["why"] if row["why"] == SPENT else ""
+
+
+def _determined(row):
+    count, latent_dim = row["determined"], row.get("unknowns", 0)
+    return f"the clip determines {count} of {latent_dim} coordinates" if count < latent_dim else ""
+
+
 def _next_best(row):
     return f"{row['margin_db']:.1f} dB before {row['runner_up']}" if row.get("runner_up") else ""
 
@@ -124,7 +134,7 @@ COLUMNS = (
     Column("method", str, "inverse_mapping, gradient or hybrid, with _layer where the first layer was free"),
     Column("solver", str, "what optimised the latent vector"),
     Column("form", str, "whether the recording was recovered as it is or prepared"),
-    Column("why", str, "which attempt found the answer, or why it ended", of=_answers("why")),
+    Column("why", str, "which attempt found the answer, or why it ended", of=_answers("why"), phrase=_stopped),
     Column("iterations", int, "steps of the solver, over all its attempts", of=_answers("iterations")),
     Column("objective", float, "what the solver minimised, of its answer", form=".6g", of=_answers("objective")),
     Column("label", str, "the best label", of=_answers("label"), phrase="label {label}"),
@@ -145,8 +155,12 @@ COLUMNS = (
     Column("gain", float, "what the sound was multiplied by", form=".4g", of=_answers("gain")),
     Column("offset", float, "what was added to it", form=".3g", of=_answers("offset")),
     Column("shift", float, "how much later the sound lies", "samples", ".2f", _answers("shift")),
+    Column("speed", float, "how many times longer the sound lasts", form=".6g", of=_answers("speed")),
     Column("z_std", float, "standard deviation of a coordinate, median", "", ".2g", _deviations,
            "coordinates ±{z_std:.1g}"),
+    Column("determined", int, "directions of the latent vector that the clip determines", of=_answers("determined"),
+           phrase=_determined),
+    Column("unknowns", int, "coordinates of the latent vector", of=lambda ended: [a.z.size for a in ended.answers]),
     Column("at_bound", int, "coordinates at their bounds", of=_answers("at_bound"), phrase=_stuck),
     Column("seconds", float, "time since results before it were there", "s", ".2f"),
     Column("size", int, "of the recording", "bytes"),
@@ -155,6 +169,7 @@ COLUMNS = (
     Column("z", np.ndarray, "the latent vector"),
     Column("begun_from", np.ndarray, "the latent vector that the solver began from"),
     Column("layer", np.ndarray, "the first layer's output, where that was free"),
+    Column("filter", np.ndarray, "what the sound went through, its tap at 0 the 97th"),
     Column("reconstruction", np.ndarray, "the sound, at the recording's own level and position"),
 )  # fmt: skip
 
@@ -166,7 +181,16 @@ RECORDINGS = tuple(
 )  # of recovery.csv
 WINDOWS = ("start", *COMPUTED)  # of {name}.csv, of a long recording
 FOUND = ("start", "end", *COMPUTED)  # of {name}.csv, of clips that were found in a recording
-UNFINISHED = ("number", "start", *COMPUTED, "seconds", "z", "begun_from", "layer")  # of clips that are recovered so far
+UNFINISHED = (
+    "number",
+    "start",
+    *COMPUTED,
+    "seconds",
+    "z",
+    "begun_from",
+    "layer",
+    "filter",
+)  # of clips that are recovered so far
 CORPUS = ("file", "form", *COMPUTED, "seconds", "size", "sha256", "error", "z", "reconstruction")
 MEDIANS = ("snr_db", "log_spectral_distance", "perceptual_loss", "explained")  # that say something of many windows
 OF_ALTERNATIVES = ("label", "code", "margin_db")  # phrases that begin a line

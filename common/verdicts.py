@@ -51,8 +51,3 @@ def compared_in_words(energies):
     """Which of several generators made a sound, as a phrase. energies: as of models.recovery.verdict.nearest."""
     first, second, margin = v.nearest(energies)
     return f"closest to {first}, {margin:.1f} dB before {second}"
-
-
-def determined_in_words(count, latent_dim):
-    """How much of its latent vector a clip determines, as a phrase; "" where that is all of it."""
-    return f"the clip determines {count} of {latent_dim} coordinates" if count < latent_dim else ""

@@ -196,7 +196,7 @@ def _as_latent(answer, problem, codes, code):
         if answer.z_std is not None:
             z_std = np.zeros(len(z))
             z_std[codes.noise] = answer.z_std[codes.noise]
-    return replace(answer, z=z.astype(np.float32), z_std=z_std)
+    return replace(answer, z=z.astype(np.float32), z_std=z_std, determined=None if z_std is None else answer.determined)
 
 
 def _follow_further(problems, solver, answers, starts, **options):

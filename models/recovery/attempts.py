@@ -19,7 +19,7 @@ from models.generator.generator import BATCH
 from models.recovery.alignment import inside
 from models.recovery.altered import clicks
 from models.recovery.channelled import channel_of, look_for_channels
-from models.recovery.covariance import deviations
+from models.recovery.covariance import variance_left
 from models.recovery.descents import (
     BACK,
     NEARER,
@@ -33,11 +33,12 @@ from models.recovery.descents import (
     under_weights,
     unsettled,
 )
+from models.recovery.determined import determined
 from models.recovery.errors import EXPLAINED, HOPELESS, NEAR_TRUTH, NOISY, PROMISING
 from models.recovery.locating import predicted_places, usual_place
 from models.recovery.problem import Alignment, Answer
 from models.recovery.residual import Residual
-from models.recovery.sketch import has_usual_level, levels_alike, place
+from models.recovery.sketch import has_usual_level, levels_alike, place, prior_deviation
 
 LEAST_FALL = 0.1  # share by which the objective of a clip with an exact answer falls in two iterations, at least
 ANEW = 3  # descents from random latent vectors
@@ -306,25 +307,31 @@ ATTEMPTS = (  # of each clip, in this order, until it is done; each keeps what i
 
 
 def settled(one):
-    """The Answer of a clip, with how sure each coordinate is."""
-    k = one.problem.generator.latent_dim
+    """The Answer of a clip, with how sure each coordinate is where what remains is steady: a local minimum says nothing
+    of that."""
+    k, generator = one.problem.generator.latent_dim, one.problem.generator
     if not one.explained or one.why == NOT_EXPLAINED:
         why = SPENT if one.spent else NOT_EXPLAINED
         z, share = one.fit.x[:k], explained_share(one.problem, one.fit.x[:k])
         return Answer(z, one.fit.objective, one.cost, why, Alignment(), share, of_waveform=True)
-    share = float(np.clip(1 - 2 * one.fit.objective, 0, 1))
-    why = SPENT if one.spent and one.missed() else one.why
-    known = one.fit.objective, one.cost, why
-    if one.fit.channel is not None:
-        place, z_std = channel_of(one.problem, one.fit)
-        known = (*known[:2], "placed") if place.filter is None and place.speed == 1 else known
-        return Answer(one.fit.x[:k], *known, place, share, of_waveform=True, z_std=z_std)
-    fit = one.fit.folded(one.problem.target) if one.fit.free else one.fit
-    waveform = np.asarray(one.problem.generator(fit.x[None, :k].astype(np.float32)), np.float64)[0]
+    why, fit = SPENT if one.spent and one.missed() else one.why, one.fit
+    if fit.channel is not None:
+        place = channel_of(one.problem, fit)
+        why = "placed" if why != SPENT and place.filter is None and place.speed == 1 else why
+    else:
+        fit = fit.folded(one.problem.target) if fit.free else fit
+        place = fit.alignment
+    share = float(np.clip(1 - 2 * fit.objective, 0, 1))
+    answer = Answer(fit.x[:k], fit.objective, one.cost, why, place, share, of_waveform=True)
+    if one.missed():
+        return answer
     lower, upper = one.problem.box()
-    free = np.append(lower < upper, (fit.free,) * 3)
-    z_std = deviations(waveform, fit.aligned, fit.present > 0, fit.normal, free)[:k]
-    return Answer(fit.x[:k], *known, fit.alignment, share, of_waveform=True, z_std=z_std)
+    prior = np.where(lower < upper, prior_deviation(generator), 0.0)
+    free = np.append(np.ones(k, bool), (fit.free,) * 3)
+    unknowns = int((prior > 0).sum()) + 3 * fit.free
+    variance = variance_left(fit.sound(generator).astype(np.float64), fit.aligned, fit.present > 0, unknowns)
+    known = determined(fit.normal[np.ix_(free, free)], variance, prior)
+    return replace(answer, z_std=known.deviations, determined=known.count)
 
 
 def explained_share(problem, z):

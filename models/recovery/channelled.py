@@ -10,7 +10,6 @@ from dataclasses import replace
 
 import numpy as np
 
-from models.recovery.covariance import deviations
 from models.recovery.descents import ALIGNED, ALIGNMENTS, NEARER, descend, placed, residual_of
 from models.recovery.errors import EXPLAINED, FAR, PROMISING, objective_at
 from models.recovery.filters import ORIGIN, filters
@@ -136,22 +135,17 @@ def _followed(standings, fits, options):
 
 
 def channel_of(problem, fit):
-    """What was found of a clip through a channel → its Alignment, and the standard deviations of its unknowns [k]."""
-    (waveform, best), place = fit.best(problem.generator), fit.alignment
-    offset, known = best.coefficients[-1], fit.present > 0
-    lower, upper = problem.box()
-    free = np.append(lower < upper, (False,) * 3)
-    sound = best.fitted.reshape(waveform.shape) - offset
-    std = deviations(sound, fit.aligned - offset, known, fit.normal, free)[: len(lower)]
-    offset = place.offset + place.gain * offset
+    """What was found of a clip through a channel, as its Alignment."""
+    (_, best), place = fit.best(problem.generator), fit.alignment
+    offset = place.offset + place.gain * best.coefficients[-1]
     if fit.channel is played(problem.generator):
         speed, shift = fit.channel.refined(best.coefficients, place.speed, place.shift)
         speed = 1.0 if abs(speed - 1) < SAME_SPEED else speed
-        return Alignment(place.gain * best.coefficients[0], offset, shift, speed=speed), std
+        return Alignment(place.gain * best.coefficients[0], offset, shift, speed=speed)
     response = fit.channel.response(best.coefficients)
     peak = np.abs(response[: ORIGIN + 1]).argmax()  # of the first taps, which will lie at ORIGIN
     level = np.copysign(np.linalg.norm(response), response[peak])
     taps = np.zeros(len(response), np.float32)
     taps[ORIGIN - peak :] = response[: len(response) - ORIGIN + peak] / level
     shift = place.shift + peak - fit.channel.before
-    return Alignment(place.gain * level, offset, shift, taps if 1 - taps[ORIGIN] ** 2 > IMPULSE else None), std
+    return Alignment(place.gain * level, offset, shift, taps if 1 - taps[ORIGIN] ** 2 > IMPULSE else None)

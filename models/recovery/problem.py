@@ -82,7 +82,8 @@ class Answer:
     it ended. alignment: found with z, or None where the solver does not look for one. explained: the share of the
     target's energy, less the offset, that z explains, 0 to 1, or None without least squares on the waveform.
     of_waveform: whether the objective is of the waveform alone. z_std [k]: standard deviations of z, None where nothing
-    is explained. start [k]: where the solver began, if it drew that itself.
+    is explained. determined: directions of z that the clip determines, 0 to k, where z_std is known. start [k]: where
+    the solver began, if it drew that itself.
 
     code, label: what was found of them, as text; runner_up: the next best code or label; margin_db: how far its
     objective is above. layer [16, 16 d]: what the first layer ought to give, where that was optimised too.
@@ -96,6 +97,7 @@ class Answer:
     explained: float | None = None
     of_waveform: bool = False
     z_std: np.ndarray | None = None
+    determined: int | None = None
     start: np.ndarray | None = None
     code: str | None = None
     label: str | None = None
@@ -111,6 +113,7 @@ class Answer:
     gain = property(lambda self: self.alignment and self.alignment.gain)
     offset = property(lambda self: self.alignment and self.alignment.offset)
     shift = property(lambda self: self.alignment and self.alignment.shift)
+    speed = property(lambda self: self.alignment and self.alignment.speed)
 
 
 def better(answer, other):
