@@ -18,6 +18,7 @@ import numpy as np
 from models.generator.generator import BATCH
 from models.recovery.alignment import inside
 from models.recovery.altered import clicks
+from models.recovery.centre import prior_deviation
 from models.recovery.channelled import channel_of, look_for_channels
 from models.recovery.covariance import variance_left
 from models.recovery.descents import (
@@ -38,7 +39,7 @@ from models.recovery.errors import EXPLAINED, HOPELESS, NEAR_TRUTH, NOISY, PROMI
 from models.recovery.locating import predicted_places, usual_place
 from models.recovery.problem import Alignment, Answer
 from models.recovery.residual import Residual
-from models.recovery.sketch import has_usual_level, levels_alike, place, prior_deviation
+from models.recovery.sketch import has_usual_level, levels_alike, place
 
 LEAST_FALL = 0.1  # share by which the objective of a clip with an exact answer falls in two iterations, at least
 ANEW = 3  # descents from random latent vectors
