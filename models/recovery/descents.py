@@ -184,6 +184,12 @@ def residual_of(standings, fits, stft_share=0.0, excerpts=None):
     return Residual(generator, targets, stft_share, present, excerpts)
 
 
+def by_excerpts(standings, fits):
+    """Whether excerpts lead on from Fits: where the generator has them, and no channel is to be found, which needs all
+    that is known."""
+    return standings[0].problem.generator.has_excerpts and fits[0].channel is None
+
+
 def drawn_excerpts(standings, fits):
     """The blocks that excerpts of the clips begin with, int32 [n, EXCERPTS], none beside or within another where there
     is room: drawn anew for each descent, in proportion to what remains of the energy there.
@@ -205,10 +211,10 @@ def drawn_excerpts(standings, fits):
 
 def descend(standings, fits, options, smoothing=np.inf, finished=True):
     """Descends from a Fit of each clip → where each ends, as Fits. options: what `minimise` takes. smoothing: a number,
-    or one for each clip. Where the generator has excerpts, the way there goes by Jacobians of these, and finished: an
-    explained clip then goes on by those of the whole waveform, which its answer and its deviations are of.
+    or one for each clip. Where it can, the way there goes by Jacobians of excerpts, and finished: an explained clip
+    then goes on by those of the whole waveform, which its answer and its deviations are of.
     """
-    if fits[0].channel is not None or not standings[0].problem.generator.has_excerpts:
+    if not by_excerpts(standings, fits):
         return descend_under(residual_of(standings, fits), standings, fits, options, smoothing)
     problem = residual_of(standings, fits, excerpts=drawn_excerpts(standings, fits))
     fits = descend_under(problem, standings, fits, options | {"target": ENOUGH}, smoothing)
@@ -218,7 +224,7 @@ def descend(standings, fits, options, smoothing=np.inf, finished=True):
 def finish(standings, fits, options):
     """Descends on, by Jacobians of whole waveforms, where a descent by those of excerpts has explained a clip."""
     fits, near = list(fits), [i for i, fit in enumerate(fits) if fit.objective < EXPLAINED]
-    if near and fits[0].channel is None and standings[0].problem.generator.has_excerpts:
+    if near and by_excerpts(standings, fits):
         chosen, begun = [standings[i] for i in near], [fits[i] for i in near]
         noise = [ALIGNED if fit.objective < NEAR_TRUTH else LANDING for fit in begun]
         for i, fit in zip(near, descend_under(residual_of(chosen, begun), chosen, begun, options, noise)):
