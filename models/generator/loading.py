@@ -109,7 +109,8 @@ def _read(path, folder, preparation, subpixel, check_derivative, num_samples, in
             function, latent_dim, function.description, fingerprint(variables), preparation, check_derivative
         )
     graph, z, output, names, variables, described = _frozen(path, folder, input_name, output_name, inputs)
-    function, sha256 = as_function(graph, path, z, output, names, inputs), fingerprint(variables)
+    stated = None if path.suffix == ".onnx" else inputs  # whose other inputs are part of its graph
+    function, sha256 = as_function(graph, path, z, output, names, stated), fingerprint(variables)
     (batch, latent_dim), labels = function.inputs[0].shape, function.inputs[1:]
     if labels:
         label = LabelInput(labels[0].op.name, tuple(labels[0].shape[1:]), labels[0].dtype)
