@@ -243,7 +243,7 @@ def _input(name, node, graph):
     shape = node.attr["shape"].shape
     sizes = [d.size for d in shape.dim] if is_known else [-1, -1]
     dense = [node for node in graph.node if node.name == "G/z_project/dense/kernel"]
-    if sizes[1:] == [-1] and dense and node.attr["dtype"].type == tf.float32.as_datatype_enum:
+    if name == Z and dense and (not sizes or sizes[1:] == [-1]):
         sizes = [-1, dense[0].attr["value"].tensor.tensor_shape.dim[0].size]
     del shape.dim[:]
     shape.unknown_rank = False
