@@ -144,8 +144,8 @@ def test_inputs_that_are_no_label_are_refused(tmp_path):
         return looked_up(z) + v1.placeholder(tf.float32, [None, 1], "volume")
 
     cases = [
-        (two, "volume, y have to be fed besides z"),
-        (lambda z: dense(z) * v1.placeholder(tf.float32, [], "volume"), "the placeholder volume has to be fed"),
+        (two, "volume may be anything: say in inputs what it is"),
+        (lambda z: dense(z) * v1.placeholder(tf.float32, [], "volume"), "volume may be anything"),
         (lambda z: dense(z) * v1.placeholder(tf.float32, [None, SAMPLES * 64], "y")[:, :SAMPLES], "a label is"),
         (lambda z: dense(z) * tf.cast(v1.placeholder(tf.bool, [None, 1], "y"), tf.float32), "a label is a number"),
     ]

@@ -18,14 +18,14 @@ MOST_LATENT = 4096  # numbers that are looked for
 MOST_HELD = 2**24  # numbers of an input that is held
 LATENT_WORDS = frozenset("z zs latent latents".split())
 NOISE_WORDS = frozenset("noise noises eps epsilon".split())
-LABEL_WORDS = frozenset("label labels class classes onehot".split())
+LABEL_WORDS = frozenset("y label labels class classes onehot".split())  # y: as papers on conditional GANs call it
 RECOVERED, LABEL = "recovered", "label"  # what the user may say of an input, besides its numbers
 SAY = "say in inputs what it is: NAME=label, NAME=recovered (looked for beside the latent vector), or its numbers"
 
 
 class Input(NamedTuple):
     """One input. name: as the file calls it. sizes: of its axes behind the clips, None where one is not known. dtype: a
-    tf.DType. batch: clips that it is for, None for any number.
+    tf.DType. batch: clips that it is for, None for any number, 0 where it has no axis of clips.
     """
 
     name: str
@@ -52,7 +52,7 @@ class Input(NamedTuple):
 
 class Roles(NamedTuple):
     """latent: the Inputs that z is made of, side by side; the first is the latent vector. label: an Input or None.
-    held: {name: array of an input's sizes}.
+    held: {Input: array of its sizes}.
     """
 
     latent: list
@@ -68,9 +68,12 @@ class Roles(NamedTuple):
         parts = tf.split(z, [item.numbers for item in self.latent], axis=1) if len(self.latent) > 1 else [z]
         values = {item.name: tf.cast(part if item.sizes == (item.numbers,) else tf.reshape(part, [-1, *item.sizes]),
                                      item.dtype) for item, part in zip(self.latent, parts)}  # fmt: skip
-        for name, array in self.held.items():
+        for item, array in self.held.items():
+            if item.batch == 0:
+                values[item.name] = tf.constant(array)
+                continue
             repeated = tf.tile(tf.constant(array[None]), tf.stack([count] + [1] * array.ndim))
-            values[name] = tf.ensure_shape(repeated, [z.shape[0], *array.shape])
+            values[item.name] = tf.ensure_shape(repeated, [z.shape[0], *array.shape])
         return values | ({self.label.name: label} if self.label else {})
 
     def is_plain(self):
@@ -125,9 +128,12 @@ def told_apart(inputs, named="", stated=None):
         elif said == RECOVERED:
             parts.append(item)
         else:
-            held[item.name] = _array(item, said)
+            held[item] = _array(item, said)
     if not all(item.numbers and item.dtype.is_floating for item in parts) or not latent.is_vector:
         raise CheckpointError(f"its inputs are {shown}; a generator takes latent vectors [n, latent_dim]")
+    for item in (*parts, *([label] if label else [])):
+        if item.batch == 0:
+            raise CheckpointError(f"its input {item.name} is one number for all clips, so inputs has to give it")
     roles = Roles(parts, label, held)
     if roles.latent_dim > MOST_LATENT:
         raise CheckpointError(

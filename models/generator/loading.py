@@ -122,7 +122,7 @@ def _as_generator(path, folder, facts, subpixel, check_derivative):
         function, latent_dim = SubpixelWaveGAN(variables, length), variables[DENSE].shape[0]
         return Generator(function, latent_dim, function.description, fingerprint(variables), facts, check_derivative)
     inputs = facts.inputs or None
-    stated = None if path.suffix == ".onnx" else inputs  # whose reader has told them apart
+    stated = None if path.suffix == ".onnx" else inputs  # whose other inputs are part of its graph
     graph, z, output, names, variables, described = _frozen(path, folder, facts.latent, facts.output, inputs)
     function, sha256 = as_function(graph, path, z, output, names, stated), fingerprint(variables)
     (batch, latent_dim), labels = function.inputs[0].shape, function.inputs[1:]

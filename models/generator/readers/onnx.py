@@ -62,7 +62,7 @@ def read_onnx(path, input_name="", output_name="", inputs=None):
         own = {value.name: _sizes(value) for value in takes}
         given = roles._replace(held={}).values(z, label, count)
         values = arrays | {name: tf.reshape(x, [-1, *own[name]]) for name, x in given.items()}
-        values |= {name: x.reshape(own[name]) for name, x in roles.held.items()}
+        values |= {item.name: x.reshape(own[item.name]) for item, x in roles.held.items()}
         batch = roles.latent[0].batch or 1
         building = Building(values, {(f.domain, f.name): f for f in model.functions}, count, batch)
         for node in nodes:

@@ -239,16 +239,17 @@ def _pruned(graph, source, names, output):
 def _input(name, node, graph):
     """A placeholder as an Input; WaveGAN's, of no shape, has as many numbers as its first layer takes. The node gets
     the sizes that are found."""
+    is_known = "shape" in node.attr and not node.attr["shape"].shape.unknown_rank
     shape = node.attr["shape"].shape
-    sizes = [] if "shape" not in node.attr or shape.unknown_rank else [d.size for d in shape.dim]
+    sizes = [d.size for d in shape.dim] if is_known else [-1, -1]
     dense = [node for node in graph.node if node.name == "G/z_project/dense/kernel"]
-    if (not sizes or sizes[1:] == [-1]) and dense and node.attr["dtype"].type == tf.float32.as_datatype_enum:
+    if name == Z and dense and (not sizes or sizes[1:] == [-1]):
         sizes = [-1, dense[0].attr["value"].tensor.tensor_shape.dim[0].size]
     del shape.dim[:]
     shape.unknown_rank = False
     for size in sizes:
         shape.dim.add().size = size
-    batch = sizes[0] if sizes and sizes[0] > 0 else None
+    batch = (sizes[0] if sizes[0] > 0 else None) if sizes else 0
     return Input(
         name, tuple(size if size > 0 else None for size in sizes[1:]), tf.as_dtype(node.attr["dtype"].type), batch
     )
