@@ -6,6 +6,7 @@ files = "Audio_Examples/real/"  # a folder of recordings, or one recording; WAV,
 output = "waves/"  # folder for {name}_reconstruction.wav, {name}.npy (float32, [100]), recovery.csv and latents.csv
 prepared = "auto"  # "True": recordings are taken as they are; "False": none is; "auto": tried ["auto", "True", "False"]
 hop = 0.0  # seconds between the windows that a recording of any length is cut into; 0: only its first is used [0 to 4]
+find = False  # look for the generator's own clips, anywhere in recordings of any length, and for nothing else
 made_here = False  # with a prediction alone: which share of each recording a latent vector explains, too
 report = False  # write index.html into output as well, a page to listen to and look at
 overwrite = False  # do again what an earlier run with the same settings has done
@@ -17,6 +18,7 @@ space = "latent"  # "layer": then the first layer's output too, beyond the gener
 solver = "perceptual"  # of the optimisation; "l_bfgs_b": the paper's ["perceptual", "levenberg_marquardt", "l_bfgs_b"]
 log_spectral_weight = -1.0  # perceptual: of the log-spectral distance in 10 dB; -1: 0.3, 1 with a layer [-1 to 1e6]
 max_iter = 200  # iterations of l_bfgs_b, and of levenberg_marquardt where an answer is exact [1 to 1,000,000]
+budget = 200  # Jacobians for one recording at most, about three of them a second; 0: any number [0 to 1e6]
 restarts = 8  # further tries at most, where an exact answer seems to be missed [0 to 1000]
 stft_share = 0.5  # levenberg_marquardt: weight of STFT magnitudes for clips that no latent vector explains [0 to 1]
 perceptual_weight = 1.0  # l_bfgs_b: weight of the perceptual loss [0 to 1e6]
@@ -46,6 +48,7 @@ from common.settings import from_shell
 settings = from_shell(globals(), recipes={"published": PUBLISHED})
 
 import contextlib
+import functools
 import time
 from pathlib import Path
 
@@ -72,6 +75,7 @@ from common.files import (
     write_clip,
     write_latents,
 )
+from common.found import find_in
 from common.lock import hold
 from common.long_recordings import LongRecording, hop_in_samples
 from common.page import Sound, write_page
@@ -83,17 +87,19 @@ from models.audio.clip import AudioError, prepare
 from models.files.latents import known_latent
 from models.metrics.metrics import EXACT, IDENTIFIABLE, condition_number, latent_mse
 from models.recovery.attempts import LevenbergMarquardt
-from models.recovery.recover import recover
+from models.recovery.recover import recover, recovered_clips
 
 AS_IT_IS = "as it is"
 METHODS = {(True, True): "hybrid", (True, False): "inverse_mapping", (False, True): "gradient"}
 
 
 def check_settings():
-    if not gradient and not inverse_mapping:
+    if not gradient and not inverse_mapping and not find:
         raise ScriptError("gradient and inverse_mapping are both False; one of them, or both, finds the latent vector")
     if hop and made_here and not gradient:
         raise ScriptError("made_here is of recordings as one clip; with hop, --gradient says it of each window")
+    if find and (hop or space == "layer" or report):
+        raise ScriptError("find looks for own clips only: there is neither hop nor report nor --space=layer with it")
     source = Path(files) if Path(files).is_dir() else Path(files).parent
     if source.resolve() == Path(output).resolve():
         raise ScriptError(
@@ -109,7 +115,8 @@ def read(path, generator):
         complain(__file__, error)
         return None
     for warning in clip.warnings:
-        more = "; --hop=0.5 recovers all of it" if clip.cut and warning == clip.warnings[0] else ""
+        more = "; --hop=0.5 recovers the rest, --find the generator's own clips, wherever they lie in it"
+        more = more if clip.cut and warning == clip.warnings[0] else ""
         complain(__file__, f"warning: {path}: {warning}{more}")
     return clip
 
@@ -160,7 +167,7 @@ def recover_files(paths, names, table, method, closeness):
         return read(path, generator)
 
     for batch, clips, answers, seconds in recovered(paths, load, unit="recording", **method):
-        rows = closeness.of([clip.samples for clip in clips], answers)
+        rows = closeness.of(clips, answers)
         shares = [None] * len(batch)
         if made_here and all(answer.explained is None for answer in answers):
             shares = share_explained([clip.samples for clip in clips], np.stack([a.z for a in answers]), generator)
@@ -202,9 +209,33 @@ def recover_long(paths, names, table, method, closeness):
         tqdm.write(printable(f"{path}: {words}; all windows are in {names[path]}.csv"))
 
 
+def recover_found(paths, names, table, method, closeness):
+    """Finds the generator's own clips in recordings of any length; says each as soon as it is known. method: as of
+    `recover_files`."""
+    generator, options = method["generator"], {name: method[name] for name in ("inverse_mapping", "code", "seed")}
+    options |= {"solver": LevenbergMarquardt(max_iter, restarts, budget=budget), "only_exact": True}
+    for path in paths:
+        begin, rows = time.perf_counter(), []
+        try:
+            solve = functools.partial(recovered_clips, generator=generator, **options)
+            for row in find_in(path, names[path], table.folder, generator, solve, closeness.of):
+                rows.append(row)
+                times = f"{row['start']:.3f} to {row['end']:.3f} s"
+                tqdm.write(printable(f"{path}: {times}: {in_words(row)}"))
+        except (AudioError, ValueError) as error:
+            complain(__file__, error)
+            continue
+        seconds = time.perf_counter() - begin
+        how = {"method": METHODS[inverse_mapping, True], "solver": "levenberg_marquardt"}
+        table.add([table.recording(path) | {"name": names[path], "seconds": seconds} | how | medians(rows)])
+        words = f"{len(rows)} clips of this generator found, {seconds:.2g} s; they are in {names[path]}.csv"
+        tqdm.write(printable(f"{path}: {words}"))
+
+
 def write_result(folder, name, clip, sample_rate, answer):
     """The files of one recording: its reconstruction at its own level and position, its latent vector, its layer."""
-    write_clip(folder, f"{name}_reconstruction", clip.undo(answer.matched), sample_rate)
+    heard = np.any(np.ptp(clip.samples, axis=0))  # of silence the reconstruction is silence
+    write_clip(folder, f"{name}_reconstruction", clip.undo(answer.matched * np.float32(heard)), sample_rate)
     write_array(folder / f"{name}.npy", answer.z)
     for ending, values in (("_std", answer.z_std), (".layer", answer.layer)):
         write_array(folder / f"{name}{ending}.npy", None if values is None else np.asarray(values, np.float32))
@@ -271,7 +302,8 @@ def is_done(path, name, table):
         sizes = [np.load(table.folder / array, allow_pickle=False).size for array in arrays]
     except Exception:  # soundfile and NumPy raise whatever a damaged file leads to
         return False
-    return wave.frames > 0 and min(sizes) > 0 and table.is_as_it_was(path, row.get("size"), row.get("sha256"))
+    whole = wave.frames > 0 and (min(sizes) > 0 or find)  # perhaps none was found
+    return whole and table.is_as_it_was(path, row.get("size"), row.get("sha256"))
 
 
 def main():
@@ -279,7 +311,8 @@ def main():
     paths = find_recordings(files)
     folder = writable_folder(output)
     hold(folder)
-    generator = open_generator(checkpoint, facts, any_label=gradient and not hop, check_derivative=gradient)
+    known = {"any_label": gradient and not hop and not find, "check_derivative": gradient or find}
+    generator = open_generator(checkpoint, facts, **known)
     mapping = open_inverse_mapping(inverse_mapping_checkpoint, generator) if inverse_mapping else None
     perceptual_loss = open_perceptual_loss(classifier_checkpoint, taps)
     judge = open_judge(judge_checkpoint)
@@ -287,6 +320,7 @@ def main():
     method = {"generator": generator, "inverse_mapping": mapping, "seed": seed}
     method |= method_of(settings, perceptual_loss, generator.codes)
     what = {"judge": judge, "classifier": perceptual_loss, "prepared": prepared, "hop": hop, "made_here": made_here}
+    what["find"] = find
     table = Store(folder, "recovery", RECORDINGS, depends_on(**method, **what))
     names = result_names_in(table, paths)
     remaining = [path for path in paths if overwrite or not is_done(path, names[path], table)]
@@ -295,7 +329,7 @@ def main():
         done = len(paths) - len(remaining)
         print(f"{done} of {len(paths)} recordings are done with these settings already (--overwrite does them again)")
     method["batch_size"] = batch_size or (32 if gradient else 64)
-    (recover_long if hop else recover_files)(remaining, names, table, method, closeness)
+    (recover_found if find else recover_long if hop else recover_files)(remaining, names, table, method, closeness)
     table.write()
     unread = [path for path in remaining if printable(path) not in table]
     if paths and len(unread) == len(paths):

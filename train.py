@@ -91,6 +91,7 @@ from datasets.layouts import find_datasets
 from datasets.pipeline import displaced_batches, evaluation_batches
 from datasets.reading import read_clips
 from models.audio.clip import NUM_SAMPLES
+from models.audio.precision import fast_products
 from models.files.saving import save_network
 from models.generator.generator import by_channel, random_latent
 from models.networks.inverse_mapping import INVERSE_MAPPING_FILE, INVERSE_MAPPING_FILES, InverseMapping
@@ -238,7 +239,8 @@ def main():
     strategy = training_strategy(devices)
     for place in (inverse_mapping_checkpoint, logs, waves):
         writable_folder(place)
-    done = begin_run(inverse_mapping_checkpoint, settings, generator=generator.sha256, fresh=fresh)
+    run = begin_run(inverse_mapping_checkpoint, settings, generator=generator.sha256, fresh=fresh)
+    done = run["epoch"]
     recordings = read_recordings(generator)
     perceptual_loss = open_perceptual_loss(classifier_checkpoint, taps)
     keras.utils.set_random_seed(seed)
@@ -253,20 +255,21 @@ def main():
         print(f"Going on after epoch {done}")
     state = Path(inverse_mapping_checkpoint) / STATE
     print(f"State: {state}/. Pairs to listen to: {waves}. Losses and sounds: tensorboard --logdir {logs}")
-    model.fit(
-        training_data(recordings, generator).skip(done * count),
-        validation_data=test_data(recordings, generator),
-        steps_per_epoch=count,
-        initial_epoch=done,
-        epochs=epochs,
-        shuffle=False,  # the batches are shuffled already
-        callbacks=[
-            StopAtNaN(),
-            Pairs(listening_pairs(recordings, generator), waves, logs, generator.sample_rate),
-            Logs(logs),
-            Saved(inverse_mapping_checkpoint, INVERSE_MAPPING_FILES, export),
-        ],
-    )
+    with fast_products():
+        model.fit(
+            training_data(recordings, generator).skip(done * count),
+            validation_data=test_data(recordings, generator),
+            steps_per_epoch=count,
+            initial_epoch=done,
+            epochs=epochs,
+            shuffle=False,  # the batches are shuffled already
+            callbacks=[
+                StopAtNaN(),
+                Pairs(listening_pairs(recordings, generator), waves, logs, generator.sample_rate),
+                Logs(logs),
+                Saved(inverse_mapping_checkpoint, INVERSE_MAPPING_FILES, export, known=run),
+            ],
+        )
     place = f"the inverse mapping is in {inverse_mapping_checkpoint}"
     print(f"{epochs} epochs done; {place}. Use it: python latent_vector_recovery.py")
 

@@ -98,6 +98,7 @@ from datasets.pipeline import evaluation_batches, training_batches
 from datasets.reading import read_clips
 from models.audio.clip import SAMPLE_RATE, write_wav
 from models.audio.digits import DIGITS
+from models.audio.precision import fast_products
 from models.files.saving import save_network
 from models.files.writing import written_whole
 from models.networks.classifier import (
@@ -134,8 +135,8 @@ def read_splits(recordings):
     return parts
 
 
-def train(clips, strategy, done):
-    """Trains, going on after `done` epochs of an earlier run; the best epoch is in classifier_checkpoint."""
+def train(clips, strategy, run):
+    """Trains, going on where the run is, as `begin_run` says; the best epoch is in classifier_checkpoint."""
     keras.utils.set_random_seed(seed)
     waveforms, recordings = clips["train"]
     with strategy.scope():
@@ -158,19 +159,20 @@ def train(clips, strategy, done):
     name = "Judge" if JUDGING else f"ResNet-{depth}"
     size = f"{name}, {network.count_params():,} weights, {features} features"
     print(f"{size}, on {strategy.num_replicas_in_sync} device(s)")
-    body.fit(
-        batches,
-        validation_data=validation,
-        initial_epoch=done,
-        epochs=epochs,
-        verbose=1 if sys.stdout.isatty() else 2,
-        shuffle=False,  # the batches already are
-        callbacks=[
-            StopAtNaN(),
-            Logs(logs),
-            Saved(classifier_checkpoint, FILES, Best(classifier_checkpoint, export, patience)),
-        ],
-    )
+    with fast_products():
+        body.fit(
+            batches,
+            validation_data=validation,
+            initial_epoch=run["epoch"],
+            epochs=epochs,
+            verbose=1 if sys.stdout.isatty() else 2,
+            shuffle=False,  # the batches already are
+            callbacks=[
+                StopAtNaN(),
+                Logs(logs),
+                Saved(classifier_checkpoint, FILES, Best(classifier_checkpoint, export, patience), known=run),
+            ],
+        )
 
 
 def confusion_matrix(spoken, predicted_digits, classes):
@@ -236,9 +238,9 @@ def main():
     print(f"{words}:\n{counts(recordings)}")
     for place in (classifier_checkpoint, logs):
         writable_folder(place)
-    done = begin_run(classifier_checkpoint, settings, fresh=fresh)
+    run = begin_run(classifier_checkpoint, settings, fresh=fresh)
     clips = read_splits(recordings)
-    train(clips, strategy, done)
+    train(clips, strategy, run)
     best = (load_judge if JUDGING else load_classifier)(classifier_checkpoint)
     part = "test" if clips["test"][1] else "valid"
     write_mistakes(*judged(best, clips[part], part), [r.path.stem for r in clips[part][1]], logs)

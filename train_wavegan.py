@@ -54,6 +54,7 @@ from common.view import log_sounds
 from datasets.layouts import Recording, find_datasets
 from datasets.pipeline import displaced_batches
 from datasets.reading import read_clips
+from models.audio.precision import fast_products
 from models.files.hashing import fingerprint
 from models.files.writing import written_whole
 from models.generator.facts import Facts
@@ -196,33 +197,34 @@ def main():
     facts = Facts(peak, "center", shift)
     for place in (checkpoint, logs):
         writable_folder(place)
-    done = begin_run(checkpoint, settings, fresh=fresh)
+    run = begin_run(checkpoint, settings, fresh=fresh)
     clips, recordings = read_recordings(facts)
     model = WaveGANTraining(width, lowpass=lowpass)
     model.compile(generator_rate, discriminator_rate)
     model.build((None, model.latent_dim))
     check_step(batch_size, model.generator, model.encoder, *model.networks)
-    first = done or go_on_from_progress(model)
+    first = run["epoch"] or go_on_from_progress(model)
     curve = Curve(read_curve(first * steps), load_judging_classifier())
     names = (*WAVEGAN_FILES, "clip.json", PROGRESS, CURVE)
     writers = (lambda model, place, *_: export(model, place, facts), curve.write)
-    saved = Saved(checkpoint, names, *writers, own=first > 0)
+    saved = Saved(checkpoint, names, *writers, known=run, own=first > 0)
     print(f"Training state is kept in {Path(checkpoint) / STATE}/; losses and sounds: tensorboard --logdir {logs}")
     try:
-        model.fit(
-            displaced_batches(clips, recordings, batch_size, shift, seed + first),
-            initial_epoch=first,
-            steps_per_epoch=steps,
-            epochs=epochs,
-            shuffle=False,  # the batches are shuffled already
-            callbacks=[
-                Rates(),
-                curve,
-                saved,
-                Logs(logs),
-            ],
-            verbose=2,  # a line an epoch, which is what a log of hours needs
-        )
+        with fast_products():
+            model.fit(
+                displaced_batches(clips, recordings, batch_size, shift, seed + first),
+                initial_epoch=first,
+                steps_per_epoch=steps,
+                epochs=epochs,
+                shuffle=False,  # the batches are shuffled already
+                callbacks=[
+                    Rates(),
+                    curve,
+                    saved,
+                    Logs(logs),
+                ],
+                verbose=2,  # a line an epoch, which is what a log of hours needs
+            )
     except tf.errors.InvalidArgumentError as error:
         if NOT_FINITE not in str(error):
             raise

@@ -1,23 +1,23 @@
-"""Recovers latent vectors of many kinds of generators, from zero, and prints how many are exact: every option of
-WaveGAN, and builds that are none.
+"""Recovers latent vectors of WaveGAN generators with every option that it has, from zero: how many are exact.
 
 The generators have random weights, so each is a new one and nothing was trained for any of them. Exact means a latent
-MSE below 1e-4. Results are kept in `results`, so that a run that was stopped goes on. Prints Markdown tables. The tests
-check that every kind of file sounds as its own software plays it.
+MSE below 1e-4. Results are kept in `results`, so that a run that was stopped goes on. Prints a Markdown table. Other
+builds are checked by the tests, and that every kind of file sounds as its own software plays it.
 """
 
 widths = "16,32,64"  # of WaveGAN's generator, comma-separated
 options = ""  # names of rows or parts of names, such as filter, separated by semicolons; by default all
 num_clips = 4  # latent vectors a WaveGAN [1 to 10,000]
 num_wide = 1  # latent vectors a WaveGAN of width 32 or more [1 to 10,000]
-num_others = 20  # latent vectors a generator that is no WaveGAN [1 to 10,000]
 max_iter = 200  # iterations of Levenberg–Marquardt at most, a start [1 to 1,000,000]
 restarts = 8  # further tries at most [0 to 1000]
 seed = 0  # of the weights; that of the latent vectors is the next [0 to 2,147,483,646]
+exported = ""  # folder that benchmarks/exporters.py wrote: generators of other software with its sound of them
 results = "logs/generators.json"  # what has been measured already
-card = ""  # model card to write the tables into, between its marks; "" for none
+card = ""  # model card to write the table into, between its marks; "" for none
 
 import json
+import shutil
 import sys
 import tempfile
 import time
@@ -30,10 +30,7 @@ from_shell(globals())
 
 import common.networks  # noqa: F401
 
-import keras
 import numpy as np
-import tensorflow as tf
-from keras import layers
 
 from common.script import one_line_errors
 from common.view import markdown, show_figures
@@ -46,7 +43,7 @@ from models.recovery.attempts import LevenbergMarquardt
 from models.recovery.recover import recover
 from tests import tf1_wavegan
 
-LATENT = 100
+FULL_SCALE = 32767  # of 16 bits
 WIDE = 32  # a width from which on fewer latent vectors are recovered
 WAVEGANS = {  # WaveGAN's own options, as its training script names them
     "as published": {},
@@ -62,153 +59,105 @@ WAVEGANS = {  # WaveGAN's own options, as its training script names them
 }
 
 
-def deep_convolutional():
-    """A DCGAN-like Keras model of its own making: transposed convolutions, batch normalisation with statistics of its
-    own, ReLU.
-    """
-    x = inputs = keras.Input((LATENT,), name="noise")
-    x = layers.Reshape((16, 128))(layers.Dense(16 * 128, use_bias=False, kernel_initializer="he_normal")(x))
-    for filters in (128, 64, 32, 16):
-        statistics = {
-            "moving_mean_initializer": keras.initializers.RandomNormal(0, 0.3, seed=filters),
-            "moving_variance_initializer": keras.initializers.RandomUniform(0.5, 1.5, seed=filters),
-        }
-        x = layers.ReLU()(layers.BatchNormalization(**statistics)(x))
-        x = layers.Conv1DTranspose(filters, 25, 4, "same", use_bias=False, kernel_initializer=_scaled(4))(x)
-    x = layers.Conv1DTranspose(1, 25, 4, "same", activation="tanh", kernel_initializer=_scaled(4))(layers.ReLU()(x))
-    return keras.Model(inputs, x)
+def of_others():
+    """{name of a row: folder}, of what benchmarks/exporters.py wrote into `exported`."""
+    places = sorted(path.parent for path in Path(exported).glob("*/right.npz")) if exported else []
+    return {f"{place.name} ({np.load(place / 'right.npz')['software']})": place for place in places}
 
 
-def resized():
-    """A Keras model of linear resizing, plain convolutions and leaky ReLU."""
-    inputs = keras.Input((LATENT,))
-    x = layers.Reshape((1, 64, 64))(layers.Dense(64 * 64, kernel_initializer="he_normal")(inputs))
-    for filters in (64, 32, 16, 8):
-        x = layers.UpSampling2D((1, 4), interpolation="bilinear")(layers.LeakyReLU(0.2)(x))
-        x = layers.Conv2D(filters, (1, 9), padding="same", kernel_initializer="he_normal")(x)
-    x = layers.Conv2D(1, (1, 9), padding="same", activation="tanh", kernel_initializer="he_normal")(
-        layers.LeakyReLU(0.2)(x)
-    )
-    return keras.Model(inputs, layers.Reshape((16384, 1))(x))
-
-
-def _scaled(stride):
-    """He's initial values for a transposed convolution, of whose taps one in `stride` meets an input."""
-    return keras.initializers.VarianceScaling(2.0 * stride, "fan_out")
-
-
-def _kernel(rng, *shape, taps):
-    return tf.constant(rng.normal(0, np.sqrt(2 / taps), shape).astype(np.float32))
-
-
-def frozen_graph():
-    """A GraphDef of nobody's names: fused batch normalisation, a leaky ReLU written as a maximum, transposed
-    convolutions, [n, 1, samples].
-    """
-    rng = np.random.default_rng(seed)
-    with tf.Graph().as_default() as graph:
-        x = tf.compat.v1.placeholder(tf.float32, [None, LATENT], "z") @ _kernel(rng, LATENT, 16 * 128, taps=LATENT)
-        x, channels = tf.reshape(x, [-1, 1, 16, 128]), 128
-        for filters in (64, 64, 32, 16, 1):
-            scale, variance = (tf.constant(rng.uniform(0.5, 1.5, channels).astype(np.float32)) for _ in range(2))
-            offset, mean = (tf.constant(rng.normal(0, 0.3, channels).astype(np.float32)) for _ in range(2))
-            x = tf.compat.v1.nn.fused_batch_norm(x, scale, offset, mean, variance, is_training=False)[0]
-            x = tf.maximum(x, 0.2 * x)
-            shape = [tf.shape(x)[0], 1, 4 * int(x.shape[2]), filters]
-            x = tf.nn.conv2d_transpose(
-                x, _kernel(rng, 1, 25, filters, channels, taps=25 * channels / 4), shape, [1, 1, 4, 1]
-            )
-            channels = filters
-        tf.identity(tf.tanh(x)[..., 0], name="G_z")
-    return graph.as_graph_def()
-
-
-OTHERS = {
-    "`.keras`: transposed convolutions, batch normalisation": deep_convolutional,
-    "`.keras`: linear resizing, leaky ReLU": resized,
-    "`.pb`: fused batch normalisation, leaky ReLU": frozen_graph,
-}
-
-
-def generator_of(name, width):
-    """The generator of a row, written to a folder as its makers would and loaded from there."""
+def wavegan(name, width, count):
+    """A generator of WaveGAN's options, written to a folder as its makers would and loaded from there → it, latent
+    vectors, and its sound of them."""
     with tempfile.TemporaryDirectory() as folder:
-        folder = Path(folder)
-        if name in WAVEGANS:
-            tf1_wavegan.write(folder, width=width, seed=seed, trials=1, **WAVEGANS[name])
-        else:
-            keras.utils.set_random_seed(seed)
-            made = OTHERS[name]()
-            if isinstance(made, keras.Model):
-                made.save(folder / "generator.keras")
-            else:
-                (folder / "generator.pb").write_bytes(made.SerializeToString())
-        return load_generator(folder)
+        tf1_wavegan.write(Path(folder), width=width, seed=seed, trials=1, **WAVEGANS[name])
+        generator = load_generator(folder)
+    true = random_latent(generator, count, seed + 1)
+    return generator, true, generator(true).numpy()
+
+
+def of_other_software(place, count):
+    """The same of a generator in a folder of benchmarks/exporters.py; its own software's sound, in 16 bits."""
+    right = np.load(place / "right.npz")
+    with tempfile.TemporaryDirectory() as folder:
+        shutil.copytree(place, folder, dirs_exist_ok=True)
+        generator = load_generator(folder)
+    generator = generator.with_label(int(right["label"])) if right["label"] >= 0 else generator
+    return generator, right["z"][:count], right["sound"][:count]
 
 
 def measure(name, width, count):
-    """One row: how many of `count` latent vectors come back exactly, and what it took."""
-    generator = generator_of(name, width)
-    true = random_latent(generator, count, seed + 1)
+    """A row: how many of `count` latent vectors come back exactly, and what it took. Of other software's generators
+    `difference` too, the RMS of how far our sound is from theirs, as a share of its RMS, and 16-bit clips."""
+    place, row = of_others().get(name), {}
+    if place is None:
+        generator, true, clips = wavegan(name, width, count)
+    else:
+        generator, true, sound = of_other_software(place, count)
+        difference = np.ravel(generator(true)) - np.ravel(sound)
+        row["difference"] = float(np.linalg.norm(difference) / np.linalg.norm(np.ravel(sound)))
+        clips = (np.round(sound * FULL_SCALE) / FULL_SCALE).astype(np.float32)
     begin = time.perf_counter()
-    solution = recover(generator(true), generator, solver=LevenbergMarquardt(max_iter, restarts), seed=seed + 2)
-    seconds = (time.perf_counter() - begin) / count
-    return {
+    solution = recover(clips, generator, solver=LevenbergMarquardt(max_iter, restarts), seed=seed + 2)
+    return row | {
         "form": generator.description,
         "condition": float(np.median(condition_number(generator, true[:2]))),
         "exact": int((latent_mse(true, solution.z) < EXACT).sum()),
-        "clips": count,
+        "clips": len(true),
         "iterations": float(np.median(solution.iterations)),
         "snr_db": float(solution.snr_db.min()),
-        "seconds": seconds,
+        "seconds": (time.perf_counter() - begin) / len(true),
     }
 
 
 def table(title, rows):
     """rows: {name: what `measure` returned} → Markdown."""
+    differs = any("difference" in row for row in rows.values())
     heads = [title, "condition", "exact", "iterations, median", "lowest SNR in dB", "seconds a clip"]
+    heads += ["difference from its own software's sound, RMS by RMS"] * differs
     cells = []
     for name, row in rows.items():
-        exact, iterations = f"{row['exact']} of {row['clips']}", f"{row['iterations']:.0f}"
-        cells.append(
-            [name, f"{row['condition']:.0f}", exact, iterations, f"{row['snr_db']:.0f}", f"{row['seconds']:.1f}"]
-        )
+        if "refused" in row:
+            cells.append([name, f"refused: {row['refused']}", *[""] * (len(heads) - 2)])
+            continue
+        cells.append([name, f"{row['condition']:.0f}", f"{row['exact']} of {row['clips']}", f"{row['iterations']:.0f}"])
+        cells[-1] += [f"{row['snr_db']:.0f}", f"{row['seconds']:.1f}"]
+        cells[-1] += [f"{row['difference']:.1e}"] * differs
     return markdown(heads, cells)
 
 
+def measured(name, width, count, done, path):
+    """The row of a generator, from an earlier run if it is there, with a line that says it."""
+    label = f"{name}, width {width}" if width else name
+    key = f"{label}, {count} clips, {max_iter} iterations, {restarts} restarts, seed {seed}"
+    if key not in done:
+        try:
+            done[key] = measure(name, width, count)
+        except CheckpointError as error:
+            if width:
+                raise
+            done[key] = {"refused": str(error).partition("/generator.")[2]}
+        with written_whole(path, "w") as file:
+            json.dump(done, file, indent=1)
+    row = done[key]
+    words = f"refused, {row['refused']}" if "refused" in row else f"{row['exact']} of {count} exact ({row['form']})"
+    print(f"{label}: {words}", flush=True)
+    return label, row
+
+
 def main():
-    path = Path(results)
+    path, names = Path(results), [*WAVEGANS, *of_others()]
     done = json.loads(path.read_text()) if path.exists() else {}
     parts = options.split(";") if options else [""]
-    names = [*WAVEGANS, *OTHERS]
     if unknown := [part for part in parts if not any(part in name for name in names)]:
         raise ValueError(f"options: {unknown[0]} is in no name of a row; the names are {'; '.join(names)}")
-    wanted = [name for name in names if any(part in name for part in parts)]
-    jobs = [
-        (name, width, num_clips if width < WIDE else num_wide)
-        for width in (int(w) for w in widths.split(",") if w)
-        for name in WAVEGANS
-        if name in wanted
-    ]
-    jobs += [(name, 0, num_others) for name in OTHERS if name in wanted]
-    rows = {}
-    for name, width, count in jobs:
-        label = f"{name}, width {width}" if width else name
-        key = f"{label}, {count} clips, {max_iter} iterations, {restarts} restarts, seed {seed}"
-        if key not in done:
-            done[key] = measure(name, width, count)
-            with written_whole(path, "w") as file:
-                json.dump(done, file, indent=1)
-        rows[label] = done[key]
-        print(
-            f"{label}: {done[key]['exact']} of {count} exact, {done[key]['seconds']:.1f} s each ({done[key]['form']})",
-            flush=True,
-        )
-    wavegans = {label: row for label, row in rows.items() if label not in OTHERS}
-    others = {label: row for label, row in rows.items() if label in OTHERS}
-    parts = [table(title, part) for title, part in (("WaveGAN", wavegans), ("other generators", others)) if part]
+    wanted, tables = [name for name in names if any(part in name for part in parts)], []
+    sizes = [int(width) for width in widths.split(",") if width]
+    jobs = [(name, width, num_clips if width < WIDE else num_wide) for width in sizes for name in WAVEGANS]
+    for title, some in (("WaveGAN", jobs), ("of other software", [(name, 0, num_clips) for name in of_others()])):
+        if rows := dict(measured(*job, done, path) for job in some if job[0] in wanted):
+            tables.append(table(title, rows))
     print()
-    show_figures(card, "builds", "\n\n".join(parts))
+    show_figures(card, "builds", "\n\n".join(tables))
 
 
 if __name__ == "__main__":

@@ -7,17 +7,19 @@ import numpy as np
 from common.columns import COMPUTED, columns
 from models.audio.second import Second
 from models.networks.judge import probabilities
+from models.recovery.verdict import is_silent
 
 
 class Ended:
     """Results that ended together, and what is heard of them.
 
-    answers: what `common.recovering.recovered` yields. heard: the second of each clip that networks hear, and of its
-    reconstruction, [n, 16384] each; None where nobody listens. loss, judge: networks, or None.
+    answers: what `common.recovering.recovered` yields. clips: the Clips that they answer; None where nobody asks who
+    made them. heard: the second of each clip that networks hear, and of its reconstruction, [n, 16384] each; None where
+    nobody listens. loss, judge: networks, or None.
     """
 
-    def __init__(self, answers, heard=None, loss=None, judge=None):
-        self.answers, self.heard, self._loss, self._judge = answers, heard, loss, judge
+    def __init__(self, answers, clips=None, heard=None, loss=None, judge=None):
+        self.answers, self.clips, self.heard, self._loss, self._judge = answers, clips, heard, loss, judge
 
     @cached_property
     def predicted(self):
@@ -48,9 +50,11 @@ class Closeness:
         self.perceptual_loss, self.judge = perceptual_loss, judge
 
     def of(self, clips, answers):
-        """The computed columns of results, as of `Ended.rows`.
+        """The computed columns of results, as of `Ended.rows`; of a clip without any sound there is none.
 
-        clips: a list of [num_samples, …]. answers: theirs, of `common.recovering.recovered`.
+        clips: models.audio.clip.Clips. answers: theirs, of `common.recovering.recovered`.
         """
-        heard = self.second.of(np.stack(clips), np.stack([answer.matched for answer in answers]))
-        return Ended(answers, heard, self.perceptual_loss, self.judge).rows()
+        samples = [clip.samples for clip in clips]
+        heard = self.second.of(np.stack(samples), np.stack([answer.matched for answer in answers]))
+        rows = Ended(answers, clips, heard, self.perceptual_loss, self.judge).rows()
+        return [{} if is_silent(np.atleast_2d(one.T).T) else row for one, row in zip(samples, rows)]

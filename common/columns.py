@@ -18,10 +18,12 @@ if __name__ == "__main__":
 import numpy as np
 
 from common.files import printable
+from common.verdicts import WORDS, channel_in_words, made_by
+from common.verdicts import in_words as verdict_in_words
 from models.audio.digits import DIGITS
 from models.metrics.metrics import IDENTICAL_DB, log_spectral_distance
-
-MADE_HERE = 0.8  # share of a recording that a latent vector explains, from which on the generator made it
+from models.recovery.attempts import SPENT
+from models.recovery.verdict import SILENT
 
 
 @dataclass(frozen=True)
@@ -83,9 +85,29 @@ def _probabilities(ended):
     return None if ended.predicted is None else ended.predicted.max(axis=1)
 
 
+def _verdicts(ended):
+    """Who made each sound, where least squares on the waveform have looked for its latent vector."""
+    if ended.clips is None:
+        return None
+    return [made_by(*one) for one in zip(ended.clips, ended.answers)]
+
+
+def _channels(ended):
+    """What was done to each sound that the generator made, in words."""
+    return [channel_in_words(answer) or None for answer in ended.answers]
+
+
 def _made(row):
-    made = f", {MADE_HERE:.0%} or more: made by it" if row["explained"] >= MADE_HERE else ""
-    return f"{row['explained']:.1%} explained by this generator{made}"
+    return verdict_in_words(row["made_by"], row.get("channel", ""))
+
+
+def _stopped(row):
+    return row["why"] if row["why"] == SPENT else ""
+
+
+def _determined(row):
+    count, latent_dim = row["determined"], row.get("unknowns", 0)
+    return f"the clip determines {count} of {latent_dim} coordinates" if count < latent_dim else ""
 
 
 def _next_best(row):
@@ -106,12 +128,13 @@ def _stuck(row):
 COLUMNS = (
     Column("file", str, "the recording"),
     Column("number", int, "the clip or window, counted from 0"),
-    Column("start", float, "where the window begins in its recording", "s", ".3f"),
+    Column("start", float, "where the window or the clip begins in its recording", "s", ".3f"),
+    Column("end", float, "where the clip that was found ends there", "s", ".3f"),
     Column("name", str, "what its results are called"),
     Column("method", str, "inverse_mapping, gradient or hybrid, with _layer where the first layer was free"),
     Column("solver", str, "what optimised the latent vector"),
     Column("form", str, "whether the recording was recovered as it is or prepared"),
-    Column("why", str, "which attempt found the answer, or why it ended", of=_answers("why")),
+    Column("why", str, "which attempt found the answer, or why it ended", of=_answers("why"), phrase=_stopped),
     Column("iterations", int, "steps of the solver, over all its attempts", of=_answers("iterations")),
     Column("objective", float, "what the solver minimised, of its answer", form=".6g", of=_answers("objective")),
     Column("label", str, "the best label", of=_answers("label"), phrase="label {label}"),
@@ -127,12 +150,19 @@ COLUMNS = (
            "perceptual loss {perceptual_loss:.3f}"),
     Column("predicted_digit", str, "the digit that the judge hears", of=_digits, phrase=_predicted),
     Column("probability", float, "what the judge gives that digit", form=".2f", of=_probabilities),
-    Column("explained", float, "share that a latent vector explains", "", ".4f", _answers("explained"), _made),
+    Column("explained", float, "share that a latent vector explains", "", ".4f", _answers("explained"),
+           "{explained:.1%} explained by this generator"),
+    Column("made_by", str, "who made the sound, as far as what is left tells", of=_verdicts, phrase=_made),
+    Column("channel", str, "what was done to the sound beside its level, offset and position", of=_channels),
     Column("gain", float, "what the sound was multiplied by", form=".4g", of=_answers("gain")),
     Column("offset", float, "what was added to it", form=".3g", of=_answers("offset")),
     Column("shift", float, "how much later the sound lies", "samples", ".2f", _answers("shift")),
+    Column("speed", float, "how many times longer the sound lasts", form=".6g", of=_answers("speed")),
     Column("z_std", float, "standard deviation of a coordinate, median", "", ".2g", _deviations,
            "coordinates ±{z_std:.1g}"),
+    Column("determined", int, "directions of the latent vector that the clip determines", of=_answers("determined"),
+           phrase=_determined),
+    Column("unknowns", int, "coordinates of the latent vector", of=lambda ended: [a.z.size for a in ended.answers]),
     Column("at_bound", int, "coordinates at their bounds", of=_answers("at_bound"), phrase=_stuck),
     Column("seconds", float, "time since results before it were there", "s", ".2f"),
     Column("size", int, "of the recording", "bytes"),
@@ -141,15 +171,28 @@ COLUMNS = (
     Column("z", np.ndarray, "the latent vector"),
     Column("begun_from", np.ndarray, "the latent vector that the solver began from"),
     Column("layer", np.ndarray, "the first layer's output, where that was free"),
+    Column("filter", np.ndarray, "what the sound went through, its tap at 0 the 97th"),
     Column("reconstruction", np.ndarray, "the sound, at the recording's own level and position"),
 )  # fmt: skip
 
 _NAMES = tuple(column.name for column in COLUMNS)
 COMPUTED = tuple(column.name for column in COLUMNS if column.of)
 ARRAYS = tuple(column.name for column in COLUMNS if column.type is np.ndarray)
-RECORDINGS = tuple(name for name in _NAMES if name not in ("number", "start", "error", *ARRAYS))  # of recovery.csv
+RECORDINGS = tuple(
+    name for name in _NAMES if name not in ("number", "start", "end", "error", *ARRAYS)
+)  # of recovery.csv
 WINDOWS = ("start", *COMPUTED)  # of {name}.csv, of a long recording
-UNFINISHED = ("number", "start", *COMPUTED, "seconds", "z", "begun_from", "layer")  # of clips that are recovered so far
+FOUND = ("start", "end", *COMPUTED)  # of {name}.csv, of clips that were found in a recording
+UNFINISHED = (
+    "number",
+    "start",
+    *COMPUTED,
+    "seconds",
+    "z",
+    "begun_from",
+    "layer",
+    "filter",
+)  # of clips that are recovered so far
 CORPUS = ("file", "form", *COMPUTED, "seconds", "size", "sha256", "error", "z", "reconstruction")
 MEDIANS = ("snr_db", "log_spectral_distance", "perceptual_loss", "explained")  # that say something of many windows
 OF_ALTERNATIVES = ("label", "code", "margin_db", "without_code_db")  # phrases that begin a line
@@ -171,6 +214,8 @@ def in_words(row, wrong=False):
 
     wrong: the latent vector is known to be another one than the true one.
     """
+    if "snr_db" not in row:
+        return WORDS[SILENT]
     same = row["snr_db"] > IDENTICAL_DB
     of_another = ("log_spectral_distance", "perceptual_loss", "predicted_digit")
     idle = {*OF_ALTERNATIVES, *(of_another if same else ["snr_db"])}

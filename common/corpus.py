@@ -63,7 +63,7 @@ class Recoverer:
                 rows[path] |= {"error": str(error)}
 
         for batch, clips, answers, seconds in recovered(list(rows), load, len(rows), **self.method):
-            measured = self.closeness.of([clip.samples for clip in clips], answers)
+            measured = self.closeness.of(clips, answers)
             for path, clip, answer, row in zip(batch, clips, answers, measured):
                 rows[path] |= self._row(clip, answer, row | {"seconds": seconds})
         return list(rows.values())

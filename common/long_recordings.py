@@ -57,7 +57,7 @@ class LongRecording:
     def recover(self, batch_size, measure, **method):
         """Recovers the windows that no earlier run has, each kept when it ends.
 
-        batch_size: windows at once. measure: function of clips, a list, and their answers → their computed columns.
+        batch_size: windows at once. measure: function of Clips, a list, and their answers → their computed columns.
         method: the networks, the solver and its seed, as of common.recovering.recovered. Raises ValueError for a window
         that has no finite answer.
         """
@@ -73,7 +73,7 @@ class LongRecording:
             if not all(map(is_finite, answers)):
                 self.store.remove()
                 raise ValueError(f"{self.path}: no finite latent vector was found for some of its windows")
-            rows = measure([clip.samples for clip in forms], answers)
+            rows = measure(forms, answers)
             starts = [{"start": number * self.hop / self.generator.sample_rate} for number in numbers]
             self.store.add([start | unfinished(*one, seconds) for start, *one in zip(starts, numbers, answers, rows)])
 

@@ -58,6 +58,7 @@ def is_finite(answer):
 def unfinished(number, answer, row, seconds):
     """A row of UNFINISHED of a clip: what its sound is made of again. row: its computed columns."""
     arrays = {"z": answer.z.astype(np.float32), "begun_from": answer.start, "layer": answer.layer}
+    arrays["filter"] = answer.alignment and answer.alignment.filter
     arrays = {name: None if value is None else np.asarray(value, np.float32) for name, value in arrays.items()}
     return {"number": number, "seconds": seconds} | row | arrays
 
@@ -86,7 +87,8 @@ def waveforms_of(rows, generator):
         waveforms = generate_from_layer(generator, np.stack([row["layer"] for row in rows]))
     else:
         waveforms = generate(generator, np.stack([row["z"] for row in rows]))
-    places = [Alignment(row.get("gain", 1.0), row.get("offset", 0.0), row.get("shift", 0.0)) for row in rows]
+    usual = {"gain": 1.0, "offset": 0.0, "shift": 0.0, "filter": None, "speed": 1.0}
+    places = [Alignment(*(row.get(name, value) for name, value in usual.items())) for row in rows]
     return np.stack([as_recorded(*one) for one in zip(waveforms, places)])
 
 

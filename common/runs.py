@@ -1,7 +1,5 @@
 """Training runs: what settings a run belongs to, how it ends at NaN, what it logs, on which devices it runs."""
 
-import contextlib
-import json
 import math
 from pathlib import Path
 
@@ -9,51 +7,41 @@ import keras
 import tensorflow as tf
 
 from common.lock import hold
-from common.state import PREVIOUS, STATE, epochs_done, mend, set_aside
+from common.state import PREVIOUS, STATE, epochs_done, known_of, mend, set_aside
 from models.files.file_set import finish
-from models.files.writing import written_whole
 
-SETTINGS = "settings.json"  # in the state: what the run belongs to
 # settings that may differ between a run's start and its going on
 MAY_DIFFER = {"epochs", "patience", "devices", "xla", "fresh", "recipe", "datasets", "logs", "waves"}
 MAY_DIFFER |= {"judged_every"} | {f"{name}checkpoint" for name in ("", "classifier_", "inverse_mapping_", "judge_")}
 
 
 def begin_run(folder, settings, *, generator="", fresh=False):
-    """Ties the run in `folder` to its settings, before it begins or goes on → the epochs that it has behind it.
+    """Ties a run in `folder` to its settings, before it begins or goes on → what its state is to know, `known` of
+    common.state.Saved: "epoch", the epochs that it has behind it, "generator" and "settings".
 
     settings: {name: value}; those in MAY_DIFFER do not count. generator: SHA-256 of the generator it is for: the state
     of a run for another one makes way. fresh: the state that is there makes way in any case. What a killed run left is
     put in order first. Raises ValueError, in one line: for a run that was begun with other settings, which it names,
     and for a folder in which another run is writing.
     """
-    state = Path(folder) / STATE
-    state.mkdir(parents=True, exist_ok=True)
+    (Path(folder) / STATE).mkdir(parents=True, exist_ok=True)
     hold(folder)
     finish(folder)
     mend(Path(folder))
     wanted = {name: value for name, value in settings.items() if name not in MAY_DIFFER}
-    mark = state / SETTINGS
-    before = None
-    with contextlib.suppress(OSError, ValueError):
-        before = json.loads(mark.read_text())
-    begun = epochs_done(folder) > 0
-    if begun and fresh:
+    before = known_of(folder)
+    if before and fresh:
         print(f"The run begins anew; the state that was there is now in {set_aside(folder)}/")
-    elif begun and before and before["generator"] != generator:
+    elif before and before.get("generator", generator) != generator:
         print(f"The run in {folder} was for another generator and begins anew; its state is now {set_aside(folder)}/")
-    elif begun and before and before["settings"] != wanted:
-        theirs = before["settings"]
+    elif (theirs := before.get("settings", wanted)) != wanted:
         names = [name for name in wanted | theirs if wanted.get(name) != theirs.get(name)]
         differ = ", ".join(f"{name} was {theirs.get(name)!r} and is {wanted.get(name)!r}" for name in names)
         raise ValueError(
-            f"{state}: the run there was begun with other settings ({differ}); give those to go on with it, "
-            f"or --fresh to begin anew, which moves its state to {PREVIOUS}/"
+            f"{Path(folder) / STATE}: the run there was begun with other settings ({differ}); give those to go on with "
+            f"it, or --fresh to begin anew, which moves its state to {PREVIOUS}/"
         )
-    state.mkdir(parents=True, exist_ok=True)
-    with written_whole(mark, "w") as file:
-        json.dump({"generator": generator, "settings": wanted}, file, indent=2)
-    return epochs_done(folder)
+    return {"epoch": epochs_done(folder), "generator": generator, "settings": wanted}
 
 
 class StopAtNaN(keras.callbacks.Callback):

@@ -161,7 +161,7 @@ def _from_arguments(settings, arguments, refuse):
             close = difflib.get_close_matches(name[:LONGEST_NUMBER], settings, 1)
             refuse(f"there is no setting {shown(name)}" + (f", did you mean {close[0]!r}?" if close else ""))
         if name in values:
-            refuse(f"{name} is given twice")
+            print(f"{name} is given twice; the last counts, {shown(text)}", file=sys.stderr)  # a recipe's, then yours
         default = settings[name].default
         if not equals and not isinstance(default, bool):
             refuse(f"{name} needs a value: --{name}={default!r}")

@@ -21,7 +21,7 @@ from models.files.file_set import check_room, replaced_together, share
 STATE = "training"  # folder of the run's own state, below that of the exported weights
 PREVIOUS = "previous"  # folder for the weights of the run before
 LATEST = "latest.weights.h5"  # in the state: weights, the optimizer's, and as an attribute what is known of the run
-KNOWN = "run"  # that attribute, JSON: {"epoch": epochs done, "best": of the class Best}
+KNOWN = "run"  # that attribute, JSON: "epoch", "generator" and "settings" of `begin_run`, "best" of the class Best
 SPARE = f"{LATEST}.bkp"  # the state of the epoch before
 HDF5_BYTES = 2**16  # that an HDF5 file needs beside its arrays, more or less
 
@@ -59,9 +59,14 @@ def mend(folder):
     print(f"{latest} was cut short and there is no spare; the run begins anew")
 
 
+def known_of(folder):
+    """What the state in `folder` knows of its run, {} before its first epoch."""
+    return _known(Path(folder) / STATE / LATEST)
+
+
 def epochs_done(folder):
     """Epochs that the run in `folder` has behind it, 0 before its first."""
-    return _known(Path(folder) / STATE / LATEST).get("epoch", 0)
+    return known_of(folder).get("epoch", 0)
 
 
 def set_aside(folder):
@@ -101,15 +106,17 @@ class Saved(keras.callbacks.Callback):
 
     folder: of the weights; the state is in `folder`/training, with that of the epoch before as a spare, and stays when
     training ends, so that a later run with more epochs goes on. names: of the files that weights in `folder` can have;
-    another run's move to `folder`/previous before the first ones of this run. own: those that are there are this run's,
-    though it has no state. writers: called as write(model, place, epoch, logs), each puts its files of the epoch into
-    the folder `place` and returns what the state shall know beside the epoch, a dictionary, or None. It is the last of
-    the callbacks, so that a state is never ahead of what else was made of its epoch.
+    another run's move to `folder`/previous before the first ones of this run. writers: called as write(model, place,
+    epoch, logs), each puts its files of the epoch into the folder `place` and returns what the state shall know beside
+    the epoch, a dictionary, or None. known: of common.runs.begin_run. own: the weights that are there are this run's,
+    though it has no state. It is the last of the callbacks, so that a state is never ahead of what else was made of its
+    epoch.
     """
 
-    def __init__(self, folder, names, *writers, own=False):
+    def __init__(self, folder, names, *writers, known=None, own=False):
         super().__init__()
-        self.folder, self.names, self.writers, self.own = Path(folder), names, writers, own
+        self.folder, self.names, self.writers = Path(folder), names, writers
+        self.known, self.own = known or {}, own
 
     def on_train_begin(self, logs=None):
         path = self.folder / STATE / LATEST
@@ -125,7 +132,7 @@ class Saved(keras.callbacks.Callback):
             raise ValueError(f"{path}: not the state of this run ({cause}); --fresh begins anew") from error
 
     def on_epoch_end(self, epoch, logs=None):
-        leaving, known = [], {"epoch": epoch + 1}
+        leaving, known = [], self.known | {"epoch": epoch + 1}
         with replaced_together(self.folder, leaving) as place:
             state = place / STATE
             state.mkdir()
@@ -156,7 +163,7 @@ class Best:
 
     def __init__(self, folder, export, patience=0):
         self.export, self.patience = export, patience
-        self.best = _known(Path(folder) / STATE / LATEST).get("best")
+        self.best = known_of(folder).get("best")
 
     def __call__(self, model, place, epoch, logs):
         now = {"epoch": epoch + 1, "value": float(logs["val_accuracy"]), "loss": float(logs["val_loss"])}

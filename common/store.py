@@ -148,7 +148,7 @@ class Store(Kept):
         size, lines = self.path.stat().st_size, []
         for row in rows:
             self._at[row[self.by]] = size + sum(map(len, lines))
-            lines.append(_line(column.text(row.get(column.name), self.exact) for column in self.columns))
+            lines.append(table_line(column.text(row.get(column.name), self.exact) for column in self.columns))
         data = b"".join(lines)
         try:
             with open(self.path, "ab", buffering=0) as file:
@@ -167,11 +167,11 @@ class Store(Kept):
         """Writes the table anew, whole, with one row for each key."""
         header, at = [column.name for column in self.columns], {}
         with written_whole(self.path) as file:
-            file.write(_line(header))
+            file.write(table_line(header))
             for key in self._at:
                 text = self._text(key)
                 at[key] = file.tell()
-                file.write(_line(text.get(name, "") for name in header))
+                file.write(table_line(text.get(name, "") for name in header))
         self._at, self._header = at, header
 
     def remove(self):
@@ -185,7 +185,7 @@ def _cells(line):
     return next(csv.reader([line.decode("utf-8")], strict=True), [])
 
 
-def _line(cells):
+def table_line(cells):
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerow(cells)
     return text.getvalue().encode("utf-8")

@@ -42,9 +42,10 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 
 
 def run_script(name, *arguments):
-    """→ the exit status of `python name arguments…`; what it prints goes to pytest's capture."""
+    """→ the exit status of `python name arguments…`; what it prints goes to pytest's capture. Of arguments for one
+    setting the last is given."""
     before = sys.argv
-    sys.argv = [name, *map(str, arguments)]
+    sys.argv = [name, *{str(one).partition("=")[0]: str(one) for one in arguments}.values()]
     try:
         runpy.run_path(str(ROOT / name), run_name="__main__")
     except SystemExit as end:

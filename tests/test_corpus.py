@@ -92,7 +92,7 @@ def parents(pid):
 
 def test_a_process_finds_what_the_library_finds_and_names_what_it_cannot_read(corpus):
     paths = [str(corpus / name) for name in ("in/0/0.wav", "in/bad.wav", "in/none.wav", "in/1/1.wav")]
-    found = Recoverer(True, False, 0, True, {}, **weights(corpus)).rows(paths)
+    found = Recoverer(True, False, 0, True, "", **weights(corpus)).rows(paths)
     assert [row["file"] for row in found] == paths
     assert "not a readable recording" in found[1]["error"] and "none.wav" in found[2]["error"]
     generator = load_generator(corpus)
@@ -120,7 +120,7 @@ def test_every_recording_once_and_as_without_ray_though_a_process_is_killed(corp
     assert len(rows(corpus / "out")) == len(found) == COUNT + 1
     bad = found.pop(str(corpus / "in/bad.wav"))
     assert "not a readable recording" in bad["error"] and bad["z"] is None
-    alone = Recoverer(True, False, 0, False, {}, **weights(corpus)).rows(sorted(found))
+    alone = Recoverer(True, False, 0, False, "", **weights(corpus)).rows(sorted(found))
     for row in alone:
         assert found[row["file"]]["error"] is None
         np.testing.assert_allclose(found[row["file"]]["z"], row["z"], atol=HALF_THE_DIGITS)
@@ -142,7 +142,7 @@ def test_codes_are_recovered(corpus):
     paths = [str(corpus / f"{i}.wav") for i in range(2)]
     for path, wave in zip(paths, generator(true).numpy()):
         soundfile.write(path, wave, generator.sample_rate, subtype="FLOAT")
-    options = weights(corpus) | {"stated": {"facts": "code=onehot:3"}}
+    options = weights(corpus) | {"facts": "code=onehot:3"}
     found = Recoverer(False, True, 0, False, **options).rows(paths)
     assert [row["code"] for row in found] == [codes.text(code) for code in true[:, codes.places]]
     assert latent_mse(true, np.stack([row["z"] for row in found])).max() < EXACT
@@ -151,7 +151,7 @@ def test_codes_are_recovered(corpus):
     held = Recoverer(False, True, 0, False, **options, hold_code="1").rows(paths[:1])[0]
     assert held["code"] == "1" and np.array_equal(held["z"][codes.places], [0, 1, 0])
     with pytest.raises(ValueError, match="no layout"):
-        Recoverer(False, True, 0, False, {}, **weights(corpus), hold_code="1")
+        Recoverer(False, True, 0, False, "", **weights(corpus), hold_code="1")
 
 
 def test_rows_are_kept_whole_and_other_settings_are_refused(tmp_path):
@@ -181,8 +181,9 @@ def test_rows_are_kept_whole_and_other_settings_are_refused(tmp_path):
 
 def test_what_is_known_of_a_recording_is_kept_in_a_corpus_too(corpus):
     generator = load_generator(corpus)
-    soundfile.write(corpus / "made.wav", 0.5 * generator(random_latent(generator, 1, 0)).numpy()[0], 16000, "FLOAT")
-    found = Recoverer(False, True, 0, False, {}, **weights(corpus)).rows([str(corpus / "made.wav")])
+    wave = 0.5 * generator(random_latent(generator, 1, 0)).numpy()[0]
+    soundfile.write(corpus / "made.wav", wave, generator.sample_rate, "FLOAT")
+    found = Recoverer(False, True, 0, False, "", **weights(corpus)).rows([str(corpus / "made.wav")])
     (row,) = pa.Table.from_pylist(found, SCHEMA).to_pylist()
     assert row["form"] == "as it is" and row["explained"] > 0.99 and row["gain"] == pytest.approx(0.5, rel=1e-3)
     assert abs(row["offset"]) < 1e-3 and abs(row["shift"]) < 0.01 and 0 < row["z_std"] < 0.01 and row["at_bound"] == 0

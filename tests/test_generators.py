@@ -41,7 +41,7 @@ def resized(method):
 
 
 def attention(z):
-    """Operations that the forward mode here does not know, so TensorFlow's own takes over."""
+    """Weights by softmax."""
     return dense(z) * tf.reduce_sum(tf.nn.softmax(picture(z)) * VECTORS[0], axis=[1, 2, 3])[:, None]
 
 
@@ -55,7 +55,7 @@ BUILDS = {
     "leaky ReLU as a maximum": (lambda z: sound(tf.maximum(picture(z), 0.2 * picture(z))), True),
     "chosen by sign": (lambda z: sound(tf.where(picture(z) > 0, picture(z), 0.3 * picture(z))), True),
     "products and quotients": (lambda z: sound(picture(z) * picture(z) / (2 + tf.square(picture(z)))), True),
-    "attention": (attention, False),
+    "attention": (attention, True),
     "beside what has no derivative": (lambda z: sound(tf.concat([picture(z), tf.round(picture(z))], 2)), True),
     "chosen by what has no derivative": (
         lambda z: sound(picture(z)) + tf.gather(dense(z), tf.argmax(dense(z), 1), batch_dims=1)[:, None, None],

@@ -121,3 +121,14 @@ def test_a_condition_number_is_a_number_or_an_error(tmp_path):
         condition_number(generator, np.full((1, LATENT), np.nan, np.float32))
     with pytest.raises(ValueError, match="condition"):
         condition_number(generator, np.full((1, LATENT), 1e30, np.float32))  # every tanh saturated
+
+
+@pytest.mark.parametrize("shape", [(None, LATENT, 1), (16, LATENT)])
+def test_latent_vectors_of_three_axes_and_a_fixed_number_of_clips(tmp_path, shape):
+    keras.utils.set_random_seed(1)
+    stack = [layers.Flatten(), layers.Dense(64), layers.Reshape((16, 4)), layers.Conv1DTranspose(1, 9, 4, "same")]
+    model = keras.Sequential([keras.Input(batch_shape=shape), *stack])
+    model.save(tmp_path / "gan.keras")
+    generator = load_generator(tmp_path)
+    z = random_latent(generator, 16, 0)
+    assert np.allclose(generator(z), model(z.reshape(-1, *shape[1:])), atol=1e-5)

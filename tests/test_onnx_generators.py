@@ -254,10 +254,8 @@ def test_what_is_no_generator(tmp_path, model):
     elsewhere.data_location = TensorProto.EXTERNAL
     elsewhere.external_data.add(key="location", value=FILE)
     refused(with_node("ConstantOfShape", ["z"], ["x"], value=elsewhere), "a value in another file is not supported")
-    model.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 64
-    refused(rewritten(tmp_path, model), r"its input z is for 64 clips at once: export it for one, .*zeros\(1, 8\)")
     model.opset_import[0].version = 9
-    refused(rewritten(tmp_path, model), "ONNX of opset 9; 11 to 21 are read")
+    refused(rewritten(tmp_path, model), "ONNX of opset 9; 11 to .* are read")
     (tmp_path / FILE).write_bytes(b"\x80\x02}q\x00.")
     refused(tmp_path, "not an ONNX file, or cut short")
     (tmp_path / FILE).write_bytes(b"")
@@ -277,5 +275,6 @@ def test_inputs_and_outputs_by_name(tmp_path):
     inputs = [("a", TensorProto.FLOAT, [8]), ("b", TensorProto.FLOAT, [8])]
     net.write(tmp_path / FILE, x, inputs, 1, rank=2)
     refused(tmp_path, r"its inputs are a \[n, 8\], b \[n, 8\]: set latent")
-    assert load_generator(tmp_path, "latent=b").label.name == "label"
+    refused(tmp_path, "a may be anything: say in inputs what it is: a=label", "latent=b")
+    assert load_generator(tmp_path, {"latent": "b", "inputs": {"a": "label"}}).label.name == "label"
     refused(tmp_path, "output is sound, the file has waveform", "output=sound,latent=b")

@@ -9,7 +9,6 @@ import soundfile
 import tensorflow as tf
 import tf1_wavegan
 from conftest import ROOT
-from models.recovery.descent import inside, unbounded
 from run_script import run_script
 
 from common.closeness import Closeness
@@ -23,6 +22,7 @@ from models.files.errors import CheckpointError
 from models.generator.facts import Facts, read_facts
 from models.generator.generator import generate, random_latent
 from models.generator.loading import load_generator
+from models.recovery.ear import inside, unbounded
 
 
 @pytest.fixture(scope="module")

@@ -113,22 +113,23 @@ def test_numbers_and_arrays_come_back_to_the_last_bit_and_what_is_not_known_does
     assert again[0] == {"number": 0, "why": "once more"} and len(again) == 2
 
 
-@pytest.mark.parametrize("name", ["a\rb.wav", "a\nb.wav", "\x1b[31mred.wav", 'a",b.wav'])
-def test_a_recording_of_any_name_has_one_row_and_is_read_and_done_once(name, tmp_path, weights, capsys, monkeypatch):
-    recording(tmp_path / "in" / name)
+def test_recordings_of_any_name_have_a_row_each_and_are_read_and_done_once(tmp_path, weights, capsys, monkeypatch):
+    odd = ["a\rb.wav", "a\nb.wav", "\x1b[31mred.wav", 'a",b.wav']
+    for value, name in enumerate(odd):
+        recording(tmp_path / "in" / name, 0.1 + value / 10)
     hashed = []
-    monkeypatch.setattr("common.store.content_hash", lambda path: hashed.append(path) or content_hash(path))
+    monkeypatch.setattr("common.store.content_hash", lambda path: hashed.append(path.name) or content_hash(path))
     names = {"checkpoint": "checkpoint", "classifier_checkpoint": "classifier", "judge_checkpoint": "judge"}
     names["inverse_mapping_checkpoint"] = "mapping"
     arguments = [f"--{name}={weights / folder}" for name, folder in names.items()]
     arguments += [f"--files={tmp_path / 'in'}", f"--output={tmp_path / 'out'}"]
     assert run_script("latent_vector_recovery.py", *arguments) == 0
-    assert not set("\r\x1b") & set(capsys.readouterr().out)
+    assert not set("\r\x1b") & set(capsys.readouterr().out) and sorted(hashed) == sorted(odd)
     assert run_script("latent_vector_recovery.py", *arguments) == 0
-    assert "1 of 1 recordings are done" in capsys.readouterr().out and len(hashed) == 2, "once a run"
+    assert "4 of 4 recordings are done" in capsys.readouterr().out and sorted(hashed) == sorted(2 * odd), "once a run"
     for table in ("recovery.csv", "latents.csv"):
         with open(tmp_path / "out" / table, newline="") as file:
-            assert len(list(csv.DictReader(file, strict=True))) == 1
+            assert len(list(csv.DictReader(file, strict=True))) == 4
 
 
 def test_two_runs_into_one_folder_are_refused_in_one_line(tmp_path, weights, capsys):

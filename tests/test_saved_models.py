@@ -122,16 +122,104 @@ def refused(folder, words, facts=""):
         ("G.pth", "torch.onnx.export.*pickles are never opened"),
         ("epoch.tar", "pickles are never opened"),
         ("G.pkl", "pickles are never opened"),
-        ("G.h5", "G.h5: a model or weights of Keras 2; where it was made, call tf.saved_model.save"),
+        ("G.ts", "pickles are never opened"),
+        ("generator.onnx.data", "the arrays of an ONNX file; generator.onnx, which names them, belongs beside it"),
         ("G.tflite", "G.tflite: a TensorFlow Lite model; put the SavedModel"),
         ("notes.txt", r"no generator; it holds notes.txt \(a generator is"),
         ("model.ckpt-3.data-00000-of-00001", "half of a checkpoint"),
         ("ckpt-1.index", "ckpt-1.index: variables without their network, as tf.train.Checkpoint writes them; where it"),
+        (".index", "/.index: variables without their network"),
+        ("best_score-3.data-00000-of-00001", "half of a checkpoint"),
     ],
 )
 def test_what_cannot_be_read_is_called_by_its_name(tmp_path, name, words):
     (tmp_path / name).write_bytes(b"\x80\x04cos\nsystem\n")
     refused(tmp_path, words)
+
+
+def test_pointers_of_git_lfs_and_missing_files_of_a_checkpoint(tmp_path):
+    (tmp_path / "G.onnx").write_bytes(b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n")
+    refused(tmp_path, "G.onnx: a pointer of Git LFS, not the file itself; git lfs pull fetches it")
+    (tmp_path / "G.onnx").unlink()
+    for name in ("model.ckpt-3.index", "model.ckpt-3.data-00000-of-00002"):
+        (tmp_path / name).write_bytes(b"some")
+    refused(tmp_path, r"model.ckpt-3.index: 1 of its 2 files model.ckpt-3.data-\* are here")
+
+
+W = np.random.default_rng(0).normal(0, 0.3, (LATENT, 64)).astype(np.float32)
+
+
+class Inputs(tf.Module):
+    """A function of some inputs, saved."""
+
+    def __init__(self, function, *specs):
+        super().__init__()
+        self.w = tf.Variable(W)
+        self.run = tf.function(lambda *inputs: {"sound": function(self.w, *inputs)}, input_signature=specs)
+
+
+def saved(folder, function, *specs):
+    module = Inputs(function, *specs)
+    tf.saved_model.save(module, folder, signatures=module.run)
+    return folder
+
+
+def sound(generator, z):
+    return np.asarray(generator(z)).reshape(len(z), -1)
+
+
+@pytest.fixture
+def z():
+    return np.random.default_rng(1).uniform(-1, 1, (2, LATENT)).astype(np.float32)
+
+
+def test_noise_is_never_taken_for_the_latent_vector(tmp_path, z):
+    n = np.random.default_rng(2).normal(0, 0.1, (20, 64)).astype(np.float32)
+    specs = tf.TensorSpec([None, LATENT], name="z"), tf.TensorSpec([None, 20], name="noise")
+    folder = saved(tmp_path, lambda w, z, noise: tf.tanh(z @ w + noise @ n), *specs)
+    generator = load_generator(folder)
+    assert generator.latent_dim == LATENT and not generator.takes_label
+    assert np.allclose(sound(generator, z), np.tanh(z @ W), atol=1e-6)
+    both = load_generator(folder, inputs={"noise": "recovered"})
+    assert both.latent_dim == LATENT + 20
+    noise = np.full((2, 20), 0.3, np.float32)
+    assert np.allclose(sound(both, np.concatenate([z, noise], axis=1)), np.tanh(z @ W + noise @ n), atol=1e-6)
+
+
+def test_a_scalar_beside_it_is_asked_for(tmp_path, z):
+    specs = tf.TensorSpec([None, LATENT], name="z"), tf.TensorSpec([None], name="psi")
+    folder = saved(tmp_path, lambda w, z, psi: tf.tanh((z * psi[:, None]) @ w), *specs)
+    refused(
+        folder, r"its inputs are psi \[n\], z \[n, 6\], and psi may be anything: say in inputs what it is: psi=label"
+    )
+    generator = load_generator(folder, inputs={"psi": 0.7})
+    assert np.allclose(sound(generator, z), np.tanh(0.7 * z @ W), atol=1e-6)
+
+
+def test_latent_vectors_of_three_axes_and_in_double_precision(tmp_path, z):
+    flat = saved(tmp_path / "3", lambda w, z: tf.tanh(z[:, :, 0] @ w), tf.TensorSpec([None, LATENT, 1], name="z"))
+    assert np.allclose(sound(load_generator(flat), z), np.tanh(z @ W), atol=1e-6)
+    double = saved(
+        tmp_path / "64",
+        lambda w, z: tf.tanh(z @ tf.cast(w, z.dtype)),
+        tf.TensorSpec([None, LATENT], tf.float64, name="z"),
+    )
+    assert np.allclose(sound(load_generator(double), z), np.tanh(z @ W), atol=1e-6)
+
+
+def test_a_graph_for_many_clips_at_once(tmp_path, z):
+    spec = tf.TensorSpec([16, LATENT], name="z")
+    kernel = np.random.default_rng(3).normal(0, 0.3, (1, 5, 1, 4)).astype(np.float32)
+
+    def transposed(w, z):
+        x = tf.reshape(tf.tanh(z @ w), [16, 1, 16, 4])
+        return tf.reshape(tf.nn.conv2d_transpose(x, kernel, [16, 1, 32, 1], [1, 1, 2, 1], "SAME"), [16, 32])
+
+    generator = load_generator(saved(tmp_path / "shapes", transposed, spec))
+    several = np.tile(z, (8, 1))
+    assert np.allclose(sound(generator, z), transposed(W, tf.constant(several)).numpy()[:2], atol=1e-5)
+    mixed = saved(tmp_path / "mixed", lambda w, z: tf.tanh(z @ w) - tf.reduce_mean(z @ w, axis=0), spec)
+    refused(mixed, "is for 16 clips at once|one latent vector at a time")
 
 
 def test_torchscript_empty_and_missing_folders(tmp_path):

@@ -104,10 +104,9 @@ def test_a_mistake_is_one_line_and_status_2(script, capsys, argument, words):
     assert end.value.code == 2 and words in error and error.count("\n") == 1 and len(error) < 300
 
 
-def test_a_setting_that_is_given_twice_is_refused(script, capsys):
-    with pytest.raises(SystemExit):
-        script("--max_iter=3", "--rate=0.5", "--max_iter=4")
-    assert "max_iter is given twice" in capsys.readouterr().err
+def test_of_a_setting_that_is_given_twice_the_last_counts_and_that_is_said(script, capsys):
+    assert script("--max_iter=3", "--rate=0.5", "--max_iter=4")[0]["max_iter"] == 4
+    assert capsys.readouterr().err == "max_iter is given twice; the last counts, '4'\n"
 
 
 def test_help_lists_name_default_and_comment(script, capsys):

@@ -89,17 +89,17 @@ def test_killed_and_resumed_it_is_an_unbroken_run(inputs, tmp_path, capsys):
         assert all(soundfile.info(p).frames == 16384 for p in epoch.iterdir())
 
 
-def finished_epoch(folder):
-    """As an epoch leaves a state."""
+def finished_epoch(folder, run):
+    """As an epoch of a run leaves a state."""
+    (folder / "training").mkdir(exist_ok=True)
     with h5py.File(folder / "training/latest.weights.h5", "w") as file:
         file["weights"] = np.zeros(1)
-        file.attrs["run"] = '{"epoch": 1}'
+        file.attrs["run"] = json.dumps(run | {"epoch": 1})
 
 
 def test_a_run_for_another_generator_makes_way(tmp_path, capsys):
     for sha256 in ("one", "one", "two"):
-        begin_run(tmp_path, {"width": 1}, generator=sha256)
-        finished_epoch(tmp_path)
+        finished_epoch(tmp_path, begin_run(tmp_path, {"width": 1}, generator=sha256))
         (tmp_path / "training" / sha256).touch()
         printed = capsys.readouterr().out
         assert ("begins anew" in printed) == (sha256 == "two")
@@ -107,8 +107,7 @@ def test_a_run_for_another_generator_makes_way(tmp_path, capsys):
 
 
 def test_a_run_belongs_to_its_settings(tmp_path, capsys):
-    begin_run(tmp_path, {"perceptual_weight": 1.0, "epochs": 2})
-    finished_epoch(tmp_path)
+    finished_epoch(tmp_path, begin_run(tmp_path, {"perceptual_weight": 1.0, "epochs": 2}))
     begin_run(tmp_path, {"perceptual_weight": 1.0, "epochs": 5})
     with pytest.raises(ValueError, match="perceptual_weight was 1.0 and is 2.0") as refused:
         begin_run(tmp_path, {"perceptual_weight": 2.0, "epochs": 5})
@@ -123,14 +122,14 @@ def test_a_state_cut_short_gives_way_to_its_spare(tmp_path, capsys):
     model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
     model.compile("adam", "mse")
     x = np.ones((4, 1), np.float32)
-    model.fit(x, x, epochs=2, verbose=0, callbacks=[Saved(tmp_path, ())])
+    model.fit(x, x, epochs=2, verbose=0, callbacks=[Saved(tmp_path, (), known=begin_run(tmp_path, {}))])
     weights = (state / "latest.weights.h5").read_bytes()
     (state / "latest.weights.h5").write_bytes(weights[: len(weights) // 2])
-    assert begin_run(tmp_path, {}) == 1
+    assert begin_run(tmp_path, {})["epoch"] == 1
     assert "the state of the epoch before" in capsys.readouterr().out and epochs_done(tmp_path) == 1
     (state / "latest.weights.h5.bkp").unlink()
     (state / "latest.weights.h5").write_bytes(b"")
-    assert begin_run(tmp_path, {}) == 0 and "begins anew" in capsys.readouterr().out
+    assert begin_run(tmp_path, {})["epoch"] == 0 and "begins anew" in capsys.readouterr().out
 
 
 @pytest.mark.slow

@@ -73,6 +73,26 @@ def test_the_newest_checkpoint_counts(tmp_path):
     assert np.abs(load_generator(tmp_path)(z) - expected).max() < 1e-4  # far from what the other weights make
 
 
+@pytest.mark.parametrize("name, version", [("best_score", "V2"), ("model.ckpt", "V1")])
+def test_the_best_by_inception_score_and_the_older_format(tmp_path, name, version):
+    z, expected = write(tmp_path / "run", width=1)
+    v1, reader = tf.compat.v1, tf.train.load_checkpoint(str(tmp_path / "run" / "model.ckpt-7"))
+    with tf.Graph().as_default(), v1.Session() as session:
+        for key in reader.get_variable_to_shape_map():
+            if key.startswith("G/"):
+                v1.get_variable(key, initializer=reader.get_tensor(key), use_resource=False)
+        session.run(v1.global_variables_initializer())
+        saver = v1.train.Saver(write_version=getattr(v1.train.SaverDef, version))
+        saver.save(session, str(tmp_path / "other" / name), 100)
+    generator = load_generator(tmp_path / "other")
+    assert np.array_equal(generator(z), load_generator(tmp_path / "run")(z))
+
+
+def test_a_pickle_under_a_checkpoint_s_name_is_not_opened(tmp_path):
+    (tmp_path / "model.ckpt").write_bytes(b"\x80\x04cos\nsystem\n.")
+    refused(tmp_path, "model.ckpt: a PyTorch file or a pickle")
+
+
 def refused(folder, words, facts=""):
     with pytest.raises(CheckpointError, match=words) as error:
         load_generator(folder, facts)

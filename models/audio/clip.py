@@ -13,6 +13,8 @@ import numpy as np
 from keras import ops
 from scipy.io import wavfile
 
+from models.audio import precision  # noqa: F401
+from models.audio.channels import one_channel
 from models.audio.decoding import AudioError, is_cut, nothing_in, opened, read
 from models.audio.preparation import OUR_RATE, PUBLISHED
 
@@ -109,7 +111,7 @@ def prepare(path, *, num_samples=NUM_SAMPLES, num_channels=1, preparation=PUBLIS
     path = Path(path)
     own_rate = preparation.sample_rate
     samples, rate, duration, longer, warnings = _decode(path, num_samples / own_rate)
-    samples = mixed(samples, num_channels, path)
+    samples = mixed(one_channel(samples) if num_channels == 1 else samples, num_channels, path)
     if rate != own_rate:
         samples = librosa.resample(samples, orig_sr=rate, target_sr=own_rate, axis=0)
     as_it_is = None

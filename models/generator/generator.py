@@ -1,13 +1,16 @@
 """A frozen generator, whatever it is made of: a differentiable function from latent vectors to waveforms."""
 
 import copy
+import functools
 
 import numpy as np
 import tensorflow as tf
 
+from models.audio import precision  # noqa: F401
 from models.files.errors import CheckpointError, first_line
 from models.generator.codes import Codes, draw_latent
 from models.generator.derived import Keeper
+from models.generator.excerpts import EXCERPTS, ExcerptWaveGAN
 from models.generator.facts import PUBLISHED_FACTS
 from models.generator.jacobian.forward_mode import ForwardMode
 from models.generator.jacobian.graph_walk import UnknownOperation, as_concrete
@@ -164,30 +167,50 @@ class Generator(Value):
             output = tf.transpose(output, self._order)
         return tf.reshape(output, (-1, self.num_samples, self.num_channels))
 
-    def jacobian(self, z, smoothing, directions=None):
+    @property
+    def has_excerpts(self):
+        """True for a recognised WaveGAN: `jacobian` and `smoothed` can be had for excerpts of its waveforms alone."""
+        return self.has_first_layer
+
+    @functools.cached_property
+    def _excerpts(self):
+        """The derivative of excerpts of the waveforms; made when it is first asked for, since that takes seconds."""
+        starts = tf.TensorSpec([None, EXCERPTS], tf.int32)
+        forward = ForwardMode(as_concrete(ExcerptWaveGAN(self.function), self.latent_dim, starts))
+        return forward.compiled(), Smoothed(forward)
+
+    def jacobian(self, z, smoothing, directions=None, excerpts=None):
         """z [n, latent_dim] → waveforms [n, num_samples * num_channels], the derivatives [n, k, num_samples *
         num_channels], and the widths for `smoothed`, a list of arrays [n, …].
 
         directions: [n, k, latent_dim], along which derivatives are taken; None: along each coordinate. smoothing: [n],
         the standard deviation of the latent noise along each direction over which waveforms and derivatives are
-        averaged (models/generator/jacobian/forward_mode.py); 0 averages nothing.
+        averaged (models/generator/jacobian/forward_mode.py); 0 averages nothing. excerpts: int32 [n, EXCERPTS], the
+        blocks that excerpts begin with (models/generator/excerpts.py), where it `has_excerpts`: all is of these alone,
+        num_samples being theirs, at about 40 % of the price; None: of the whole waveforms.
         """
         z, smoothing = tf.convert_to_tensor(z, tf.float32), tf.cast(smoothing, tf.float32)
         if directions is None:
             directions = tf.eye(self.latent_dim, batch_shape=[tf.shape(z)[0]])
         directions = tf.cast(directions, tf.float32)
+        if excerpts is not None:
+            output, tangents, widths = self._excerpts[0](z, smoothing, directions, excerpts)
+            size = output.shape[1] * self.num_channels
+            return tf.reshape(output, (-1, size)), tf.reshape(tangents, (-1, tf.shape(directions)[1], size)), widths
         output, tangents, widths = self._differentiated(z, smoothing, directions)
         size = self.num_samples * self.num_channels
         tangents = tf.reshape(self._as_waveform(tangents), (-1, tf.shape(directions)[1], size))
         return tf.reshape(self._as_waveform(output), (-1, size)), tangents, widths
 
-    def smoothed(self, z, smoothing, widths):
+    def smoothed(self, z, smoothing, widths, excerpts=None):
         """z [n, latent_dim] → waveforms [n, num_samples, num_channels] averaged over latent noise as `jacobian` does,
         differentiable.
 
-        widths: from `jacobian` at a latent vector that is not far. Where the generator's Jacobian cannot be averaged,
-        nor is this.
+        widths: from `jacobian` at a latent vector that is not far. excerpts: those that it was asked for; num_samples
+        is theirs then. Where the generator's Jacobian cannot be averaged, nor is this.
         """
+        if excerpts is not None:
+            return self._excerpts[1](z, smoothing, widths, excerpts)
         if not self.smooths:
             return self(z)
         return self._as_waveform(self._smoothed(z, smoothing, widths))
@@ -265,8 +288,10 @@ def _waveform_axes(output):
         or (len(axes) == 2 and shape[axes[1]] > MOST_CHANNELS)
     ):
         sizes = ["n" if size == TRIALS and axis == 0 else str(size) for axis, size in enumerate(shape)]
+        picture = len(axes) == 2 and shape[axes[1]] > MOST_CHANNELS
         raise CheckpointError(
             f"its output has shape [{', '.join(sizes)}]; a waveform is [n, samples] or [n, samples, channels]"
+            + "; what makes spectrograms, as SpecGAN does, or pictures cannot be recovered from" * picture
         )
     if output.dtype != tf.float32:
         raise CheckpointError(f"its output is {output.dtype.name}; a waveform that can be differentiated is float32")

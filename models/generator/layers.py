@@ -63,12 +63,12 @@ class SubpixelWaveGAN:
         variables = {name: np.asarray(value, np.float64) for name, value in variables.items()}
         layers = upconvolutions(variables, num_samples)
         self._dense = [tf.constant(a, dtype) for a in _dense(variables)]
-        self._convolutions = [_convolution(variables, layer, dtype) for layer in layers]
+        self.convolutions = [_convolution(variables, layer, dtype) for layer in layers]
         taps = variables.get(FILTER)
-        self._filter = None
+        self.filter = None
         if taps is not None:
             kernel, padding = blocked_kernel(taps, FILTER_BLOCK)
-            self._filter = tf.cast(kernel, dtype), padding
+            self.filter = tf.cast(kernel, dtype), padding
         parts = {
             "batch normalisation": "G/z_project/batch_normalization/gamma" in variables,
             "a post-processing filter": taps is not None,
@@ -88,10 +88,10 @@ class SubpixelWaveGAN:
 
     def from_first_layer(self, x):
         """x [n, 16, 16d], of `first_layer` or near it → waveforms [n, num_samples, num_channels]."""
-        for kernel, padding, bias, stride, activation in self._convolutions:
+        for kernel, padding, bias, stride, activation in self.convolutions:
             # [n, 64, 8d], [n, 256, 4d], [n, 1024, 2d], [n, 4096, d], [n, num_samples, channels]
             x = activation(subpixel_conv(x, kernel, padding, stride) + bias)
-        return x if self._filter is None else blocked_conv(x, *self._filter, FILTER_BLOCK)
+        return x if self.filter is None else blocked_conv(x, *self.filter, FILTER_BLOCK)
 
 
 def _normalisation(variables, scope):

@@ -18,18 +18,19 @@ from models.generator.readers.arguments import ARGUMENTS, trained_rate
 from models.generator.readers.keras import load_keras
 from models.generator.readers.onnx import read_onnx
 from models.generator.readers.saved_model import read_saved_model
-from models.generator.readers.strangers import what_lies_in
-from models.generator.readers.tf1 import DAMAGE, as_function, checkpoint_prefix, freeze, read_graph_def
+from models.generator.readers.strangers import is_pointer, what_lies_in
+from models.generator.readers.tf1 import DAMAGE, as_function, checkpoint_prefix, checkpoints, freeze, read_graph_def
 from models.generator.readers.training_checkpoint import read_wavegan
 
 Z, OUTPUT = "z", "G_z"  # WaveGAN's names of its latent vector and its waveform
+KERAS = (".keras", ".h5", ".hdf5")
 CHECKPOINT, SAVED_MODEL = "model.ckpt", "saved_model.pb"
 BESIDE_SAVED_MODEL = ("fingerprint.pb", "keras_metadata.pb")
 
 
 def load_generator(folder, facts=(), *, subpixel=True, check_derivative=True):
     """Loads the one generator in `folder`: infer.meta with model.ckpt.* (WaveGAN's names; also a training run's
-    folder), a WaveGAN's model.ckpt-N.* alone, a .pb, .onnx or .keras file, or a SavedModel.
+    folder), a WaveGAN's model.ckpt-N.* or best_score-N.* alone, a .pb, .onnx, .keras or .h5 file, or a SavedModel.
 
     facts: of the generator, in place of what `clip.json` beside it says: {name: value} or text, as
     models.generator.facts.stated_facts takes it. subpixel: False keeps the frozen graph even of a WaveGAN that is
@@ -85,13 +86,18 @@ def _generator_in(folder):
     metas = [p for p in (folder / "infer.meta", folder / "infer" / "infer.meta") if p.exists()][:1]
     graphs = [p for p in sorted(folder.glob("*.pb")) if p.name not in BESIDE_SAVED_MODEL]
     candidates = [*metas, *graphs, *sorted(folder.glob("*.keras")), *sorted(folder.glob("*.onnx"))]
-    if not metas and list(folder.glob("model.ckpt*.index")):
+    if not metas and folder.is_dir() and checkpoints(folder):
         candidates.append(folder / CHECKPOINT)
+    if not candidates:  # beside another generator these are most often weights
+        candidates = sorted(path for path in folder.glob("*") if path.suffix in KERAS and path.is_file())
+    if not candidates:
+        raise CheckpointError(what_lies_in(folder))
     if len(candidates) > 1:
         names = ", ".join(str(path.relative_to(folder)) for path in candidates)
         raise CheckpointError(f"{folder}: several generators ({names}); one folder holds one")
-    if not candidates:
-        raise CheckpointError(what_lies_in(folder))
+    parts = [*candidates[:1], *folder.glob("*.data*"), *folder.glob("*.index"), *folder.glob("variables/*")]
+    if pointers := [path for path in parts if path.is_file() and is_pointer(path)]:
+        raise CheckpointError(f"{pointers[0]}: a pointer of Git LFS, not the file itself; git lfs pull fetches it")
     return candidates[0]
 
 
@@ -109,14 +115,16 @@ def _read(path, folder, facts, subpixel, check_derivative):
 
 
 def _as_generator(path, folder, facts, subpixel, check_derivative):
-    if path.suffix == ".keras":
-        return load_keras(path, facts, facts.latent, facts.output)
+    if path.suffix in KERAS:
+        return load_keras(path, facts, facts.latent, facts.output, facts.inputs or None)
     if path.name == CHECKPOINT:
         variables, length = read_wavegan(checkpoint_prefix(folder), folder, facts.num_samples)
         function, latent_dim = SubpixelWaveGAN(variables, length), variables[DENSE].shape[0]
         return Generator(function, latent_dim, function.description, fingerprint(variables), facts, check_derivative)
-    graph, z, output, variables, described = _frozen(path, folder, facts.latent, facts.output)
-    function, sha256 = as_function(graph, path, z, output), fingerprint(variables)
+    inputs = facts.inputs or None
+    stated = None if path.suffix == ".onnx" else inputs  # whose reader has told them apart
+    graph, z, output, names, variables, described = _frozen(path, folder, facts.latent, facts.output, inputs)
+    function, sha256 = as_function(graph, path, z, output, names, stated), fingerprint(variables)
     (batch, latent_dim), labels = function.inputs[0].shape, function.inputs[1:]
     if labels:
         label = LabelInput(labels[0].op.name, tuple(labels[0].shape[1:]), labels[0].dtype)
@@ -126,24 +134,20 @@ def _as_generator(path, folder, facts, subpixel, check_derivative):
     return Generator(function, latent_dim, described, sha256, facts)
 
 
-def _frozen(path, folder, input_name, output_name):
-    """A file with a graph → (frozen GraphDef, names of its latent vector and its output, {name of a variable: array}, a
-    description)."""
-    if path.suffix == ".meta":
-        return *_named(freeze(path, checkpoint_prefix(folder))), f"frozen graph {path.name}"
+def _frozen(path, folder, input_name, output_name, inputs):
+    """A file with a graph → (frozen GraphDef, names of its latent vector and its output, {name of a placeholder: its
+    owner's name of it}, {name of a variable: array}, a description)."""
     if path.suffix == ".onnx":
-        return *_named(read_onnx(path, input_name, output_name)), f"ONNX file {path.name}"
+        graph, variables = read_onnx(path, input_name, output_name, inputs)
+        return graph, Z, OUTPUT, {}, variables, f"ONNX file {path.name}"
     if path.name == SAVED_MODEL:
-        graph, z, variables = read_saved_model(path, input_name, output_name)
-        return graph, z, OUTPUT, variables, f"SavedModel {path.parent.name}"
-    z, output = input_name or Z, output_name or OUTPUT
+        graph, names, variables = read_saved_model(path, output_name)
+        return graph, input_name, OUTPUT, names, variables, f"SavedModel {path.parent.name}"
+    z, output, described = input_name or Z, output_name or OUTPUT, f"frozen graph {path.name}"
+    if path.suffix == ".meta":
+        graph, variables = freeze(path, checkpoint_prefix(folder), output)
+        return graph, z, output, {}, variables, described
     graph, variables = read_graph_def(path, output)
     # A WaveGAN's variables keep their names when they are frozen, and so does the generator its fingerprint.
     variables = {name: value for name, value in variables.items() if name.startswith("G/")} or variables
-    return graph, z, output, variables, f"frozen graph {path.name}"
-
-
-def _named(read):
-    """A graph and variables, with the names that latent vector and output have in WaveGAN's graphs."""
-    graph, variables = read
-    return graph, Z, OUTPUT, variables
+    return graph, z, output, {}, variables, described

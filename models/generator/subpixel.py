@@ -56,8 +56,10 @@ def nearest_kernel(kernel, stride):
 
 
 def subpixel_conv(x, kernel, padding, stride):
-    """x [n, length, in], a kernel [taps, in, stride * out] and its padding → [n, stride * length, out]."""
-    length, filters = x.shape[1], kernel.shape[2] // stride
+    """x [n, length, in], a kernel [taps, in, stride * out] and its padding → [n, stride * length, out]; with less
+    padding than that of 'same' as many places less, times the stride."""
+    filters = kernel.shape[2] // stride
+    length = x.shape[1] + sum(int(side) for side in padding) - kernel.shape[0] + 1
     x = ops.pad(x, [[0, 0], list(padding), [0, 0]])
     return ops.reshape(ops.conv(x, kernel, padding="valid"), (-1, stride * length, filters))
 

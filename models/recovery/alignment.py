@@ -4,7 +4,9 @@ back.
 
 import numpy as np
 
-from models.recovery.problem import Alignment
+from models.recovery.altered import unaltered
+from models.recovery.filters import through, without
+from models.recovery.stretching import at, in_clip, in_recording
 
 NEAR = 0.05  # samples beyond an end of a waveform, to which it still is known
 
@@ -30,8 +32,15 @@ def aligned(target, alignment):
     """A target [samples, channels] at the level, mean and position of the generator's own sounds, and 1 where a sample
     of it is known and was recorded, else 0: what `as_recorded` does, undone.
     """
-    waveform, known = moved((target - alignment.offset) / alignment.gain, -alignment.shift)
-    return waveform, known * inside(target, alignment.shift)
+    sound = (target - alignment.offset) / alignment.gain
+    if alignment.speed == 1:
+        waveform, known = moved(sound, -alignment.shift)
+        return waveform, known * inside(target, alignment.shift)
+    places = in_recording(len(target), alignment.speed, alignment.shift)
+    there = inside(target)
+    waveform, known = at(sound * there, places)
+    nearest = np.clip(np.round(places).astype(int), 0, len(target) - 1)
+    return waveform.astype(np.float32), (known * there[nearest]).astype(np.float32)
 
 
 def recorded(target):
@@ -47,23 +56,34 @@ def inside(target, shift=0.0):
     """1 where a target [samples, channels], `shift` samples earlier, was recorded, 0 where it was padded."""
     first, last = recorded(target)
     places = np.arange(len(target))[:, None] + shift
-    return np.broadcast_to((places > first - NEAR) & (places < last + NEAR), target.shape).astype(np.float32)
+    there = np.broadcast_to((places > first - NEAR) & (places < last + NEAR), target.shape).astype(np.float32)
+    whole = unaltered(target)
+    if whole.all():
+        return there
+    nearest = np.clip(np.floor(places[:, 0] + [[NEAR], [1 - NEAR]]).astype(int), 0, len(target) - 1)
+    return there * whole[nearest].min(axis=0)
 
 
 def as_recorded(waveform, alignment):
-    """A generator's waveform [samples, channels] with the gain, offset and shift of an Alignment; as it is for None."""
+    """A generator's waveform [samples, channels] through the channel of an Alignment; as it is for None."""
     if alignment is None:
         return waveform
-    placed = moved(waveform, alignment.shift)[0] if alignment.shift else waveform
+    if alignment.filter is not None:
+        waveform = through(waveform, alignment.filter)
+    if alignment.speed != 1:
+        placed = at(waveform, in_clip(len(waveform), alignment.speed, alignment.shift))[0]
+    else:
+        placed = moved(waveform, alignment.shift)[0] if alignment.shift else waveform
     return (placed * alignment.gain + alignment.offset).astype(np.float32)
 
 
 def as_generated(target, alignment):
-    """A target [samples, channels] without the gain, offset and shift of an Alignment, 0 where it is not known: what
+    """A target [samples, channels] without the channel of an Alignment, 0 where it is not known: what
     `as_recorded` does, undone. As it is for None and for the usual one."""
-    if alignment in (None, Alignment()):
+    if alignment is None or alignment.plain:
         return target
-    return np.multiply(*aligned(target, alignment))
+    waveform = np.multiply(*aligned(target, alignment))
+    return waveform if alignment.filter is None else without(waveform, alignment.filter)
 
 
 def centred(targets):

@@ -143,7 +143,7 @@ def _with_code(problems, solver, code, **options):
             _follow_further(problems, solver, answers, starts, **options)
     else:
         answers, starts = predicted(problems), [one.start for one in problems]
-    held_problems = {}  # {(generator, how): [(clip, code, Problem)]}, each group solved at once
+    held_problems = {}  # {function: [(clip, code, its Problem, that of the noise)]}, each group solved at once
     for i, (problem, answer, start) in enumerate(zip(problems, answers, starts)):
         aligned = replace(
             problem, target=as_generated(problem.target, answer.alignment), place_known=True, near=True, predict=None
@@ -154,13 +154,13 @@ def _with_code(problems, solver, code, **options):
             else:
                 function = held(generator, text, scale)
                 group, asked = function, replace(aligned, generator=function, start=function.inverse(start[None])[0])
-            held_problems.setdefault(group, []).append((i, text, asked))
+            held_problems.setdefault(group, []).append((i, text, aligned, asked))
     tried = [{} for _ in problems]
     for function, group in held_problems.items():
-        found = answers_of(solver, [asked for _, _, asked in group], **options)
-        for (i, text, asked), answer in zip(group, found):
+        found = answers_of(solver, [asked for *_, asked in group], **options)
+        for (i, text, aligned, asked), answer in zip(group, found):
             fixed = codes.code(text) * scale if function is free else None
-            tried[i][text] = asked, _as_latent(answer, asked, codes, fixed)
+            tried[i][text] = aligned, _as_latent(answer, asked, codes, fixed)
     function = None if code.hold or scale == "free" else free
     return [
         _with_best_code(codes, some, scale, answer, function and replace(problem, generator=function))
@@ -198,7 +198,7 @@ def _as_latent(answer, problem, codes, code):
         if answer.z_std is not None:
             z_std = np.zeros(len(z))
             z_std[codes.noise] = answer.z_std[codes.noise]
-    return replace(answer, z=z.astype(np.float32), z_std=z_std)
+    return replace(answer, z=z.astype(np.float32), z_std=z_std, determined=None if z_std is None else answer.determined)
 
 
 def _follow_further(problems, solver, answers, starts, **options):

@@ -17,8 +17,11 @@ import numpy as np
 
 from models.generator.generator import BATCH
 from models.recovery.alignment import inside
-from models.recovery.covariance import deviations
+from models.recovery.altered import clicks
+from models.recovery.channelled import channel_of, look_for_channels
+from models.recovery.covariance import variance_left
 from models.recovery.descents import (
+    BACK,
     NEARER,
     Standing,
     descend,
@@ -29,11 +32,12 @@ from models.recovery.descents import (
     under_weights,
     unsettled,
 )
+from models.recovery.determined import determined
 from models.recovery.errors import EXPLAINED, HOPELESS, NEAR_TRUTH, NOISY, PROMISING
 from models.recovery.locating import predicted_places, usual_place
 from models.recovery.problem import Alignment, Answer
 from models.recovery.residual import Residual
-from models.recovery.sketch import has_usual_level, levels_alike, place
+from models.recovery.sketch import has_usual_level, levels_alike, place, prior_deviation
 
 LEAST_FALL = 0.1  # share by which the objective of a clip with an exact answer falls in two iterations, at least
 ANEW = 3  # descents from random latent vectors
@@ -128,14 +132,16 @@ def look_at(problems):
             standing.promising = objective < PROMISING
     unknown = [i for i, one in enumerate(problems) if not one.place_known]
     if unknown:
-        shifts, recognised, unmoved = place(targets[unknown], generator)
-        usual = has_usual_level(targets[unknown], generator)
-        for i, *seen in zip(unknown, recognised, unmoved, usual):
+        shifts, recognised, unmoved, turned = place(targets[unknown], generator)
+        usual, signs = has_usual_level(targets[unknown], generator), np.where(turned, -1, 1)
+        for i, *seen, sign in zip(unknown, recognised, unmoved, usual, signs):
             standings[i].recognised, standings[i].unmoved, standings[i].usual = map(bool, seen)
+            standings[i].sign = int(sign)
         known = [i for i, there in zip(unknown, recognised) if there]
-        near = predicted_places([problems[i] for i in known], shifts[recognised])
-        for i, begin, shift in zip(known, near, shifts[recognised]):
-            standings[i].begins = [begin, usual_place(problems[i], shift)] if begin.near else [begin]
+        where = shifts[recognised], signs[recognised]
+        near = predicted_places([problems[i] for i in known], *where)
+        for i, begin, *shift_and_sign in zip(known, near, *where):
+            standings[i].begins = [begin, usual_place(problems[i], *shift_and_sign)] if begin.near else [begin]
     return standings
 
 
@@ -148,17 +154,30 @@ def looks_as_made(one):
         return True
     if not one.recognised:
         return not one.problem.only_exact or one.promising
-    if one.begins[0].near or not one.usual:
+    if one.begins[0].near or not one.usual or one.sign < 0:
         return False
     return one.promising or (one.unmoved and levels_alike(one.problem.generator))
 
 
 def near_truth(one):
-    return not one.problem.near and unsettled(one, NEAR_TRUTH)
+    return one.fit.channel is None and not one.problem.near and unsettled(one, NEAR_TRUTH)
 
 
 def recognised(one):
-    return bool(one.begins) and one.missed()
+    return bool(one.begins) and one.missed() and one.fit.channel is None
+
+
+def maybe_channelled(one):
+    """Its place is not known, and neither level nor place explain it."""
+    return not one.problem.place_known and one.fit.channel is None and one.missed()
+
+
+def explained_in_part(one):
+    return one.explained and maybe_channelled(one)
+
+
+def channelled_minimum(one):
+    return one.fit.channel is not None and unsettled(one, EXPLAINED)
 
 
 def misled(one):
@@ -172,15 +191,15 @@ def maybe_unmoved(one):
 
 
 def far_minimum(one):
-    return not one.problem.near and one.back < 3 and one.fit.objective > NEAR_TRUTH and one.missed(EXPLAINED)
+    return any_minimum(one) and one.fit.objective > NEAR_TRUTH
 
 
 def any_minimum(one):
-    return not one.problem.near and one.back < 3 and one.missed(EXPLAINED)
+    return not one.problem.near and one.fit.channel is None and one.back < BACK and one.missed(EXPLAINED)
 
 
 def minimum(one):
-    return not one.problem.near and unsettled(one, EXPLAINED)
+    return not one.problem.near and one.fit.channel is None and unsettled(one, EXPLAINED)
 
 
 def unexplained(one):
@@ -212,6 +231,23 @@ def at_its_place(tries, chosen, number, why):
 
 def at_its_place_from_zero(tries, chosen, number, why):
     from_places(chosen, [one.begins[-1] for one in chosen], tries.hopeful(chosen), why)
+
+
+def through_a_channel(tries, chosen, number, why):
+    look_for_channels(chosen, tries.hopeful(chosen), why)
+
+
+def without_clicks(tries, chosen, number, why):
+    """Without the samples at which what remains stands out, which the generator did not make."""
+    hit, fits = [], []
+    for one in chosen:
+        there = clicks(one.fit.sound(one.problem.generator) - one.fit.aligned, one.fit.present)
+        if there.any():
+            hit.append(one)
+            fits.append(replace(one.fit, present=np.where(there, 0, one.fit.present).astype(np.float32)))
+    if hit:
+        for one, fit in zip(hit, descend(hit, fits, tries.options, smoothing=NEARER)):
+            one.keep(fit, why)
 
 
 def elsewhere(tries, chosen, number, why):
@@ -254,10 +290,13 @@ def seldom(solver):
 
 ATTEMPTS = (  # of each clip, in this order, until it is done; each keeps what is better
     Attempt("as it is", looks_as_made, as_it_is),
-    Attempt("shaken", near_truth, shaken, often, draws=1),
+    Attempt("without clicks", explained_in_part, without_clicks, lambda solver: 3),
     Attempt("placed", recognised, at_its_place),
     Attempt("placed, from zero", misled, at_its_place_from_zero),
     Attempt("as it is, from zero", maybe_unmoved, from_zero),
+    Attempt("through a channel", maybe_channelled, through_a_channel),
+    Attempt("through a channel, shaken", channelled_minimum, shaken, seldom, draws=1),
+    Attempt("shaken", near_truth, shaken, often, draws=1),
     Attempt("from elsewhere", far_minimum, elsewhere, seldom, draws=1),
     Attempt("shaken", minimum, shaken, often, draws=1),
     Attempt("from elsewhere", any_minimum, elsewhere, seldom, draws=1),
@@ -267,20 +306,31 @@ ATTEMPTS = (  # of each clip, in this order, until it is done; each keeps what i
 
 
 def settled(one):
-    """The Answer of a clip, with how sure each coordinate is."""
-    k = one.problem.generator.latent_dim
+    """The Answer of a clip, with how sure each coordinate is where what remains is steady: a local minimum says nothing
+    of that."""
+    k, generator = one.problem.generator.latent_dim, one.problem.generator
     if not one.explained or one.why == NOT_EXPLAINED:
         why = SPENT if one.spent else NOT_EXPLAINED
         z, share = one.fit.x[:k], explained_share(one.problem, one.fit.x[:k])
         return Answer(z, one.fit.objective, one.cost, why, Alignment(), share, of_waveform=True)
-    fit = one.fit.folded(one.problem.target) if one.fit.free else one.fit
-    waveform = np.asarray(one.problem.generator(fit.x[None, :k].astype(np.float32)), np.float64)[0]
-    lower, upper = one.problem.box()
-    free = np.append(lower < upper, (fit.free,) * 3)
-    z_std = deviations(waveform, fit.aligned, fit.present > 0, fit.normal, free)[:k]
-    why = SPENT if one.spent and one.missed() else one.why
+    why, fit = SPENT if one.spent and one.missed() else one.why, one.fit
+    if fit.channel is not None:
+        place = channel_of(one.problem, fit)
+        why = "placed" if why != SPENT and place.filter is None and place.speed == 1 else why
+    else:
+        fit = fit.folded(one.problem.target) if fit.free else fit
+        place = fit.alignment
     share = float(np.clip(1 - 2 * fit.objective, 0, 1))
-    return Answer(fit.x[:k], fit.objective, one.cost, why, fit.alignment, share, of_waveform=True, z_std=z_std)
+    answer = Answer(fit.x[:k], fit.objective, one.cost, why, place, share, of_waveform=True)
+    if one.missed():
+        return answer
+    lower, upper = one.problem.box()
+    prior = np.where(lower < upper, prior_deviation(generator), 0.0)
+    free = np.append(np.ones(k, bool), (fit.free,) * 3)
+    unknowns = int((prior > 0).sum()) + 3 * fit.free
+    variance = variance_left(fit.sound(generator).astype(np.float64), fit.aligned, fit.present > 0, unknowns)
+    known = determined(fit.normal[np.ix_(free, free)], variance, prior)
+    return replace(answer, z_std=known.deviations, determined=known.count)
 
 
 def explained_share(problem, z):

@@ -36,11 +36,12 @@ def usual_place(problem, shift, sign=1):
     return Begin(np.zeros(problem.generator.latent_dim), alignment)
 
 
-def predicted_places(problems, shifts, sign=1):
+def predicted_places(problems, shifts, signs):
     """Begins of clips that are about `shifts` [n] samples late, from what is predicted of each at the level and place
     that it seems to have, and again at those that suit that prediction; the usual ones where that comes nowhere near.
+    signs [n]: -1 for a sound turned over, else 1.
     """
-    usual = [usual_place(problem, shift, sign) for problem, shift in zip(problems, shifts)]
+    usual = [usual_place(*one) for one in zip(problems, shifts, signs)]
     if not problems or problems[0].predict is None:
         return usual
     places = [begin.alignment for begin in usual]
@@ -50,7 +51,7 @@ def predicted_places(problems, shifts, sign=1):
         z = np.stack([np.clip(one, *problem.box()) for one, problem in zip(z, problems)])
         near = []
         for i, waveform in enumerate(generate(problems[0].generator, z.astype(np.float32))):
-            problem, least = problems[i], LEAST_GAIN * abs(usual[i].alignment.gain)
+            problem, sign, least = problems[i], signs[i], LEAST_GAIN * abs(usual[i].alignment.gain)
             gain, offset, shift, left = fitted(problem.target, waveform, inside(problem.target), shifts[i], sign)
             near.append(sign * gain > least and objective_at(0) * left < PROMISING)
             places[i] = Alignment(sign * max(sign * gain, least), offset, shift)

@@ -10,7 +10,7 @@ All problems of a call have the same generator. seed: of whatever the solver dra
 report: called with the number of clips still being worked on.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -55,12 +55,22 @@ class Problem:
 class Alignment:
     """How a generator's waveform lies in a target: gain · (the waveform, `shift` samples later) + offset.
 
-    gain: below 0 where the sound's polarity is turned over; never 0. offset: in the target's units.
+    gain: below 0 where the sound's polarity is turned over; never 0. offset: in the target's units. filter
+    [num_samples]: what the waveform went through before, of unit energy, its largest tap positive and at
+    models.recovery.filters.ORIGIN; None where it went through none. speed: how many times longer the target lasts than
+    the waveform, about whose middle it is stretched.
     """
 
     gain: float = 1.0
     offset: float = 0.0
     shift: float = 0.0
+    filter: np.ndarray | None = field(default=None, compare=False)
+    speed: float = 1.0
+
+    @property
+    def plain(self):
+        """Whether the waveform lies in the target as the generator made it."""
+        return self.filter is None and self == Alignment()
 
 
 @dataclass(frozen=True)
@@ -72,7 +82,8 @@ class Answer:
     it ended. alignment: found with z, or None where the solver does not look for one. explained: the share of the
     target's energy, less the offset, that z explains, 0 to 1, or None without least squares on the waveform.
     of_waveform: whether the objective is of the waveform alone. z_std [k]: standard deviations of z, None where nothing
-    is explained. start [k]: where the solver began, if it drew that itself.
+    is explained. determined: directions of z that the clip determines, 0 to k, where z_std is known. start [k]: where
+    the solver began, if it drew that itself.
 
     code, label: what was found of them, as text; runner_up: the next best code or label; margin_db: how far its
     objective is above. without_code_db: where no valid code explains the clip and numbers that are none do, by how much
@@ -87,6 +98,7 @@ class Answer:
     explained: float | None = None
     of_waveform: bool = False
     z_std: np.ndarray | None = None
+    determined: int | None = None
     start: np.ndarray | None = None
     code: str | None = None
     label: str | None = None
@@ -103,6 +115,7 @@ class Answer:
     gain = property(lambda self: self.alignment and self.alignment.gain)
     offset = property(lambda self: self.alignment and self.alignment.offset)
     shift = property(lambda self: self.alignment and self.alignment.shift)
+    speed = property(lambda self: self.alignment and self.alignment.speed)
 
 
 def better(answer, other):

@@ -30,13 +30,15 @@ class Recovered(Answer):
 
     Where there is a `layer` the waveform was made from it, and is no latent vector's sound. start: what the solver
     began from, a prediction or a random latent vector, if it was either. matched: the waveform at the level, over the
-    offset and at the position that were recovered. at_bound: coordinates of the noise that lie at a bound.
+    offset and at the position that were recovered. at_bound: coordinates of the noise that lie at a bound. sample_rate:
+    in Hz.
     """
 
     waveform: np.ndarray
     matched: np.ndarray
     snr_db: float
     at_bound: int
+    sample_rate: int
 
 
 class Recovery(Answers):
@@ -83,7 +85,14 @@ def finished(problem, answer):
     noise = z[generator.codes.noise] if generator.codes else z
     at_bound = int((np.abs(noise) >= generator.bounds).sum())
     (snr,) = snr_db(problem.target[None], matched[None])
-    return Recovered(**values, waveform=made[0], matched=matched, snr_db=float(snr), at_bound=at_bound)
+    return Recovered(
+        **values,
+        waveform=made[0],
+        matched=matched,
+        snr_db=float(snr),
+        at_bound=at_bound,
+        sample_rate=generator.sample_rate,
+    )
 
 
 def recover_clips(

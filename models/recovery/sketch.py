@@ -62,7 +62,8 @@ def _sketch(generator):
 
 def place(targets, generator):
     """Where a generator's sound lies in targets [n, num_samples, num_channels] → shifts [n] in samples, whether the
-    sketch of the generator explains as much there as of its sounds, and whether they may not have been moved at all.
+    sketch of the generator explains as much there as of its sounds, whether they may not have been moved at all, and
+    whether they are recognised, but turned over: the mean waveform is part of every sound, and theirs is negative.
 
     The mean waveform over the prior and its derivatives span what a clip can be to first order, whatever its level. At
     every shift a target is projected onto them, all shifts at once by correlation.
@@ -73,13 +74,16 @@ def place(targets, generator):
     farthest = 1 + min(FARTHEST, rows.shape[1] // 8)  # an end has no neighbour
     shifts = np.arange(-farthest, farthest + 1)
     spectra = np.conj(np.fft.rfft(rows, size))
-    best, shares, unmoved = np.zeros(len(targets)), np.zeros(len(targets)), np.zeros(len(targets), bool)
+    best, shares, (unmoved, turned) = np.zeros(len(targets)), np.zeros(len(targets)), np.zeros((2, len(targets)), bool)
     for i, target in enumerate(unit(centred(targets)[0].sum(axis=2))):
         alike = np.fft.irfft(spectra * np.fft.rfft(target, size), size)[:, shifts]
-        scores = (alike * (inverse @ alike)).sum(axis=0)
+        parts = inverse @ alike
+        scores = (alike * parts).sum(axis=0)
+        turned[i] = parts[0, scores.argmax()] < 0
         best[i], shares[i] = summit(scores) - farthest, scores.max()
         unmoved[i] = scores[farthest] >= UNMOVED * shares[i]
-    return best, shares > RECOGNISED * known.share, unmoved
+    recognised = shares > RECOGNISED * known.share
+    return best, recognised, unmoved, recognised & turned
 
 
 def summit(scores):

@@ -31,13 +31,14 @@ from models.generator.jacobian.rules import (
 
 
 class ForwardMode:
-    """The derivative of a tf.ConcreteFunction z [n, latent_dim] → [n, …]. Raises UnknownOperation if one of its
-    operations has no rule here.
+    """The derivative of a tf.ConcreteFunction z [n, latent_dim] → [n, …] by z. Raises UnknownOperation if one of its
+    operations has no rule here. It may take others besides z, [n, …] each, which say where its output is wanted.
     """
 
     def __init__(self, function):
         self.walk = GraphWalk(function, fast=True)
-        self._active, self._varying, self._valued = {self.walk.input.name}, {self.walk.input.name}, set()
+        self._active, self._valued = {self.walk.input.name}, set()
+        self._varying = {tensor.name for tensor in (self.walk.input, *self.walk.others)}
         for op in self.walk.operations:
             self._classify(op)
         if self.walk.output.name not in self._active:
@@ -88,13 +89,16 @@ class ForwardMode:
             return self._normalisation
         if op.type in ("Select", "SelectV2") and 0 not in active:
             return self._selected
+        if op.type == "Softmax":
+            return self._softmax
         if op.type in KINKED:
             return self._kinked
         return self._partial if op.type in PARTIAL else None
 
     def compiled(self):
-        """A tf.function of z [n, latent_dim], smoothing [n] and directions [n, k, latent_dim] → the output [n, …], its
-        derivatives [n k, …], and the widths, a list of arrays [n, m, …], for models.generator.jacobian.smoothed.
+        """A tf.function of z [n, latent_dim], smoothing [n], directions [n, k, latent_dim] and the function's other
+        inputs → the output [n, …], its derivatives [n k, …], and the widths, a list of arrays [n, m, …], for
+        models.generator.jacobian.smoothed.
 
         The derivatives are those along each clip's k directions, clip after clip. Both, the output and the
         derivatives, are averaged over the latent noise smoothing * the sum of the directions, each times a standard
@@ -103,9 +107,10 @@ class ForwardMode:
         """
         latent_dim = self.walk.input.shape[1]
         specs = [tf.TensorSpec(shape, tf.float32) for shape in ([None, latent_dim], [None], [None, None, latent_dim])]
+        specs += [tf.TensorSpec(other.shape, other.dtype) for other in self.walk.others]
 
-        def run(z, smoothing, directions):
-            return _Pass(self, z, smoothing, directions).result()
+        def run(z, smoothing, directions, *others):
+            return _Pass(self, z, smoothing, directions, others).result()
 
         return tf.function(run, autograph=False, input_signature=specs)
 
@@ -162,6 +167,11 @@ class ForwardMode:
                 total.append(at.onto(at.tangents[tensor.name], share))
         return [tf.add_n(total)]
 
+    def _softmax(self, op, at):
+        y = at.means[op.outputs[0].name]
+        product = at.onto(at.tangents[op.inputs[0].name], y)
+        return [product - at.onto(tf.reduce_sum(product, axis=-1, keepdims=True), y)]
+
     def _partial(self, op, at):
         """By the partial derivatives of an operation of two numbers."""
         slopes = PARTIAL[op.type](*(at.means[tensor.name] for tensor in op.inputs))
@@ -184,12 +194,14 @@ class ForwardMode:
 class _Pass:
     """One differentiation: the means over the noise around z [n, …], and the mean tangents [n k, …]."""
 
-    def __init__(self, mode, z, smoothing, directions):
+    def __init__(self, mode, z, smoothing, directions, others):
         self.mode, self.n, self.k = mode, tf.shape(z)[0], tf.shape(directions)[1]
         self.smoothing = smoothing
         name = mode.walk.input.name
         self.means, self.tangents = {name: z}, {name: tf.reshape(directions, (-1, directions.shape[2]))}
-        self._structure = {}  # what depends on the number of clips, for n k of them
+        self._structure = {}  # what depends on the number of clips, and what besides z they have, for n k of them
+        for tensor, value in zip(mode.walk.others, others):
+            self.means[tensor.name], self._structure[tensor.name] = value, tf.repeat(value, self.k, axis=0)
         self.widths = []
 
     def result(self):
@@ -199,7 +211,7 @@ class _Pass:
             if names & self.mode._active and op is not self.mode.walk.input.op:
                 for tensor, t in zip(op.outputs, self.mode._rule(op)(op, self)):
                     self.tangents[tensor.name] = tf.ensure_shape(t, [None, *self.mode.walk.sizes(tensor)])
-            elif names & self.mode._varying and not names & (self.mode._valued | self.mode._active):
+            elif op.inputs and names & self.mode._varying and not names & (self.mode._valued | self.mode._active):
                 inputs = [self.tangent_or_structure(tensor) for tensor in op.inputs]
                 for tensor, value in zip(op.outputs, self.apply(op, inputs)):
                     self._structure[tensor.name] = value

@@ -66,10 +66,11 @@ def along_channels(op, values, rank):
 
 
 class GraphWalk:
-    """The operations that lead from the one input of a tf.ConcreteFunction to its one output, in an order in which they
+    """The operations that lead from the inputs of a tf.ConcreteFunction to its one output, in an order in which they
     can be run.
 
-    input, output: their symbolic tensors. operations: the list. single: the graph was made for one latent vector at a
+    input, output: the symbolic tensors of the latent vector and of the output. others: those of further inputs, which
+    have no derivative. operations: the list. single: the graph was made for one latent vector at a
     time, [1, latent_dim]; here it runs for any number, where all that it does to the first axis is to keep it.
     precisions: those of its numbers that are not whole, a set of tf.DTypes.
     subpixel: {name of a transposed convolution of waveforms: its stride}, of those that run as sub-pixel convolutions,
@@ -77,7 +78,8 @@ class GraphWalk:
     """
 
     def __init__(self, function, fast=False):
-        self.input, self.output = function.inputs[0], function.outputs[0]
+        self.input, *self.others = function.inputs[: len(function.inputs) - len(function.graph.captures)]
+        self.output = function.outputs[0]
         self.single = self.input.shape[0] == 1
         self._captured = {inside.name: outside for outside, inside in function.graph.captures}
         self._function = function  # keeps its variables alive
@@ -114,7 +116,7 @@ class GraphWalk:
 
     def step(self, op, values, dtype=tf.float32):
         """Runs one operation on values {name: tensor} that hold its inputs, and adds its outputs to them."""
-        if op is self.input.op:
+        if op.outputs and op.outputs[0].name in values:  # an input
             return
         for tensor, value in zip(op.outputs, self.apply(op, [values[tensor.name] for tensor in op.inputs], dtype)):
             values[tensor.name] = tf.cast(value, dtype) if value.dtype.is_floating else value
@@ -191,11 +193,11 @@ def _waveform_stride(op):
     return stride if flat and high[2] == stride * low[2] else 0
 
 
-def as_concrete(function, latent_dim):
+def as_concrete(function, latent_dim, *others):
     """A function of latent vectors [n, latent_dim] as a tf.ConcreteFunction for any n, without calls of functions; one
-    that is one already is returned as it is, but for its calls.
+    that is one already is returned as it is, but for its calls. others: tf.TensorSpecs of further inputs.
     """
     if not (hasattr(function, "graph") and hasattr(function, "captured_inputs")):
-        signature = [tf.TensorSpec([None, latent_dim], tf.float32)]
+        signature = [tf.TensorSpec([None, latent_dim], tf.float32), *others]
         function = tf.function(function, input_signature=signature).get_concrete_function()
     return inlined(function)

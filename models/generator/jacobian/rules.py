@@ -22,7 +22,9 @@ AVERAGED = frozenset("Tanh Sigmoid Softplus Softsign Elu Selu Sin Cos Erf".split
 ELEMENTWISE = AVERAGED | frozenset("Exp Expm1 Log Log1p Sqrt Rsqrt Square Reciprocal Inv Sinh Cosh Atan Erfc".split())
 SHAPES = frozenset("Shape ShapeN Size Rank ZerosLike OnesLike".split())  # depend on the number of clips alone
 # Without a derivative: what is compared or rounded, for Select and the like, and what is held fixed on purpose.
-COMPARISONS = frozenset("Greater GreaterEqual Less LessEqual Equal NotEqual Floor Ceil Round Sign StopGradient".split())
+COMPARISONS = frozenset(
+    "Greater GreaterEqual Less LessEqual Equal NotEqual Floor Ceil Round Sign IsNan IsInf IsFinite StopGradient".split()
+)
 
 
 NODES, WEIGHTS = np.polynomial.hermite_e.hermegauss(7)  # of the normal distribution

@@ -15,22 +15,23 @@ class Smoothed:
     """The mean output over normal latent noise, for the widths that `ForwardMode.compiled` returned.
 
     mode: models.generator.jacobian.forward_mode.ForwardMode. Called on z [n, latent_dim], smoothing [n] and widths, a
-    list of arrays [n, m, …], it returns the mean output [n, …], whose derivative by z is the mean derivative.
+    list of arrays [n, m, …], and on the function's inputs besides z, it returns the mean output [n, …], whose
+    derivative by z is the mean derivative.
     """
 
     def __init__(self, mode):
         self.mode = mode
 
-    def __call__(self, z, smoothing, widths):
-        return _Averaging(self.mode, z, smoothing, widths).result()
+    def __call__(self, z, smoothing, widths, *others):
+        return _Averaging(self.mode, z, smoothing, widths, others).result()
 
 
 class _Averaging:
     """One pass: the means of what depends on z, operation by operation."""
 
-    def __init__(self, mode, z, smoothing, widths):
+    def __init__(self, mode, z, smoothing, widths, others):
         self.mode, self.smoothing, self._widths = mode, smoothing, iter(widths)
-        self.means = {mode.walk.input.name: z}
+        self.means = dict(zip((tensor.name for tensor in (mode.walk.input, *mode.walk.others)), (z, *others)))
 
     def result(self):
         walk = self.mode.walk

@@ -33,10 +33,10 @@ from models.generator.jacobian.rules import (
 )
 
 DIFFERENTIATED = {*LINEAR, *JOINTLY_LINEAR, *BILINEAR, *ELEMENTWISE, *PARTIAL, *KINKED, *BATCH_NORMALISATION} | {
-    *"PadV2 Select SelectV2".split()
+    *"PadV2 Select SelectV2 Softmax".split()
 }
 BY_TENSORFLOW = {
-    *"Softmax LogSoftmax MaxPool MaxPoolV2 AvgPool3D MaxPool3D LRN GatherNd Cumprod Max Min Prod StopGradient".split(),
+    *"LogSoftmax MaxPool MaxPoolV2 AvgPool3D MaxPool3D LRN GatherNd Cumprod Max Min Prod StopGradient".split(),
     *"Asin Acos Tan Asinh Acosh Atanh Atan2 DivNoNan MulNoNan L2Loss Diag DiagPart MatrixDiagPart IdentityN".split(),
     *"Complex Real Imag ComplexAbs Angle Conj FFT IFFT RFFT IRFFT".split(),
 }
@@ -110,6 +110,8 @@ def subgraph(graph, source, output="G_z", variables=()):
         if name not in nodes:
             raise CheckpointError(f"{source}: damaged, its node {name} is missing")
         node = nodes[name]
+        if node.op == "XlaCallModule":
+            raise CheckpointError(f"{source}: {name} is a program of JAX's; save the model as .keras where it was made")
         if node.op not in ALLOWED and node.op not in variables and node.op not in ONLY_CHECKS:
             raise CheckpointError(
                 f"{source}: the operation {node.op} ({name}) is not one that a generator may use; nothing of it was run"
@@ -163,7 +165,7 @@ def check_declared(name, shape, dtype, source):
     return _size(shape, dtype)
 
 
-def check_sizes(graph, source, latent_dim, z="z"):
+def check_sizes(graph, source):
     """Follows the shapes through a frozen GraphDef for one latent vector, node by node, without computing anything of
     that size.
 
@@ -181,7 +183,7 @@ def check_sizes(graph, source, latent_dim, z="z"):
                 if np.prod(shape, dtype=object) > SMALL:
                     outputs = [tf.compat.v1.placeholder(node.attr["dtype"].type, shape)]
             elif node.op == "Placeholder":
-                sizes = [latent_dim] if node.name == z else [d.size for d in node.attr["shape"].shape.dim][1:]
+                sizes = [d.size for d in node.attr["shape"].shape.dim][1:]
                 outputs = [tf.compat.v1.placeholder(node.attr["dtype"].type, [1, *sizes])]
             else:
                 outputs = None

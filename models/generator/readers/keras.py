@@ -1,4 +1,4 @@
-"""A Keras model as a generator, from a `.keras` file that may come from a stranger.
+"""A Keras model as a generator, from a `.keras` or `.h5` file that may come from a stranger.
 
 Such a file is a zip of a configuration and an HDF5 file of arrays. Keras refuses code in it (its safe mode); what it
 does not look at is size, so the model is first built as a description only, in a graph that allocates nothing, and
@@ -7,7 +7,9 @@ measured.
 
 import io
 import json
+import tempfile
 import zipfile
+from pathlib import Path
 
 import h5py
 import keras
@@ -17,21 +19,19 @@ import tensorflow as tf
 from models.files.errors import CheckpointError, first_line
 from models.files.hashing import fingerprint
 from models.generator.generator import Generator
+from models.generator.inputs import Input, told_apart
 from models.generator.labelled import LabelInput, LabelledGenerator
-from models.generator.readers.allow_list import MOST_BYTES, MOST_BYTES_A_CLIP, MOST_LATENT
+from models.generator.readers.allow_list import MOST_BYTES, MOST_BYTES_A_CLIP
+from models.generator.readers.keras2 import SAVED, configuration_of, converted, fill
 
 PARTS = ("metadata.json", "config.json", "model.weights.h5")
 FLOAT_BYTES = 4
-KERAS_2 = "where it was made, call tf.saved_model.save(model, 'generator') and put that folder in its place"
 
 
 def _contents(path):
     """{name: bytes} of the three parts of a `.keras` file. Raises CheckpointError for any other file, and for parts
     that are too large.
     """
-    with open(path, "rb") as file:
-        if file.read(4) == b"\x89HDF":
-            raise CheckpointError(f"{path}: an HDF5 file, as Keras 2 writes it; {KERAS_2}")
     try:
         with zipfile.ZipFile(path) as archive:
             sizes = {info.filename: info.file_size for info in archive.infolist()}
@@ -47,11 +47,15 @@ def _contents(path):
         raise CheckpointError(f"{path}: not a Keras model, or damaged ({first_line(error)})") from error
 
 
-def _check_arrays(content, path):
-    """Raises CheckpointError if the HDF5 file holds arrays that are too large once they are read, or that lie in other
-    files.
+def _check_arrays(file, path):
+    """Raises CheckpointError if an HDF5 file, open or as bytes, holds arrays that are too large once they are read, or
+    that lie in other files.
     """
     total = 0
+
+    def check_link(name, link):
+        if not isinstance(link, h5py.HardLink):
+            raise CheckpointError(f"{path}: its array {name} lies elsewhere")
 
     def check(name, item):
         nonlocal total
@@ -63,8 +67,9 @@ def _check_arrays(content, path):
                 raise CheckpointError(f"{path}: its arrays are larger than {MOST_BYTES >> 20} MiB; no generator's are")
 
     try:
-        with h5py.File(io.BytesIO(content), "r") as file:
-            file.visititems(check)
+        with h5py.File(file, "r") as opened:
+            opened.visititems_links(check_link)
+            opened.visititems(check)
     except CheckpointError:
         raise
     except Exception as error:
@@ -103,72 +108,80 @@ def _check_sizes(configuration, path):
 
 def _loaded(path):
     """The Keras model in a file, checked before it is built. Raises CheckpointError."""
-    contents = _contents(path)
-    _check_arrays(contents["model.weights.h5"], path)
+    with open(path, "rb") as file:
+        contents = None if file.read(4) == b"\x89HDF" else _contents(path)
+    if contents is None and path.stat().st_size > MOST_BYTES:
+        raise CheckpointError(f"{path}: larger than {MOST_BYTES >> 20} MiB; no generator is")
+    arrays = path if contents is None else io.BytesIO(contents["model.weights.h5"])
+    _check_arrays(arrays, path)
     version = ""
     try:
-        version = str(json.loads(contents["metadata.json"]).get("keras_version"))
-        _check_sizes(contents["config.json"].decode(), path)
-        return keras.models.load_model(path, compile=False)
+        with h5py.File(arrays, "r") as file:
+            configuration = json.loads(contents["config.json"]) if contents else configuration_of(file, path)
+            version = str(json.loads(contents["metadata.json"]).get("keras_version") if contents else "2")
+            if not version.startswith("2"):
+                return _of_keras_3(configuration, contents["model.weights.h5"], path)
+            described = _for_any_number(converted(configuration, path))
+            _check_sizes(json.dumps(described), path)
+            model = keras.models.model_from_json(json.dumps(described))
+            fill(model, configuration, file, path)
+            return model
     except CheckpointError:
         raise
     except Exception as error:  # whatever a stranger's configuration makes Keras raise
-        if version.startswith("2."):
-            why = f"written by Keras {version}, which Keras {keras.__version__} cannot load"
-            raise CheckpointError(f"{path}: {why}; {KERAS_2}") from error
+        if version.startswith("2"):
+            why = f"of Keras {version}, which cannot be read here ({first_line(error)})"
+            raise CheckpointError(f"{path}: {why}; {SAVED}") from error
         raise CheckpointError(f"{path}: not a Keras model that loads ({first_line(error)})") from error
 
 
-def load_keras(path, preparation, input_name="", output_name=""):
-    """The Generator of a `.keras` file, or the LabelledGenerator of one with two inputs. Raises CheckpointError, in one
-    line, for a file that is damaged, of Keras 2, too large, or no generator, and for any output_name.
+def _of_keras_3(configuration, content, path):
+    configuration = json.dumps(_for_any_number(configuration))
+    _check_sizes(configuration, path)
+    model = keras.models.model_from_json(configuration)
+    with tempfile.TemporaryDirectory() as place:
+        (Path(place) / "model.weights.h5").write_bytes(content)
+        model.load_weights(Path(place) / "model.weights.h5")
+    return model
 
-    input_name: of two inputs, the latent vector; by default the one of floating-point numbers that is longer.
+
+def _for_any_number(item):
+    """A configuration whose inputs are for any number of clips, whatever number they are for."""
+    if isinstance(item, dict):
+        shape = item.get("batch_shape") if isinstance(item.get("batch_shape"), list) else None
+        return {key: [None, *shape[1:]] if shape and key == "batch_shape" else _for_any_number(value)
+                for key, value in item.items()}  # fmt: skip
+    return [_for_any_number(value) for value in item] if isinstance(item, list) else item
+
+
+def load_keras(path, preparation, input_name="", output_name="", inputs=None):
+    """The Generator of a `.keras` file, or the LabelledGenerator of one with two inputs. Raises CheckpointError, in one
+    line, for a file that is damaged, too large, or no generator, and for any output_name.
+
+    input_name: the latent vector, of several inputs. inputs: what the others are (models/generator/inputs.py).
     """
     if output_name:
         raise CheckpointError(f"{path}: a Keras model's only output is taken, without its name")
     model = _loaded(path)
-    latent, label = _inputs(model, path, input_name)
+    takes = [Input(t.name, tuple(t.shape[1:]), tf.as_dtype(t.dtype), t.shape[0]) for t in model.inputs]
+    roles = told_apart(takes, input_name, inputs)
     arrays = {f"{i} {v.path}": v.numpy() for i, v in enumerate(model.variables)}
     if wrong := [name for name, array in arrays.items() if array.dtype.kind == "f" and not np.isfinite(array).all()]:
         raise CheckpointError(f"{path}: its weights {wrong[0].partition(' ')[2]} are not finite")
-    latent_dim, known = latent.shape[1], (f"Keras model {path.name}", fingerprint(arrays), preparation)
+    known = (f"Keras model {path.name}", fingerprint(arrays), preparation)
     try:
-        if label is None:
-            return Generator(lambda z: model(z, training=False), latent_dim, *known)
-        second = LabelInput(label.name, tuple(label.shape[1:]), tf.as_dtype(label.dtype))
-        order = [model.inputs.index(tensor) for tensor in (latent, label)]
 
-        def function(*inputs):
-            return model([inputs[i] for i in order], training=False)  # a pair's order is its own inverse
+        def function(*values):
+            return model(list(values) if len(values) > 1 else values[0], training=False)
 
-        return LabelledGenerator(function, latent_dim, second, *known)
+        function = roles.joined(function, [item.name for item in takes])
+        if roles.label is None:
+            return Generator(function, roles.latent_dim, *known)
+        label = LabelInput(roles.label.name, roles.label.sizes, roles.label.dtype)
+        return LabelledGenerator(function, roles.latent_dim, label, *known)
     except CheckpointError:
         raise
     except Exception as error:
         raise CheckpointError(
-            f"{path}: its model does not run on latent vectors [n, {latent_dim}] ({first_line(error)})"
+            f"{path}: its model does not run on latent vectors [n, {roles.latent_dim}] ({first_line(error)})"
         ) from error
-
-
-def _inputs(model, path, input_name):
-    """The latent vector and the label, or None, among a model's inputs."""
-    inputs = sorted(model.inputs, key=lambda tensor: (tensor.dtype.startswith("float"), tensor.shape[1:]))[::-1]
-    if len(inputs) == 2 and input_name:
-        inputs = sorted(inputs, key=lambda tensor: tensor.name != input_name)
-    shown = ", ".join(f"{tensor.name} {tuple(tensor.shape)}" for tensor in model.inputs)
-    if input_name and input_name not in [tensor.name for tensor in inputs]:
-        raise CheckpointError(f"{path}: no input is called {input_name}; there is {shown}")
-    latent = inputs[0]
-    if len(inputs) > 2 or len(latent.shape) != 2 or not latent.shape[1] or latent.shape[1] > MOST_LATENT:
-        raise CheckpointError(
-            f"{path}: its input is {shown}; a generator takes latent vectors [n, latent_dim], and a label at most"
-        )
-    if (
-        len(inputs) == 2
-        and not input_name
-        and inputs[0].shape == inputs[1].shape
-        and inputs[0].dtype == inputs[1].dtype
-    ):
-        raise CheckpointError(f"{path}: its inputs are {shown}: set latent to the name of the latent vector")
-    return latent, inputs[1] if len(inputs) == 2 else None

@@ -1,8 +1,8 @@
 """An ONNX file, as PyTorch exports a generator, rebuilt of TensorFlow's own operations.
 
-So it is served by all that serves a graph: the list of what a generator may use, forward mode, smoothing. What each
-operation does is in models/generator/readers/onnx_operations.py. The file is data: nothing of it is run, and arrays in
-other files are read from its own folder only.
+So it is served by all that serves a graph: the list of what a generator may use, forward mode, smoothing. How is in
+models/generator/readers/onnx_building.py. The file is data: nothing of it is run, and arrays in other files are read
+from its own folder only.
 """
 
 from pathlib import Path
@@ -12,11 +12,12 @@ import onnx
 import tensorflow as tf
 from google.protobuf.message import DecodeError
 
-from models.files.errors import CheckpointError, first_line
-from models.generator.readers.allow_list import MOST_BYTES, MOST_LATENT, MOST_NODES, check_declared, subgraph
-from models.generator.readers.onnx_operations import OPERATIONS, Building
+from models.files.errors import CheckpointError
+from models.generator.inputs import Input, told_apart
+from models.generator.readers.allow_list import MOST_BYTES, MOST_NODES, check_declared, subgraph
+from models.generator.readers.onnx_building import Building
 
-OPSETS = range(11, 22)
+OPSETS = range(11, onnx.defs.onnx_opset_version() + 1)
 NUMBERS = {  # ONNX's element types that weights have
     onnx.TensorProto.FLOAT: tf.float32,
     onnx.TensorProto.DOUBLE: tf.float64,
@@ -28,60 +29,68 @@ NUMBERS = {  # ONNX's element types that weights have
 Z, OUTPUT, LABEL = "z", "G_z", "label"  # names in the rebuilt graph
 
 
-def read_onnx(path, input_name="", output_name=""):
-    """An ONNX file → (GraphDef of G_z from z [1, latent_dim], and label [1, …] where it has a second input, {name of a
-    weight: array}).
+def read_onnx(path, input_name="", output_name="", inputs=None):
+    """An ONNX file → (GraphDef of G_z from z [n, latent_dim], and label [n, …] where it has one, {name of a weight:
+    array}).
 
-    input_name, output_name: the latent vector and the waveform, where the file has several; "": the only output, and of
-    two inputs the longer one of floating-point numbers. Raises CheckpointError, in one line, for what is no ONNX file,
-    does more than a generator may, or claims more than it holds.
+    input_name, output_name: the latent vector and the waveform, where the file has several; inputs: what the others are
+    (models/generator/inputs.py). Raises CheckpointError, in one line, for what is no ONNX file, does more than a
+    generator may, or claims more than it holds.
     """
     path = Path(path)
-    graph = _graph(path)
+    model, opset = _model(path)
+    graph = model.graph
     output = _one(graph.output, output_name, "output", path)
     weights = {tensor.name: tensor for tensor in graph.initializer}
     nodes = _needed(graph, output.name, path)
     used = {name for node in nodes for name in node.input}
-    inputs = [value for value in graph.input if value.name not in weights and value.name in used]
-    latent, label = _inputs(inputs, input_name, path)
+    takes = [value for value in graph.input if value.name not in weights and value.name in used]
+    roles = told_apart([_input(value, path) for value in takes], input_name, inputs)
     arrays, total = {}, 0
     for name in sorted(used & weights.keys()):
         arrays[name] = _array(weights[name], path)
         total += arrays[name].nbytes
         if total > MOST_BYTES:
             raise CheckpointError(f"{path}: more than {MOST_BYTES >> 20} MiB of weights; no generator has")
-    constants = {node.output[0]: node for node in nodes if node.op_type == "Constant"}
-    for name, node in constants.items():
-        for attribute in node.attribute:
+    for node in nodes:
+        for attribute in node.attribute if node.op_type == "Constant" else []:
             if attribute.type == onnx.AttributeProto.TENSOR:
-                arrays[name] = _array(attribute.t, path)
+                arrays[node.output[0]] = _array(attribute.t, path)
 
-    def build(*tensors):
-        values = dict(arrays)
-        values[latent.name] = tf.reshape(tensors[0], _sizes(latent)) if len(_sizes(latent)) > 2 else tensors[0]
-        if label is not None:
-            values[label.name] = tensors[1]
-        building = Building(values)
+    def build(z, label=None):
+        count = tf.shape(z)[0]
+        own = {value.name: _sizes(value) for value in takes}
+        given = roles._replace(held={}).values(z, label, count)
+        values = arrays | {name: tf.reshape(x, [-1, *own[name]]) for name, x in given.items()}
+        values |= {name: x.reshape(own[name]) for name, x in roles.held.items()}
+        batch = roles.latent[0].batch or 1
+        building = Building(values, {(f.domain, f.name): f for f in model.functions}, count, batch)
         for node in nodes:
             try:
-                building.add(node)
+                building.add(node, opset)
             except CheckpointError as error:
                 raise CheckpointError(f"{path}: {error}") from error
-            except Exception as error:  # of an operation that does not fit its inputs, whatever TensorFlow raises
-                words = first_line(error)
-                raise CheckpointError(f"{path}: damaged, {node.op_type} ({node.output[0]}): {words}") from error
-        return tf.identity(building.values[output.name], name=OUTPUT)
+        result = building.values[output.name]
+        if not tf.is_tensor(result):
+            raise CheckpointError(f"{path}: {output.name} does not depend on {roles.latent[0].name}")
+        if batch > 1 and result.shape[1:2] == [batch]:
+            raise CheckpointError(
+                f"{path}: its input {roles.latent[0].name} is for {batch:,} clips at once: export it for one, "
+                f"as with torch.zeros(1, {roles.latent[0].numbers})"
+            )
+        whole = result.shape[1:2] != [1] or result.shape.rank < 3  # ONNX's own first axis, of one clip
+        return tf.identity(result if whole else tf.squeeze(result, 1), name=OUTPUT)
 
-    signature = [tf.TensorSpec([1, _sizes(latent)[1]], name=Z)]
-    if label is not None:
-        signature.append(tf.TensorSpec(_sizes(label), NUMBERS[label.type.tensor_type.elem_type], name=LABEL))
+    signature = [tf.TensorSpec([None, roles.latent_dim], name=Z)]
+    if roles.label:
+        signature.append(tf.TensorSpec([None, *roles.label.sizes], roles.label.dtype, name=LABEL))
     function = tf.function(build, input_signature=signature, autograph=False).get_concrete_function()
     floats = {name: array for name, array in arrays.items() if array.dtype.kind == "f" and array.ndim}
     return subgraph(function.graph.as_graph_def(), path, OUTPUT), floats
 
 
-def _graph(path):
-    """The graph of an ONNX file. Raises CheckpointError."""
+def _model(path):
+    """The ONNX file's model and its opset. Raises CheckpointError."""
     if path.stat().st_size > MOST_BYTES:
         raise CheckpointError(f"{path}: larger than {MOST_BYTES >> 20} MiB; no generator is")
     model = onnx.ModelProto()
@@ -96,7 +105,7 @@ def _graph(path):
         raise CheckpointError(
             f"{path}: ONNX of opset {versions[0]}; {OPSETS[0]} to {OPSETS[-1]} are read (opset_version of the export)"
         )
-    return model.graph
+    return model, versions[0]
 
 
 def _one(values, name, setting, path):
@@ -110,7 +119,7 @@ def _one(values, name, setting, path):
 
 
 def _needed(graph, output, path):
-    """The nodes that an output needs, in their order, each of them on the list."""
+    """The nodes that an output needs, in their order."""
     makers = {name: i for i, node in enumerate(graph.node) for name in node.output if name}
     needed, waiting = set(), [output]
     while waiting:
@@ -123,11 +132,6 @@ def _needed(graph, output, path):
         raise CheckpointError(f"{path}: more than {MOST_NODES:,} operations lead to {output}")
     known = {value.name for value in (*graph.input, *graph.initializer)}
     for node in nodes:
-        if node.domain not in ("", "ai.onnx") or node.op_type not in OPERATIONS:
-            named = f"{node.domain + '.' if node.domain else ''}{node.op_type} ({node.output[0]})"
-            raise CheckpointError(
-                f"{path}: the operation {named} is not one that a generator may use; nothing of it was run"
-            )
         if missing := [name for name in node.input if name and name not in known]:
             raise CheckpointError(f"{path}: damaged, {missing[0]} is missing where {node.op_type} takes it")
         known |= set(node.output)
@@ -137,42 +141,18 @@ def _needed(graph, output, path):
 
 
 def _sizes(value):
-    """Sizes of an input, 1 along its first axis, which is the clips; 0 where one is not known."""
-    return [1, *(size.dim_value for size in value.type.tensor_type.shape.dim[1:])]
+    """Sizes of an input, 1 along its first axis, which is the clips, unless it has no other."""
+    sizes = [size.dim_value for size in value.type.tensor_type.shape.dim]
+    return [1, *sizes[1:]] if sizes else []
 
 
-def _inputs(values, name, path):
-    """The latent vector and the label, or None, among the inputs that are used."""
-    shown = ", ".join(f"{value.name} {_sizes(value)}".replace("[1", "[n") for value in values) or "nothing"
-    if name and name not in [value.name for value in values]:
-        raise CheckpointError(f"{path}: latent is {name}, its inputs are {shown}")
-
-    def rank(value):
-        return (
-            value.name == name,
-            value.type.tensor_type.elem_type == onnx.TensorProto.FLOAT,
-            np.prod(_sizes(value)[1:]),
-        )
-
-    values = sorted(values, key=rank, reverse=True)
-    if len(values) == 2 and rank(values[0]) == rank(values[1]):
-        raise CheckpointError(f"{path}: its inputs are {shown}: set latent to the name of the latent vector")
-    for value in values:
-        first = value.type.tensor_type.shape.dim[:1]
-        if first and first[0].dim_value > 1:
-            raise CheckpointError(
-                f"{path}: its input {value.name} is for {first[0].dim_value:,} clips at once: export it for one, "
-                f"as with torch.zeros(1, {_sizes(value)[-1]})"
-            )
-        kind, axes = value.type.tensor_type, value.type.tensor_type.shape.dim
-        if kind.elem_type not in NUMBERS or not axes or axes[0].dim_value not in (0, 1) or 0 in _sizes(value):
-            raise CheckpointError(f"{path}: its inputs are {shown}; a latent vector is [n, latent_dim]")
-    sizes = _sizes(values[0]) if values else []
-    if len(values) not in (1, 2) or len(sizes) < 2 or sizes[1] > MOST_LATENT or any(size != 1 for size in sizes[2:]):
-        raise CheckpointError(
-            f"{path}: its inputs are {shown}; a generator takes latent vectors [n, latent_dim], and a label at most"
-        )
-    return values[0], values[1] if len(values) == 2 else None
+def _input(value, path):
+    """An input of the file as an Input."""
+    kind, axes = value.type.tensor_type, value.type.tensor_type.shape.dim
+    if kind.elem_type not in NUMBERS:
+        raise CheckpointError(f"{path}: its input {value.name} holds no numbers; a latent vector is [n, latent_dim]")
+    sizes = tuple(axis.dim_value or None for axis in axes)
+    return Input(value.name, sizes[1:], NUMBERS[kind.elem_type], sizes[0] if sizes else None)
 
 
 def _array(tensor, path):

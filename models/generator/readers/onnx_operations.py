@@ -1,204 +1,248 @@
-"""What each operation of an ONNX graph is in TensorFlow's operations, for one clip: its first axis is 1 throughout.
+"""What each operation of an ONNX graph is in TensorFlow's operations, where it depends on the latent vector.
 
-ONNX has channels first; TensorFlow's convolutions on a CPU have them last. A value is kept in both orders where an
-operation makes both, and what nothing takes is left out of the graph afterwards. Transposed convolutions of waveforms
-are made in sub-pixel form (models/generator/subpixel.py). What is known without a latent vector, shapes for the most
-part, is worked out at once, as long as it cannot become larger than what it is made of.
+A rule takes a models.generator.readers.onnx_building.Call and the node's inputs, arrays or tensors [n, …] whose first
+axis is the clips; axes are counted as ONNX does, without it. What each does is said in the ONNX operator reference.
 """
 
 import numpy as np
 import onnx
 import tensorflow as tf
 
-from models.files.errors import CheckpointError
-from models.generator.readers.allow_list import SMALL
-from models.generator.subpixel import transposed_kernel
-
-MOST_RESIZED = 2**22  # samples along one axis, resized or padded
-MOST_GROUPS = 64  # of a convolution
-MOST_DILATED = 4096  # samples from one tap of a kernel to the next
-
-
-class Building:
-    """The graph so far. values: {name: an array if it is known, else a tensor}; it begins with weights and inputs."""
-
-    def __init__(self, values):
-        self.values, self.channels_last = values, {}
-
-    def add(self, node):
-        """Adds the outputs of one node. Raises CheckpointError, in one phrase, for one that is not supported."""
-        attributes = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
-        inputs = [self.values[name] if name else None for name in node.input]
-        call = _Call(self, node, attributes, inputs)
-        result = OPERATIONS[node.op_type](call, *inputs)
-        results = result if isinstance(result, list) else [result]
-        for name, value in zip(node.output, results):
-            self.values[name] = value
-
-
-class _Call:
-    """One node: its attributes, and access to the other order of its inputs' axes."""
-
-    def __init__(self, building, node, attributes, inputs):
-        self.building, self.node, self.attributes, self.inputs = building, node, attributes, inputs
-
-    def __getitem__(self, name):
-        return self.attributes[name]
-
-    def get(self, name, default=None):
-        value = self.attributes.get(name, default)
-        return value.decode() if isinstance(value, bytes) else value
-
-    def refuse(self, what):
-        raise CheckpointError(f"{self.node.op_type} ({self.node.output[0]}): {what} is not supported")
-
-    def last(self, i=0):
-        """Input i [1, channels, …] with its channels last."""
-        kept = self.building.channels_last.get(self.node.input[i])
-        return kept if kept is not None else tf.transpose(self.inputs[i], _to_last(_rank(self.inputs[i])))
-
-    def from_last(self, x):
-        """A result [1, …, channels] as ONNX has it; both are kept."""
-        self.building.channels_last[self.node.output[0]] = x
-        return tf.transpose(x, _to_first(x.shape.rank))
-
-    def known(self, i, default=None):
-        """Input i as a NumPy array; `default` where there is none."""
-        if i >= len(self.inputs) or self.inputs[i] is None:
-            return default
-        if not isinstance(self.inputs[i], np.ndarray):
-            self.refuse(f"an input {self.node.input[i]} that depends on the latent vector")
-        return self.inputs[i]
-
-
-def _rank(x):
-    return x.ndim if isinstance(x, np.ndarray) else x.shape.rank
-
-
-def _to_last(rank):
-    return [0, *range(2, rank), 1]
-
-
-def _to_first(rank):
-    return [0, rank - 1, *range(1, rank - 1)]
-
-
-def _arrays(*values):
-    return all(isinstance(value, np.ndarray) for value in values)
+from models.generator.readers.onnx_layers import LAYERS, shape_of
 
 
 def _elementwise(function):
-    """A function of one tensor, applied in both orders of its axes."""
+    """A function of tensors number by number, computed in both orders of their axes where they are kept in both."""
 
-    def operation(call, x):
-        if isinstance(x, np.ndarray):
-            x = tf.constant(x)
-        elif call.node.input[0] in call.building.channels_last:
+    def operation(call, *_):
+        values = call.all_last()
+        return call.from_last(function(*values)) if values else function(*call.aligned())
+
+    return operation
+
+
+def _with_attributes(function):
+    """As `_elementwise`, of one tensor and the call."""
+
+    def operation(call, x, *_):
+        if call.node.input[0] in call.building.channels_last:
             return call.from_last(function(call, call.last()))
-        return function(call, x)
+        return function(call, call.tensor(0))
 
     return operation
 
 
-def _arithmetic(of_arrays, of_tensors):
-    def operation(_, a, b):
-        if _arrays(a, b):
-            largest = np.prod(np.broadcast_shapes(a.shape, b.shape), dtype=object)
-            if largest <= max(a.size, b.size, SMALL):
-                return np.asarray(of_arrays(a, b)).astype(a.dtype)
-        return of_tensors(a, b)
+def _folding(function):
+    """An operation of any number of inputs, by one of two."""
 
-    return operation
+    def one_by_one(*values):
+        total = values[0]
+        for value in values[1:]:
+            total = function(total, value)
+        return total
+
+    return _elementwise(one_by_one)
+
+
+def _power(x, exponent):
+    if not tf.is_tensor(exponent) and exponent.size == 1:
+        plain = {2.0: tf.square, 1.0: tf.identity, 0.5: tf.sqrt, -0.5: tf.math.rsqrt, -1.0: tf.math.reciprocal}
+        if float(exponent.reshape(())) in plain and tf.is_tensor(x):
+            return plain[float(exponent.reshape(()))](x)
+        if tf.is_tensor(x) and float(exponent.reshape(())) == 3.0:
+            return tf.square(x) * x
+    return tf.pow(x, tf.cast(exponent, x.dtype))
 
 
 def _quotient(a, b):
-    return np.trunc(a / b) if a.dtype.kind in "iu" else a / b
+    return tf.divide(a, b) if tf.as_dtype(a.dtype).is_floating else tf.truncatediv(a, b)
+
+
+def _chosen(condition, a, b):
+    """tf.where of operands that are as large as the result, as forward mode wants them."""
+    shape = np.broadcast_shapes(*(shape_of(x) for x in (condition, a, b)))
+    whole = [x if not tf.is_tensor(x) or shape_of(x) == list(shape) else x + np.zeros(shape, x.dtype.as_numpy_dtype)
+             for x in (a, b)]  # fmt: skip
+    return tf.where(condition, *whole)
+
+
+def _elu(alpha, gamma):
+    def operation(call, x):
+        scale, share = call.get("gamma", gamma), call.get("alpha", alpha)
+        x = tf.nn.elu(x) if share == 1 else tf.nn.relu(x) + share * (tf.exp(tf.minimum(x, 0.0)) - 1)
+        return x if scale == 1 else scale * x
+
+    return operation
+
+
+def _clip(call, x):
+    low, high = call.known(1), call.known(2)
+    x = x if low is None else tf.maximum(x, low)
+    return x if high is None else tf.minimum(x, high)
+
+
+def _product(call, a, b):
+    if len(shape_of(b)) == 1:
+        column = b[..., None] if tf.is_tensor(b) else b[:, None]
+        return tf.squeeze(_matmul(a if len(shape_of(a)) > 1 else a[..., None, :], column), -1)
+    if len(shape_of(a)) == 1:
+        return tf.squeeze(_matmul(a[..., None, :], b), -2)
+    return _matmul(a, b)
+
+
+def _matmul(a, b):
+    if not tf.is_tensor(b) and b.ndim == 2:  # one product, not one for each clip
+        return tf.reshape(tf.reshape(a, [-1, b.shape[0]]) @ b, [-1, *shape_of(a)[:-1], b.shape[1]])
+    rank = max(len(shape_of(a)), len(shape_of(b)))
+    a, b = (
+        tf.reshape(x, [-1] + [1] * (rank - len(shape_of(x))) + shape_of(x)) if tf.is_tensor(x) else x for x in (a, b)
+    )
+    return tf.matmul(a, b)
 
 
 def _gemm(call, a, b, c=None):
-    a = tf.transpose(a) if call.get("transA", 0) else a
-    b = tf.transpose(b) if call.get("transB", 0) and not _arrays(b) else b.T if call.get("transB", 0) else b
-    alpha, beta = call.get("alpha", 1.0), call.get("beta", 1.0)
-    product = tf.matmul(a, b * np.float32(alpha) if alpha != 1 else b)
-    return product if c is None else product + (c * np.float32(beta) if beta != 1 else c)
+    for i in (0, 1):
+        if call.get(("transA", "transB")[i], 0):
+            call.inputs[i] = (
+                tf.transpose(call.inputs[i], [0, 2, 1]) if tf.is_tensor(call.inputs[i]) else call.inputs[i].T
+            )
+    a, b = call.inputs[:2]
+    product = _matmul(a, b)
+    product = product if call.get("alpha", 1.0) == 1 else product * np.float32(call["alpha"])
+    if c is None:
+        return product
+    return product + (c if call.get("beta", 1.0) == 1 else c * np.float32(call["beta"]))
 
 
-def _reshape(call, x, _):
-    wanted = [int(n) for n in call.known(1)]
-    sizes = [int(n) for n in x.shape]
-    if not call.get("allowzero", 0):
-        wanted = [sizes[i] if n == 0 else n for i, n in enumerate(wanted)]
-    if wanted.count(-1) == 1:
-        others = -int(np.prod(wanted, dtype=object))
-        wanted[wanted.index(-1)] = int(np.prod(sizes, dtype=object)) // max(others, 1)
-    return x.reshape(wanted) if _arrays(x) else tf.reshape(x, wanted)
+def _einsum(call, *values):
+    equation = call["equation"].decode().replace(" ", "")
+    clip = next(letter for letter in "abcdefghijklmnopqrstuvwxyzABC" if letter not in equation)
+    terms, arrow, result = equation.partition("->")
+    if not arrow:
+        letters = terms.replace(",", "").replace(".", "")
+        result = "..." * ("..." in terms) + "".join(sorted(x for x in set(letters) if letters.count(x) == 1))
+    terms = [clip + term if tf.is_tensor(x) else term for term, x in zip(terms.split(","), values)]
+    return tf.einsum(f"{','.join(terms)}->{clip}{result}", *values)
 
 
-def _flatten(call, x):
-    axis = call.get("axis", 1) % (_rank(x) + 1)
-    sizes = [int(np.prod(part, dtype=object)) for part in (x.shape[:axis], x.shape[axis:])]
-    return x.reshape(sizes) if _arrays(x) else tf.reshape(x, sizes)
+def _reduced(function):
+    """A mean, a sum or the like over axes, an attribute or an input."""
+
+    def operation(call, x, *_):
+        axes = _axes(call)
+        if not axes and call.get("noop_with_empty_axes", 0):
+            return x
+        axes = [_axis(axis, x) for axis in (axes or range(len(shape_of(x))))]
+        return function(x, axes, keepdims=bool(call.get("keepdims", 1)))
+
+    return operation
 
 
-def _transpose(call, x):
-    order = list(call.get("perm", list(range(_rank(x)))[::-1]))
-    return x.transpose(order) if _arrays(x) else tf.transpose(x, order)
+def _axis(axis, x, more=0):
+    """An axis as ONNX counts it → as the tensor [n, …] has it. more: axes that the result has beyond it."""
+    rank = len(shape_of(x)) + more
+    return int(axis) % rank + 1
 
 
 def _axes(call):
-    """Axes of Squeeze and Unsqueeze, an attribute until opset 12, then an input."""
+    """Axes as older opsets have them, an attribute, or newer ones, an input."""
     axes = call.get("axes", call.known(1))
     return None if axes is None else [int(axis) for axis in axes]
 
 
-def _squeeze(call, x, *_):
-    axes = _axes(call)
-    axes = [i for i, size in enumerate(x.shape) if size == 1 and i] if axes is None else axes
-    return np.squeeze(x, tuple(axes)) if _arrays(x) else tf.squeeze(x, axes)
+def _softmax(function):
+    def operation(call, x):
+        if call.opset >= 13:
+            return function(x, axis=_axis(call.get("axis", -1), x))
+        axis = _axis(call.get("axis", 1), x) - 1  # of an older opset: over all axes from this one on
+        rows = tf.reshape(x, [-1, *shape_of(x)[:axis], int(np.prod(shape_of(x)[axis:]))])
+        return tf.reshape(function(rows), [-1, *shape_of(x)])
+
+    return operation
 
 
-def _unsqueeze(call, x, *_):
-    rank = _rank(x) + len(_axes(call))
-    axes = sorted(axis % rank for axis in _axes(call))
-    if _arrays(x):
-        return np.expand_dims(x, tuple(axes))
-    for axis in axes:
-        x = tf.expand_dims(x, axis)
-    return x
+def _reshaped(call, x, *_):
+    """Reshape, Flatten, Squeeze and Unsqueeze: the standard's own, of as many zeros, says the shape."""
+    given = [call.known(i) for i in range(1, len(call.inputs))]
+    batch, sizes = call.building.batch, shape_of(x)
+    if call.node.op_type == "Reshape" and given[0][:1] == [batch] and batch > 1:
+        given = [np.array([1, *given[0][1:]])]  # a shape that was written down for as many clips as the file is for
+    zeros = np.zeros(sizes, np.int8)
+    return tf.reshape(x, [-1, *call.building.reference(call.node, [zeros, *given], call.opset).shape])
+
+
+def _transpose(call, x):
+    order = call.get("perm", list(range(len(shape_of(x))))[::-1])
+    return tf.transpose(x, [0, *(axis + 1 for axis in order)])
 
 
 def _concat(call, *values):
-    if _arrays(*values):
-        return np.concatenate(values, call["axis"])
-    return tf.concat(values, call["axis"])
+    values = [call.tensor(i) for i in range(len(values))]
+    return tf.concat(values, _axis(call["axis"], values[0]))
 
 
 def _gather(call, x, indices):
     axis = call.get("axis", 0)
-    if _arrays(x, indices) and (x.ndim == 1 or indices.size <= x.shape[axis]):
-        return np.asarray(np.take(x, indices, axis))
-    if isinstance(indices, np.ndarray):
-        indices = np.where(indices < 0, indices + int(x.shape[axis]), indices)  # -1 is the last one
-    return tf.gather(x, indices, axis=axis)
+    if not tf.is_tensor(indices):
+        axis = _axis(axis, x)
+        return tf.gather(x, np.where(indices < 0, indices + int(x.shape[axis]), indices), axis=axis)  # -1 is the last
+    if not tf.is_tensor(x):
+        rows = tf.gather(np.moveaxis(x, axis, 0), indices)  # [n, …, what is looked up]
+        axis, count = axis % x.ndim, len(shape_of(indices))
+        order = [*range(count, count + axis), *range(count), *range(count + axis, count + x.ndim - 1)]
+        return tf.transpose(rows, [0, *(i + 1 for i in order)]) if axis else rows
+    return tf.gather(x, indices, axis=_axis(axis, x), batch_dims=1)
 
 
 def _slice(call, x, *_):
     starts, ends = call.known(1), call.known(2)
     axes, steps = call.known(3, np.arange(len(starts))), call.known(4, np.ones(len(starts), int))
-    wanted = [slice(None)] * _rank(x)
+    wanted = [slice(None)] * x.shape.rank
     for start, end, axis, step in zip(starts.tolist(), ends.tolist(), axes.tolist(), steps.tolist()):
+        axis = _axis(axis, x)
         first, stop, step = slice(start, end, step).indices(int(x.shape[axis]))
         wanted[axis] = slice(first, None if stop < 0 else stop, step)
     return x[tuple(wanted)]
 
 
 def _split(call, x, *_):
-    axis, sizes = call.get("axis", 0), call.get("split", call.known(1))
-    count = len(call.node.output)
+    axis = _axis(call.get("axis", 0), x)
+    sizes, count = call.get("split", call.known(1)), len(call.node.output)
     if sizes is None:
         part = -(-int(x.shape[axis]) // count)
         sizes = [part] * (count - 1) + [int(x.shape[axis]) - part * (count - 1)]
     return list(tf.split(x, [int(size) for size in sizes], axis))
+
+
+def _moved(call, x, *_):
+    """An operation that only lays numbers elsewhere: the standard's own, of their places."""
+    places = np.arange(int(np.prod(shape_of(x))), dtype=np.int64).reshape(shape_of(x))
+    places = call.building.reference(
+        call.node, [places, *(call.known(i) for i in range(1, len(call.inputs)))], call.opset
+    )
+    return tf.gather(tf.reshape(x, [-1, int(np.prod(shape_of(x)))]), places, axis=1)
+
+
+def _scattered(call, x, *_):
+    """x with updates in some places: both side by side, taken from where the standard's own operation puts them."""
+    if call.get("reduction", "none") != "none":
+        call.refuse("a reduction")
+    sizes = [int(np.prod(shape_of(call.inputs[i]), dtype=object)) for i in (0, 2)]
+    places = [np.arange(size).reshape(shape_of(call.inputs[i])) for size, i in zip(sizes, (0, 2))]
+    places = call.building.reference(call.node, [places[0], call.known(1), places[1] + sizes[0]], call.opset)
+    both = tf.concat([tf.reshape(call.tensor(i), [-1, size]) for size, i in zip(sizes, (0, 2))], axis=1)
+    return tf.gather(both, places, axis=1)
+
+
+def _triangle(call, x, *_):
+    ones = np.ones(shape_of(x)[-2:], np.float32)
+    offset = int(call.known(1, np.array(0)).reshape(()))
+    return x * (np.triu if call.get("upper", 1) else np.tril)(ones, offset).astype(x.dtype.as_numpy_dtype)
+
+
+def _summed_up(call, x, axis):
+    flags = {"exclusive": bool(call.get("exclusive", 0)), "reverse": bool(call.get("reverse", 0))}
+    return tf.cumsum(x, _axis(call.known(1).reshape(()), x), **flags)
 
 
 def _computed_in(dtype):
@@ -206,257 +250,19 @@ def _computed_in(dtype):
     return tf.float32 if dtype in (tf.float16, tf.bfloat16) else dtype
 
 
-def _cast(call, x):
-    dtype = _computed_in(tf.as_dtype(onnx.helper.tensor_dtype_to_np_dtype(call["to"])))
-    return x.astype(dtype.as_numpy_dtype) if _arrays(x) else tf.cast(x, dtype)
+def _cast(call, x, *like):
+    if like:
+        dtype = _computed_in(like[0].dtype if tf.is_tensor(like[0]) else tf.as_dtype(like[0].dtype))
+    else:
+        dtype = _computed_in(tf.as_dtype(onnx.helper.tensor_dtype_to_np_dtype(call["to"])))
+    return tf.cast(x, dtype) if tf.is_tensor(x) else x.astype(dtype.as_numpy_dtype)
 
 
-def _shape(call, x):
-    return np.array(x.shape, np.int64)[call.get("start", 0) : call.get("end")]
-
-
-def _constant(call):
-    if call.node.output[0] in call.building.values:
-        return call.building.values[call.node.output[0]]  # a tensor, which has been read and checked
-    for name, dtype in (("value_float", "f"), ("value_floats", "f"), ("value_int", "i8"), ("value_ints", "i8")):
-        if name in call.attributes:
-            return np.array(call[name], dtype)
-    return call.refuse("a value of this kind")
-
-
-def _filled(call, shape):
-    tensor = call.attributes.get("value")
-    if tensor is not None and tensor.data_location == onnx.TensorProto.EXTERNAL:
-        call.refuse("a value in another file")
-    value = np.zeros(1, "f") if tensor is None else onnx.numpy_helper.to_array(tensor)
-    value = value.astype(_computed_in(tf.as_dtype(value.dtype)).as_numpy_dtype)
-    wanted = [int(n) for n in call.known(0)]
-    if value.size != 1 or any(n < 0 for n in wanted):
-        call.refuse("this value or shape")
-    if np.prod(wanted, dtype=object) <= SMALL:
-        return np.full(wanted, value.reshape(()))
-    return tf.fill(np.array(wanted, np.int64), value.reshape(()))
-
-
-def _expand(call, x, _):
-    wanted = [int(n) for n in call.known(1)]
-    shape = list(np.broadcast_shapes(tuple(x.shape), tuple(wanted)))
-    if _arrays(x) and np.prod(shape, dtype=object) <= SMALL:
-        return np.broadcast_to(x, shape)
-    return tf.broadcast_to(x, shape)
-
-
-def _normalised(call, x, scale, shift, mean, variance):
-    if call.get("training_mode", 0):
-        call.refuse("normalisation by the batch's own statistics")
-    scale, shift, mean, variance = (call.known(i).astype(np.float64) for i in range(1, 5))
-    factor = scale / np.sqrt(variance + call.get("epsilon", 1e-5))
-    dtype = x.dtype.as_numpy_dtype
-    return call.from_last(call.last() * factor.astype(dtype) + (shift - mean * factor).astype(dtype))
-
-
-def _leaky(call, x):
-    return tf.nn.leaky_relu(x, call.get("alpha", 0.01))
-
-
-def _prelu(call, x, _):
-    slope = call.known(1)
-    return tf.nn.relu(x) - slope * tf.nn.relu(-x)
-
-
-def _clip(call, x, *_):
-    low, high = call.known(1), call.known(2)
-    x = x if low is None else tf.maximum(x, low)
-    return x if high is None else tf.minimum(x, high)
-
-
-def _one_hot(call, indices, depth, values):
+def _one_hot(call, indices, *_):
     depth, (off, on) = int(call.known(1).reshape(())), call.known(2)
-    return tf.one_hot(tf.cast(indices, tf.int64), depth, on, off, call.get("axis", -1))
-
-
-def _pad(call, x, *_):
-    rank, pads = _rank(x), [int(n) for n in call.known(1)]
-    axes = [int(axis) % rank for axis in call.known(3, np.arange(rank))]
-    value = float(call.known(2, np.zeros(1)).reshape(()))
-    before, after = [0] * rank, [0] * rank
-    for axis, first, last in zip(axes, pads[: len(axes)], pads[len(axes) :]):
-        before[axis], after[axis] = first, last
-    x = _cropped(x, before, after)
-    before, after = [max(n, 0) for n in before], [max(n, 0) for n in after]
-    if call.get("mode", "constant") == "constant":
-        return tf.pad(x, list(zip(before, after)), constant_values=value)
-    for axis in range(rank):
-        if before[axis] or after[axis]:
-            if before[axis] + after[axis] > MOST_RESIZED:
-                call.refuse(f"padding by {before[axis] + after[axis]}")
-            indices = np.pad(np.arange(x.shape[axis]), (before[axis], after[axis]), call.get("mode"))
-            x = tf.gather(x, indices, axis=axis)
-    return x
-
-
-def _cropped(x, before, after):
-    """x without what negative paddings take away."""
-    parts = [slice(max(-a, 0), int(n) - max(-b, 0)) for a, b, n in zip(before, after, x.shape)]
-    return x[tuple(part if min(a, b) < 0 else slice(None) for part, a, b in zip(parts, before, after))]
-
-
-def _geometry(call, x, kernel):
-    """Of a convolution: kernel sizes, strides, dilations, paddings in front and behind, each by spatial axis."""
-    count = kernel.ndim - 2
-    if count not in (1, 2) or _rank(x) != kernel.ndim:
-        call.refuse(f"{count} axes besides the channels")
-    sizes = list(kernel.shape[2:])
-    strides, dilations = (list(call.get(name, [1] * count)) for name in ("strides", "dilations"))
-    pads = list(call.get("pads", [0] * 2 * count))
-    if min(strides + dilations) < 1 or min(pads) < 0 or len(pads) != 2 * count:
-        call.refuse("this stride, dilation or padding")
-    return sizes, strides, dilations, pads[:count], pads[count:]
-
-
-def _grouped(call, x, kernel, bias, one):
-    """A convolution group by group: one(x, kernel of a group) → channels last; then the bias."""
-    groups = call.get("group", 1)
-    if not 0 < groups <= MOST_GROUPS:
-        call.refuse(f"{groups} groups")
-    kernels = np.split(kernel, groups, axis=0)
-    parts = tf.split(x, groups, axis=-1) if groups > 1 else [x]
-    results = [one(part, kernel) for part, kernel in zip(parts, kernels)]
-    result = tf.concat(results, axis=-1) if groups > 1 else results[0]
-    return call.from_last(result if bias is None else result + bias)
-
-
-def _conv(call, x, *_):
-    kernel, bias = call.known(1), call.known(2)  # [out, in, …]
-    sizes, strides, dilations, before, after = _geometry(call, x, kernel)
-    if (auto := call.get("auto_pad", "NOTSET")) not in ("NOTSET", "VALID"):
-        for axis, length in enumerate(call.last().shape[1:-1]):
-            total = (-(-length // strides[axis]) - 1) * strides[axis] + (sizes[axis] - 1) * dilations[axis] + 1 - length
-            small, large = max(total, 0) // 2, max(total, 0) - max(total, 0) // 2
-            before[axis], after[axis] = (small, large) if auto == "SAME_UPPER" else (large, small)
-    x = call.last()
-    if any(before + after):
-        x = tf.pad(x, [(0, 0), *zip(before, after), (0, 0)])
-
-    def one(x, kernel):
-        kernel = np.moveaxis(kernel, (0, 1), (-1, -2))  # […, in, out]
-        return tf.nn.convolution(x, kernel, strides=strides, padding="VALID")
-
-    # TensorFlow's own dilation lays parts of a clip along the first axis, and goes with no stride.
-    return _grouped(call, x, _dilated(call, kernel, dilations), bias, one)
-
-
-def _conv_transpose(call, x, *_):
-    kernel, bias = call.known(1), call.known(2)  # [in, out, …]
-    sizes, strides, dilations, before, after = _geometry(call, x, kernel)
-    lengths = [int(n) for n in x.shape[2:]]
-    extra = list(call.get("output_padding", [0] * len(sizes)))
-    whole = [(n - 1) * s + (k - 1) * d + 1 + e for n, s, k, d, e in zip(lengths, strides, sizes, dilations, extra)]
-    wanted, auto = call.get("output_shape"), call.get("auto_pad", "NOTSET")
-    if wanted is None and auto.startswith("SAME"):
-        wanted = [n * s for n, s in zip(lengths, strides)]
-    if wanted is not None:
-        totals = [full - size for full, size in zip(whole, list(wanted)[-len(sizes) :])]
-        small = [total // 2 for total in totals]
-        large = [total - half for total, half in zip(totals, small)]
-        before, after = (small, large) if auto == "SAME_UPPER" else (large, small)
-    out = [full - a - b for full, a, b in zip(whole, before, after)]
-    if min(out) < 1 or min(before) < 0:
-        call.refuse("this padding")
-    kernel = _dilated(call, kernel, dilations)
-
-    def one(x, kernel):
-        if len(sizes) == 1:
-            return _upsampled(x, kernel, strides[0], before[0], out[0])
-        if kernel.shape[2] == strides[0] == 1 and before[0] == 0 and out[0] == 1 == x.shape[1]:
-            return _upsampled(x[:, 0], kernel[:, :, 0], strides[1], before[1], out[1])[:, None]
-        return _upsampled_picture(x, kernel, strides, before, out)
-
-    return _grouped(call, call.last(), kernel, bias, one)
-
-
-def _dilated(call, kernel, dilations):
-    """A kernel with zeros between its taps."""
-    if np.prod(dilations, dtype=object) > MOST_DILATED:
-        call.refuse(f"a dilation of {dilations}")
-    for axis, dilation in enumerate(dilations):
-        if dilation > 1:
-            shape = list(kernel.shape)
-            shape[2 + axis] = (shape[2 + axis] - 1) * dilation + 1
-            wide = np.zeros(shape, kernel.dtype)
-            wide[(slice(None),) * (2 + axis) + (slice(None, None, dilation),)] = kernel
-            kernel = wide
-    return kernel
-
-
-def _upsampled(x, kernel, stride, before, length):
-    """Transposed convolution of x [1, n, in] by [in, out, taps], of whose output `before` samples are cut off in front
-    and `length` kept, in sub-pixel form.
-    """
-    with tf.init_scope():
-        phases, padding = transposed_kernel(tf.constant(kernel.transpose(2, 1, 0)), stride, before)
-        phases = phases.numpy()
-    rows = max(int(x.shape[1]), -(-length // stride))  # behind the last input there are zeros
-    x = tf.pad(x, [(0, 0), (padding[0], padding[1] + rows - int(x.shape[1])), (0, 0)])
-    y = tf.nn.conv1d(x, phases, 1, "VALID")  # [1, rows, stride * out]
-    y = tf.reshape(y, [1, rows * stride, kernel.shape[1]])
-    return y if rows * stride == length else y[:, :length]
-
-
-def _upsampled_picture(x, kernel, strides, before, out):
-    """Transposed convolution of x [1, height, width, in] by [in, out, …]."""
-    whole = [(int(n) - 1) * s + k for n, s, k in zip(x.shape[1:3], strides, kernel.shape[2:])]
-    y = tf.nn.conv2d_transpose(x, kernel.transpose(2, 3, 1, 0), [1, *whole, kernel.shape[1]], strides, "VALID")
-    y = tf.pad(y, [(0, 0), *((0, max(a + n - w, 0)) for a, n, w in zip(before, out, whole)), (0, 0)])
-    return y[:, before[0] : before[0] + out[0], before[1] : before[1] + out[1]]
-
-
-def _resize(call, x, *_):
-    scales, sizes = call.known(2), call.known(3)
-    axes = [axis % _rank(x) for axis in call.get("axes", range(_rank(x)))]
-    mode, where = call.get("mode", "nearest"), call.get("coordinate_transformation_mode", "half_pixel")
-    if mode not in ("nearest", "linear") or call.get("antialias", 0):
-        call.refuse(f"the mode {mode}" if mode not in ("nearest", "linear") else "antialiasing")
-    if call.get("keep_aspect_ratio_policy", "stretch") != "stretch":
-        call.refuse("keeping the aspect ratio")
-    last = call.last() if _rank(x) > 2 else x
-    for i, axis in enumerate(axes):
-        length = int(x.shape[axis])
-        if sizes is not None and sizes.size:
-            wanted = int(sizes[i])
-            scale = wanted / length
-        else:
-            scale = float(scales[i])
-            wanted = int(np.floor(length * scale))
-        if wanted == length:
-            continue
-        if axis < 2 or not 0 < wanted <= MOST_RESIZED:
-            call.refuse(f"from {length} to {wanted} along axis {axis}")
-        last = _resized(call, last, axis - 1, length, wanted, scale, mode, where)
-    return call.from_last(last)
-
-
-def _resized(call, x, axis, length, wanted, scale, mode, where):
-    i = np.arange(wanted, dtype=np.float64)
-    position = {
-        "half_pixel": lambda: (i + 0.5) / scale - 0.5,
-        "pytorch_half_pixel": lambda: (i + 0.5) / scale - 0.5 if wanted > 1 else 0 * i,
-        "asymmetric": lambda: i / scale,
-        "align_corners": lambda: i * (length - 1) / (wanted - 1) if wanted > 1 else 0 * i,
-    }.get(where, lambda: call.refuse(f"the coordinates {where}"))()
-    if mode == "nearest":
-        rounding = {
-            "round_prefer_floor": lambda p: np.ceil(p - 0.5),
-            "round_prefer_ceil": lambda p: np.floor(p + 0.5),
-            "floor": np.floor,
-            "ceil": np.ceil,
-        }[call.get("nearest_mode", "round_prefer_floor")]
-        return tf.gather(x, np.clip(rounding(position), 0, length - 1).astype(np.int32), axis=axis)
-    position = np.clip(position, 0, length - 1)
-    low = np.floor(position).astype(np.int32)
-    share = (position - low).astype(np.float32).reshape([-1] + [1] * (x.shape.rank - 1 - axis))
-    high = np.minimum(low + 1, length - 1)
-    return tf.gather(x, low, axis=axis) * (1 - share) + tf.gather(x, high, axis=axis) * share
+    axis = call.get("axis", -1)
+    axis = _axis(axis, indices, 1) if axis >= 0 else axis
+    return tf.one_hot(tf.cast(indices, tf.int64), depth, on, off, axis)
 
 
 def _kept(call, x, *_):
@@ -465,45 +271,94 @@ def _kept(call, x, *_):
     return x
 
 
+def _shape(call, x):
+    return np.array(shape_of(x), np.int64)[call.get("start", 0) : call.get("end")]
+
+
+def _constant(call):
+    if call.node.output[0] in call.building.values:
+        return call.building.values[call.node.output[0]]  # a tensor, which has been read and checked
+    for name, dtype in (("value_float", "f"), ("value_floats", "f"), ("value_int", "i8"), ("value_ints", "i8")):
+        if name in call.attributes:
+            return np.array(call[name], dtype)
+    if "value" in call.attributes and call["value"].data_location != onnx.TensorProto.EXTERNAL:
+        return single(onnx.numpy_helper.to_array(call["value"]))
+    return call.refuse("a value of this kind")
+
+
+def single(array):
+    """An array in the precision in which it is computed here."""
+    return array.astype(_computed_in(tf.as_dtype(array.dtype)).as_numpy_dtype)
+
+
+def _filled(call, shape):
+    tensor = call.attributes.get("value")
+    if tensor is not None and tensor.data_location == onnx.TensorProto.EXTERNAL:
+        call.refuse("a value in another file")
+    value = single(np.zeros(1, "f") if tensor is None else onnx.numpy_helper.to_array(tensor))
+    wanted = [int(n) for n in call.known(0)]
+    if value.size != 1 or any(n < 0 for n in wanted):
+        call.refuse("this value or shape")
+    call.building.count(value.itemsize * int(np.prod(wanted, dtype=object)), call.node)
+    return np.full(wanted, value.reshape(()))
+
+
 OPERATIONS = {
-    "Add": _arithmetic(np.add, tf.add),
-    "Sub": _arithmetic(np.subtract, tf.subtract),
-    "Mul": _arithmetic(np.multiply, tf.multiply),
-    "Div": _arithmetic(_quotient, tf.divide),
+    "Add": _elementwise(tf.add),
+    "Sub": _elementwise(tf.subtract),
+    "Mul": _elementwise(tf.multiply),
+    "Div": _elementwise(_quotient),
+    "Pow": _elementwise(_power),
+    "Sum": _folding(tf.add),
+    "Mean": lambda call, *values: _folding(tf.add)(call) / np.float32(len(values)),
+    "Max": _folding(tf.maximum),
+    "Min": _folding(tf.minimum),
     "Gemm": _gemm,
-    "MatMul": lambda _, a, b: tf.matmul(a, b),
-    "Relu": _elementwise(lambda _, x: tf.nn.relu(x)),
-    "LeakyRelu": _elementwise(_leaky),
-    "Tanh": _elementwise(lambda _, x: tf.tanh(x)),
-    "Sigmoid": _elementwise(lambda _, x: tf.sigmoid(x)),
-    "Softplus": _elementwise(lambda _, x: tf.nn.softplus(x)),
-    "Elu": _elementwise(lambda call, x: tf.nn.elu(x) if call.get("alpha", 1.0) == 1 else call.refuse("alpha")),
-    "Sin": _elementwise(lambda _, x: tf.sin(x)),
-    "Exp": _elementwise(lambda _, x: tf.exp(x)),
-    "Sqrt": _elementwise(lambda _, x: tf.sqrt(x)),
-    "Neg": _elementwise(lambda _, x: -x),
-    "PRelu": _prelu,
-    "Clip": _clip,
-    "Conv": _conv,
-    "ConvTranspose": _conv_transpose,
-    "BatchNormalization": _normalised,
-    "Resize": _resize,
-    "Pad": _pad,
-    "Reshape": _reshape,
-    "Flatten": _flatten,
+    "MatMul": _product,
+    "Einsum": _einsum,
+    "Relu": _elementwise(tf.nn.relu),
+    "LeakyRelu": _with_attributes(lambda call, x: tf.nn.leaky_relu(x, call.get("alpha", 0.01))),
+    "PRelu": _elementwise(lambda x, slope: tf.nn.relu(x) - slope * tf.nn.relu(-x)),
+    "Elu": _with_attributes(_elu(1.0, 1.0)),
+    "Selu": _with_attributes(_elu(1.67326319217681884765625, 1.05070102214813232421875)),
+    "Clip": _with_attributes(_clip),
+    "Softmax": _softmax(tf.nn.softmax),
+    "ReduceMean": _reduced(tf.reduce_mean),
+    "ReduceSum": _reduced(tf.reduce_sum),
+    "ReduceMax": _reduced(tf.reduce_max),
+    "ReduceMin": _reduced(tf.reduce_min),
+    "ReduceProd": _reduced(tf.reduce_prod),
+    "Where": lambda call, *_: _chosen(*call.aligned()),
+    **dict.fromkeys(("Reshape", "Flatten", "Squeeze", "Unsqueeze"), _reshaped),
     "Transpose": _transpose,
-    "Squeeze": _squeeze,
-    "Unsqueeze": _unsqueeze,
     "Concat": _concat,
     "Gather": _gather,
     "Slice": _slice,
     "Split": _split,
-    "Expand": _expand,
+    **dict.fromkeys("GatherND GatherElements DepthToSpace SpaceToDepth Expand Tile".split(), _moved),
+    **dict.fromkeys(("ScatterND", "ScatterElements"), _scattered),
+    "Trilu": _triangle,
+    "CumSum": _summed_up,
     "OneHot": _one_hot,
     "Cast": _cast,
+    "CastLike": _cast,
     "Shape": _shape,
+    "Size": lambda call, x: np.array(int(np.prod(shape_of(x), dtype=object))),
     "Constant": _constant,
     "ConstantOfShape": _filled,
     "Identity": _kept,
     "Dropout": _kept,
-}
+    **{
+        name: _elementwise(function)
+        for name, function in {
+            "Abs": tf.abs, "And": tf.logical_and, "Atan": tf.atan, "Ceil": tf.math.ceil, "Cos": tf.cos,
+            "Cosh": tf.cosh, "Equal": tf.equal, "Erf": tf.math.erf, "Exp": tf.exp, "Floor": tf.floor,
+            "Greater": tf.greater, "GreaterOrEqual": tf.greater_equal, "IsInf": tf.math.is_inf,
+            "IsNaN": tf.math.is_nan, "Less": tf.less, "LessOrEqual": tf.less_equal, "Log": tf.math.log,
+            "Neg": tf.negative, "Not": tf.logical_not, "Or": tf.logical_or, "Reciprocal": tf.math.reciprocal,
+            "Round": tf.round, "Sigmoid": tf.sigmoid, "Sign": tf.sign, "Sin": tf.sin, "Sinh": tf.sinh,
+            "Softplus": tf.nn.softplus, "Sqrt": tf.sqrt, "Tan": tf.tan, "Tanh": tf.tanh,
+        }.items()
+    },
+    **LAYERS,
+}  # fmt: skip

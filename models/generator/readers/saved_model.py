@@ -22,22 +22,20 @@ PREFERRED = ("serving_default", "serve")
 OUTPUT = "G_z"  # the name that its output has in the result
 
 
-def read_saved_model(path, input_name="", output_name=""):
-    """saved_model.pb → (frozen GraphDef of G_z, the name of the latent vector's placeholder, {key of a variable:
-    array}).
+def read_saved_model(path, output_name=""):
+    """saved_model.pb → (frozen GraphDef of G_z, {name of an input's placeholder: its name in the signature}, {key of a
+    variable: array}).
 
-    input_name, output_name: of the signature's inputs and outputs, where it has several; "": the only output, and of
-    two inputs the longer one of floating-point numbers. Raises CheckpointError, in one line, for what is no SavedModel,
-    has no such signature, or does what a generator may not.
+    output_name: of the signature's outputs, where it has several. Raises CheckpointError, in one line, for what is no
+    SavedModel, has no such signature, or does what a generator may not.
     """
     path = Path(path)
     meta = _meta_graph(parsed(path, saved_model_pb2.SavedModel(), "SavedModel"), path)
     signature = _signature(meta, path)
-    z = _chosen(signature.inputs, input_name, "latent", path, _longest_float)
-    output = _chosen(signature.outputs, output_name, "output", path)
+    output = _chosen(signature.outputs, output_name, path)
     try:
         graph, resolved = inline_calls(meta.graph_def)
-        names = {info.name.partition(":")[0] for info in signature.inputs.values()}
+        names = {info.name.partition(":")[0]: name for name, info in signature.inputs.items()}
         last = graph.node.add(name=OUTPUT, op="Identity", input=[resolved(output.name)])
     except InliningError as error:
         raise CheckpointError(f"{path}: {error}") from error
@@ -51,7 +49,7 @@ def read_saved_model(path, input_name="", output_name=""):
         raise CheckpointError(f"{path}: its variables are not beside it, in variables/")
     keys = _keys(meta, prefix, path) if meta.HasField("object_graph_def") else None
     graph, variables = with_variables(graph, prefix, path, keys)
-    return graph, z.name.partition(":")[0], variables
+    return graph, names, variables
 
 
 def _meta_graph(model, path):
@@ -75,23 +73,14 @@ def _signature(meta, path):
     return next(iter(signatures.values()))
 
 
-def _longest_float(info):
-    sizes = [dim.size for dim in info.tensor_shape.dim][1:]
-    return tf.as_dtype(info.dtype).is_floating, len(sizes), max(sizes, default=0)
-
-
-def _chosen(infos, name, setting, path, rank=None):
-    """The tensor of a signature that a setting names, or the only one, or the first of two by `rank`."""
+def _chosen(infos, name, path):
+    """The output of a signature that is named, or the only one."""
     listed = ", ".join(sorted(infos)) or "nothing"
-    if name:
-        if name not in infos:
-            raise CheckpointError(f"{path}: {setting} is {name}, its signature has {listed}")
-        return infos[name]
-    ordered = sorted(infos.values(), key=rank or (lambda info: 0), reverse=True)
-    certain = len(ordered) == 1 or (rank and len(ordered) == 2 and rank(ordered[0]) != rank(ordered[1]))
-    if not certain:
-        raise CheckpointError(f"{path}: its signature has {listed}: set {setting} to one of them")
-    return ordered[0]
+    if name and name not in infos:
+        raise CheckpointError(f"{path}: output is {name}, its signature has {listed}")
+    if not name and len(infos) != 1:
+        raise CheckpointError(f"{path}: its signature has {listed}: set output to one of them")
+    return infos[name] if name else next(iter(infos.values()))
 
 
 def _keys(meta, prefix, path):

@@ -14,9 +14,13 @@ import tensorflow as tf
 from google.protobuf.message import DecodeError
 
 from models.files.errors import CheckpointError, first_line
-from models.generator.labelled import LabelInput
-from models.generator.readers.allow_list import MOST_BYTES, MOST_LATENT, check_declared, check_sizes, subgraph
+from models.generator.inputs import Input, told_apart
+from models.generator.readers.allow_list import MOST_BYTES, check_declared, check_sizes, subgraph
+from models.generator.readers.fixed_batch import for_one_clip, is_alike
 
+Z = "z"  # the name of the latent vector in WaveGAN's graphs
+NAMES = re.compile(r"(model\.ckpt|best_score)(-(?P<step>\d+))?(?P<index>\.index)?")  # of a checkpoint's files
+TABLE = bytes.fromhex("57fb808b247547db")  # what a table ends with
 VARIABLE_OPS = ("Variable", "VariableV2", "VarHandleOp")
 RESOURCE_OPS = (*VARIABLE_OPS, "ReadVariableOp")
 AUDIO_SUMMARIES = ("AudioSummary", "AudioSummaryV2")  # what WaveGAN's training graph calls G_z
@@ -24,26 +28,45 @@ AUDIO_SUMMARIES = ("AudioSummary", "AudioSummaryV2")  # what WaveGAN's training 
 DAMAGE = (ValueError, KeyError, IndexError, TypeError, RuntimeError, OverflowError, tf.errors.OpError)
 
 
-def checkpoint_prefix(folder):
-    """The checkpoint in `folder`: `model.ckpt`, or the latest `model.ckpt-N` of a training run. Raises CheckpointError
-    if it is not whole.
+def checkpoints(folder):
+    """{prefix: path of the file that shows it} of the checkpoints of a tf.train.Saver in `folder`, the newest last:
+    `model.ckpt`, `model.ckpt-N` of a training run, or `best_score-N` of WaveGAN's inception scores; of format V2, with
+    an .index, or V1, one file.
     """
-    folder = Path(folder)
-    if (folder / "model.ckpt.index").exists():
-        prefix = folder / "model.ckpt"
-    else:
-        steps = [
-            int(m[1])
-            for p in folder.glob("model.ckpt-*.index")
-            if (m := re.fullmatch(r"model\.ckpt-(\d+)\.index", p.name))
-        ]
-        if not steps:
-            raise CheckpointError(
-                f"{folder}: a graph without its variables; model.ckpt.index and model.ckpt.data-* belong beside it"
+    found = {}
+    for path in sorted(Path(folder).glob("*")):
+        if (named := NAMES.fullmatch(path.name)) and (named["index"] or _is_v1(path)):
+            found[path.with_name(path.name.removesuffix(".index"))] = (
+                int(named["step"] or 0),
+                named["step"] is None,
+                path,
             )
-        prefix = folder / f"model.ckpt-{max(steps)}"
-    if not list(folder.glob(f"{prefix.name}.data-*")):
+    return {prefix: found[prefix][-1] for prefix in sorted(found, key=lambda prefix: found[prefix][1::-1])}
+
+
+def _is_v1(path):
+    """True for a table of TensorFlow's, which a checkpoint of format V1 is, and no pickle is."""
+    if not path.is_file():
+        return False
+    with open(path, "rb") as file:
+        size = file.seek(0, 2)
+        file.seek(max(size - len(TABLE), 0))
+        return file.read() == TABLE
+
+
+def checkpoint_prefix(folder):
+    """The newest checkpoint in `folder`. Raises CheckpointError if it is not whole."""
+    found = checkpoints(folder)
+    if not found:
+        raise CheckpointError(
+            f"{folder}: a graph without its variables; model.ckpt.index and model.ckpt.data-* belong beside it"
+        )
+    prefix, shown = list(found.items())[-1]
+    shards = sorted(path.name for path in prefix.parent.glob(f"{prefix.name}.data-*-of-*"))
+    if shown != prefix and not shards:
         raise CheckpointError(f"{prefix}.index: half of a checkpoint; {prefix.name}.data-* belongs beside it")
+    if shards and (count := shards[0].rpartition("-")[2]).isdecimal() and len(shards) < int(count):
+        raise CheckpointError(f"{prefix}.index: {len(shards)} of its {int(count)} files {prefix.name}.data-* are here")
     return str(prefix)
 
 
@@ -169,77 +192,66 @@ def read_graph_def(path, output="G_z"):
     return graph, constants
 
 
-def as_function(graph, source, z="z", output="G_z"):
-    """A frozen GraphDef → a tf.ConcreteFunction of z [n, latent_dim], and of a label [n, …] where the graph has a
-    second placeholder → G_z.
+def as_function(graph, source, z="z", output="G_z", names=None, stated=None):
+    """A frozen GraphDef → a tf.ConcreteFunction of z [n, latent_dim], and of a label [n, …] where the graph has one →
+    G_z.
 
-    z, output: names of nodes. Raises CheckpointError without a usable placeholder for the latent vector, or with more
-    than one beside it.
+    z, output: names of nodes, or of an input in `names`; "": what tells itself. names: {name of a placeholder: what its
+    owner calls it}. stated: what other inputs are (models/generator/inputs.py). Raises CheckpointError without a usable
+    placeholder for the latent vector, and where it is not certain what another one is.
     """
-    placeholders = {node.name: node for node in graph.node if node.op == "Placeholder"}
-    if z not in placeholders:
+    placeholders = {(names or {}).get(n.name, n.name): n for n in graph.node if n.op == "Placeholder"}
+    if z not in placeholders and (z or not placeholders):
         others = f"; it takes {', '.join(sorted(placeholders))}, which the fact latent chooses" if placeholders else ""
         raise CheckpointError(
-            f"{source}: no placeholder {z}:0 leads to {output}:0{others}; "
+            f"{source}: no placeholder {z or Z}:0 leads to {output}:0{others}; "
             "a generator is a function of its latent vector"
         )
-    _declare(placeholders[z], _latent_sizes(placeholders[z], graph, source))
-    names = [z, *sorted(placeholders.keys() - {z})]
-    if len(names) > 2:
-        raise CheckpointError(
-            f"{source}: {', '.join(names[1:])} have to be fed besides {z}; "
-            "a generator takes its latent vector and one label"
-        )
+    roles = told_apart([_input(name, node, graph) for name, node in sorted(placeholders.items())], z, stated)
+    batch = roles.latent[0].batch
+    graph, original = (for_one_clip(graph, batch), graph) if (batch or 1) > 1 else (graph, None)
+    order = [roles.latent[0].name, *(name for name in placeholders if name != roles.latent[0].name)]
     try:
-        for name in names[1:]:
-            _declare(placeholders[name], _label_sizes(placeholders[name]))
-        check_sizes(graph, source, placeholders[z].attr["shape"].shape.dim[1].size, z)
-        whole = tf.compat.v1.wrap_function(lambda: tf.compat.v1.import_graph_def(graph, name=""), [])
-        return whole.prune([f"{name}:0" for name in names], f"{output}:0")
+        function = _pruned(graph, source, [placeholders[name].name for name in order], output)
+        if not roles.is_plain():
+            function = roles._replace(
+                latent=[i._replace(batch=1 if original else i.batch) for i in roles.latent]
+            ).joined(function, order)
+        if original and not is_alike(function, original, roles, [placeholders[name].name for name in order], output):
+            raise CheckpointError(
+                f"{source}: {roles.latent[0].name} is for {batch:,} clips at once, and what is written down for so "
+                "many does not extend to others; export it for any number, [None, …], or for one"
+            )
+        return function
     except CheckpointError:
         raise
     except DAMAGE as error:
         raise CheckpointError(f"{source}: damaged, its graph cannot be built ({first_line(error)})") from error
 
 
-def _sizes(node):
-    """The declared sizes of a placeholder, -1 where one is not known; None where nothing is."""
+def _pruned(graph, source, names, output):
+    """The tf.ConcreteFunction of the placeholders of these names."""
+    check_sizes(graph, source)
+    whole = tf.compat.v1.wrap_function(lambda: tf.compat.v1.import_graph_def(graph, name=""), [])
+    return whole.prune([f"{name}:0" for name in names], f"{output}:0")
+
+
+def _input(name, node, graph):
+    """A placeholder as an Input; WaveGAN's, of no shape, has as many numbers as its first layer takes. The node gets
+    the sizes that are found."""
     shape = node.attr["shape"].shape
-    return None if "shape" not in node.attr or shape.unknown_rank else [d.size for d in shape.dim]
-
-
-def _declare(node, sizes):
-    del node.attr["shape"].shape.dim[:]
-    node.attr["shape"].shape.unknown_rank = False
-    for size in sizes:
-        node.attr["shape"].shape.dim.add().size = size
-
-
-def _latent_sizes(node, graph, source):
-    """[-1 or 1, latent_dim] of the placeholder of the latent vector."""
-    sizes = _sizes(node) or []
-    if tf.as_dtype(node.attr["dtype"].type) != tf.float32 or (sizes and len(sizes) != 2):
-        raise CheckpointError(f"{source}: {node.name}:0 has shape {sizes}; a latent vector is float32 [n, latent_dim]")
-    if len(sizes) != 2 or sizes[1] < 1:
-        dense = [node for node in graph.node if node.name == "G/z_project/dense/kernel"]
-        if not dense:
-            raise CheckpointError(f"{source}: {node.name}:0 does not say how many dimensions the latent vector has")
+    sizes = [] if "shape" not in node.attr or shape.unknown_rank else [d.size for d in shape.dim]
+    dense = [node for node in graph.node if node.name == "G/z_project/dense/kernel"]
+    if (not sizes or sizes[1:] == [-1]) and dense and node.attr["dtype"].type == tf.float32.as_datatype_enum:
         sizes = [-1, dense[0].attr["value"].tensor.tensor_shape.dim[0].size]
-    if sizes[1] > MOST_LATENT or sizes[0] not in (-1, 1):
-        raise CheckpointError(f"{source}: {node.name}:0 has shape {sizes}; a latent vector is [n, latent_dim]")
-    return sizes
-
-
-def _label_sizes(node):
-    """[-1 or 1, …] of the placeholder of a label."""
-    sizes, dtype = _sizes(node), tf.as_dtype(node.attr["dtype"].type)
-    if not sizes or sizes[0] not in (-1, 1):
-        raise CheckpointError(
-            f"the placeholder {node.name} has to be fed besides the latent vector, and its shape is {sizes}; "
-            "a label is [n], [n, 1] or [n, k]"
-        )
-    LabelInput(node.name, tuple(sizes[1:]), dtype)  # raises CheckpointError for what is no label
-    return sizes
+    del shape.dim[:]
+    shape.unknown_rank = False
+    for size in sizes:
+        shape.dim.add().size = size
+    batch = sizes[0] if sizes and sizes[0] > 0 else None
+    return Input(
+        name, tuple(size if size > 0 else None for size in sizes[1:]), tf.as_dtype(node.attr["dtype"].type), batch
+    )
 
 
 @tf.RegisterGradient("ResizeNearestNeighborGrad")

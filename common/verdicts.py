@@ -1,0 +1,53 @@
+"""Who made a sound, in words."""
+
+import numpy as np
+
+from models.recovery import filter_words, speed
+from models.recovery import verdict as v
+from models.recovery.alignment import inside
+
+WORDS = {  # after "the sound is …"
+    v.UNTOUCHED: "this generator's, untouched",
+    v.NOISE: "this generator's, then noise or another sound",
+    v.CHANNEL: "this generator's, then {channel}",
+    v.NEAR: "not this generator's but of one near it, such as another state of its training",
+    v.UNSURE: "this generator's, changed in a way that is not known, or of one near it: what remains follows the sound",
+    v.OTHER: "not made by this generator",
+    v.SILENT: "no sound in it",
+}
+
+
+def made_by(clip, answer):
+    """Who made a sound, a key of WORDS, or None without least squares on its waveform. clip: the models.audio.clip.Clip
+    that a models.recovery.recover.Recovered answers."""
+    if answer.alignment is None or answer.explained is None:
+        return None
+    target = np.asarray(clip.samples, np.float32).reshape(answer.matched.shape)
+    left = v.remainder(answer.matched, target, inside(target), clip.gain * v.step_of(target / np.float32(clip.gain)))
+    return v.verdict(answer.explained, left, channel_in_words(answer))
+
+
+def channel_in_words(answer):
+    """What was done to a sound beside its level, offset and position, as far as that was found: "" where nothing was;
+    None where least squares did not look for it."""
+    place, words = answer.alignment, []
+    if place is None:
+        return None
+    if place.gain < 0:
+        words.append("turned over")
+    if place.speed != 1:
+        words.append(speed.described(place.speed, answer.sample_rate))
+    if place.filter is not None:
+        words.append(filter_words.described(place.filter, answer.waveform, answer.sample_rate))
+    return ", ".join(words)
+
+
+def in_words(key, channel=""):
+    """A verdict as a phrase. channel: what was done to the sound, in words, of v.CHANNEL."""
+    return WORDS[key].format(channel=channel)
+
+
+def compared_in_words(energies):
+    """Which of several generators made a sound, as a phrase. energies: as of models.recovery.verdict.nearest."""
+    first, second, margin = v.nearest(energies)
+    return f"closest to {first}, {margin:.1f} dB before {second}"

@@ -1,0 +1,139 @@
+"""A recording's speed: those that a generator's sound may have been played at, what refines one, and words for it.
+
+A speed is how many times longer a sound lasts than the generator made it: above 1 it is slower, and lower. Time is
+stretched about a clip's middle, so that speed and position hardly depend on each other.
+"""
+
+import numpy as np
+import scipy.fft
+import scipy.interpolate
+import scipy.signal
+
+from models.generator.generator import BATCH, generate, random_latent
+from models.recovery.alignment import centred, unit
+from models.recovery.sketch import FARTHEST, RECOGNISED, sketch
+from models.recovery.stretching import in_recording
+
+COMMON_RATES = 8000, 11025, 12000, 16000, 16384, 22050, 24000, 32000, 44100, 48000  # Hz
+LARGEST = 0.05  # change of speed that is looked for
+STEP = 0.0015  # of the speeds tried: half of it moves the ends of a second by 6 samples, a tenth of 300 Hz' period
+FINER = 8  # speeds tried anew between two of those, about the best
+CONFUSED = 44100 / 48000, 48000 / 44100, 16000 / 16384, 16384 / 16000  # speeds of a wrong header, tried at any rate
+COARSE = 4096  # samples of a clip, at least, by which speeds are compared
+PARTS = 24  # of a sketch, that explain most of what it does
+FASTER = 1.05  # times the score of a clip as it is that it has at another speed, if it may be played at that
+ALIKE = 1e-4  # between a speed and the ratio of two rates, up to which it is taken for that
+
+
+class Played:
+    """What a waveform becomes, to first order, at another level, speed and position, over an offset: the basis of
+    models.recovery.channel.Channelled that leaves a clip as it is otherwise.
+
+    size: level, delay, change of speed, offset.
+    """
+
+    size = 4
+
+    def __init__(self, num_samples):
+        self.times = np.arange(num_samples)[:, None] - (num_samples - 1) / 2
+
+    def columns(self, waveform):
+        """A waveform [samples, channels], its derivative, that times the time, and a constant: [4, s] float64."""
+        slope = _derivative(np.asarray(waveform, np.float64))
+        columns = waveform, slope, self.times / len(self.times) * slope, np.ones_like(slope)
+        return np.stack(columns).reshape(self.size, -1)
+
+    def response(self, coefficients):
+        """What `filtered` and `correlated` take: coefficients [4] as they are."""
+        return coefficients
+
+    def filtered(self, waveforms, response):
+        """Waveforms [..., samples, channels] at the level, speed and position of coefficients [4]."""
+        change = (response[1] + response[2] * self.times / len(self.times)).astype(waveforms.dtype)
+        return response[0].astype(waveforms.dtype) * waveforms + change * _derivative(waveforms)
+
+    def correlated(self, waveforms, response):
+        """The transpose of `filtered`: of waveforms [..., samples, channels], the same."""
+        change = (response[1] + response[2] * self.times / len(self.times)).astype(waveforms.dtype)
+        return response[0].astype(waveforms.dtype) * waveforms - _derivative(change * waveforms)
+
+    def refined(self, coefficients, speed, shift):
+        """A clip's speed and shift with what coefficients [4] say of them."""
+        delay, change = coefficients[1] / coefficients[0], coefficients[2] / coefficients[0] / len(self.times)
+        return speed / (1 + change), shift - delay * speed / (1 + change)
+
+
+def _derivative(waveforms):
+    """dw/dt of waveforms [..., samples, channels] by central differences, silence before and behind."""
+    padded = np.pad(waveforms, [(0, 0)] * (waveforms.ndim - 2) + [(1, 1), (0, 0)])
+    return 0.5 * (padded[..., 2:, :] - padded[..., :-2, :])
+
+
+def played(generator):
+    """The Played for a generator's waveforms, made once."""
+    return generator.derived(("played",), lambda: Played(generator.num_samples))
+
+
+def _parts(generator):
+    return generator.derived(("parts of the sketch",), lambda: _made_parts(generator))
+
+
+def _made_parts(generator):
+    """The parts that explain most of what a generator's sketch does [PARTS, samples], the same at a lower rate, and of
+    the latter the least score, at speed 1, of some of the generator's sounds."""
+    known = sketch(generator)
+    power, vectors = np.linalg.eigh(known.inverse)
+    rows = (vectors * np.sqrt(np.maximum(power, 0))).T @ known.rows
+    rows = np.linalg.svd(rows @ rows.T)[0][:, :PARTS].T @ rows
+    coarse = scipy.signal.resample(rows, rows.shape[1] // max(rows.shape[1] // COARSE, 1), axis=1)
+    made = generate(generator, random_latent(generator, BATCH, 0)).sum(axis=2)
+    alike = coarse @ scipy.signal.resample(unit(made), coarse.shape[1], axis=1).T
+    return rows, coarse, (alike**2).sum(axis=0).min()
+
+
+def _scores(target, rows, speeds, shifts):
+    """How much rows [r, samples] explain of a target, of any number of samples, at each of some speeds and shifts, in
+    samples of the rows: [speeds, shifts]."""
+    count, size = rows.shape[1], scipy.fft.next_fast_len(2 * rows.shape[1], real=True)
+    spectra, scores = np.conj(scipy.fft.rfft(rows, size)), np.empty((len(speeds), len(shifts)))
+    spline = scipy.interpolate.CubicSpline(np.arange(count), scipy.signal.resample(target, count))
+    for row, speed in enumerate(speeds):
+        places = in_recording(count, speed, 0)
+        stretched = np.where((places >= 0) & (places <= count - 1), spline(np.clip(places, 0, count - 1)), 0)
+        alike = scipy.fft.irfft(spectra * scipy.fft.rfft(np.sqrt(speed) * stretched, size), size)[:, shifts]
+        scores[row] = (alike**2).sum(axis=0)
+    return scores
+
+
+def place_by_speed(targets, generator):
+    """Whether targets [n, num_samples, num_channels] seem to be the generator's sounds played at another speed, by a
+    sketch of the generator; those speeds [n], and their shifts [n] in samples.
+    """
+    rows, coarse, least = _parts(generator)
+    every = rows.shape[1] / coarse.shape[1]
+    farthest = min(FARTHEST, rows.shape[1] // 8)
+    shifts = np.arange(-int(farthest / every), int(farthest / every) + 1)
+    around = np.arange(-int(2 * every), int(2 * every) + 1)
+    speeds = np.array([1, *(1 + STEP * np.arange(-int(LARGEST / STEP), int(LARGEST / STEP) + 1)), *CONFUSED])
+    other, found, place = np.zeros(len(targets), bool), np.ones(len(targets)), np.zeros(len(targets))
+    for i, target in enumerate(unit(centred(targets)[0].sum(axis=2))):
+        scores = _scores(target, coarse, speeds, shifts)
+        best, peak = np.unravel_index(scores.argmax(), scores.shape)
+        other[i] = scores.max() > max(RECOGNISED * least, FASTER * scores[0].max())
+        if other[i]:
+            fine = speeds[best] + STEP * np.arange(-FINER, FINER + 1) / FINER
+            near = np.clip(int(np.round(shifts[peak] * every)) + around, -farthest, farthest)
+            scores = _scores(target, rows, fine, near)
+            row, peak = np.unravel_index(scores.argmax(), scores.shape)
+            found[i], place[i] = fine[row], near[peak] * fine[row]
+    return other, found, place
+
+
+def described(speed, rate):
+    """A speed in words: "1.0 % slower", or what a file's header says where that is wrong, given its rate in Hz."""
+    for true in COMMON_RATES:
+        if true != rate and abs(speed / (true / rate) - 1) < ALIKE:
+            return f"its header says {rate:,} Hz, its samples are {true:,}"
+    change = 100 * abs(speed - 1)
+    digits = 1 if change >= 0.5 else 2 if change >= 0.05 else 3
+    return f"{change:.{digits}f} % {'slower' if speed > 1 else 'faster'}"

@@ -1,0 +1,160 @@
+"""What happened to a sound on its way is part of what is recovered: sign, filter, speed, altered samples."""
+
+import numpy as np
+import pytest
+import scipy.signal
+import tf1_wavegan
+
+from models.audio.channels import one_channel
+from models.generator.generator import generate, random_latent
+from models.generator.loading import load_generator
+from models.metrics.metrics import EXACT, latent_mse
+from models.recovery import filter_words, speed
+from models.recovery.altered import clicks, unaltered
+from models.recovery.attempts import LevenbergMarquardt
+from models.recovery.channel import Channelled
+from models.recovery.filters import ORIGIN, Basis, BestChannel, filters, through, without
+from models.recovery.recover import recover
+from models.recovery.speed import Played
+from models.recovery.stretching import at, in_clip, in_recording
+
+RATE = 16384
+
+
+@pytest.fixture(scope="module")
+def generator(tmp_path_factory):
+    """A tiny WaveGAN of 8 latent dimensions."""
+    folder = tmp_path_factory.mktemp("checkpoint")
+    tf1_wavegan.write(folder, latent_dim=8, width=2, seed=5)
+    return load_generator(folder)
+
+
+def smooth_noise(samples, seed=0):
+    """Noise [samples, 1] below a quarter of the rate, faint at either end."""
+    noise = np.random.default_rng(seed).normal(size=samples)
+    sections = scipy.signal.butter(8, 0.5, output="sos")
+    return (scipy.signal.sosfiltfilt(sections, noise) * np.hanning(samples))[:, None]
+
+
+def high_pass(corner):
+    return scipy.signal.butter(2, corner, "high", fs=RATE, output="sos")
+
+
+def low_pass(corner):
+    return scipy.signal.butter(8, corner, fs=RATE, output="sos")
+
+
+@pytest.mark.parametrize("sections", [high_pass(20), high_pass(60), high_pass(300), low_pass(3400)])
+def test_usual_filters_are_met_to_the_rounding_of_16_bits(sections):
+    sound = smooth_noise(RATE)
+    target = scipy.signal.sosfilt(sections, sound[:, 0])
+    fit = BestChannel(Basis(RATE, RATE).columns(sound), target, np.ones(RATE), 1e-11)
+    assert 10 * np.log10((target**2).sum() / (fit.residual**2).sum()) > 65
+
+
+@pytest.mark.parametrize("basis", [Basis(4096, RATE), Played(4096)], ids=["filters", "played"])
+def test_a_channel_is_what_its_columns_say_and_has_a_transpose(basis):
+    rng = np.random.default_rng(1)
+    sound, other = smooth_noise(4096, 1), smooth_noise(4096, 2)
+    coefficients = rng.normal(size=basis.size)
+    coefficients[-1] = 0
+    response = basis.response(coefficients)
+    through_it = basis.filtered(sound, response)
+    expected = (coefficients @ basis.columns(sound))[:, None]
+    np.testing.assert_allclose(through_it, expected, atol=1e-9 * np.abs(expected).max())
+    products = np.sum(through_it * other), np.sum(sound * basis.correlated(other, response))
+    assert products[0] == pytest.approx(products[1], rel=1e-9, abs=1e-9)
+
+
+def test_gradients_of_what_no_filter_explains_are_its_differences(generator):
+    z = random_latent(generator, 1, 3).astype(np.float64)
+    targets = scipy.signal.sosfilt(high_pass(100), generate(generator, random_latent(generator, 1, 4)), axis=1)
+    problem = Channelled(generator, targets, filters(generator))
+    index = np.zeros(1, int)
+    problem.linearise(z, index, np.zeros(1, np.float32), np.eye(8)[None])
+    gradient = problem.gradients(z, index)[0]
+    direction = gradient / np.linalg.norm(gradient)
+    step = 1e-2
+    ahead, back = (problem.evaluate(z + sign * step * direction, index)[0] for sign in (1, -1))
+    assert (ahead - back) / (2 * step) == pytest.approx(gradient @ direction, rel=0.05)
+
+
+def test_a_sound_that_was_turned_over_or_filtered_comes_back_exactly(generator):
+    true = random_latent(generator, 3, 7)
+    sounds = generate(generator, true)
+    targets = np.stack(
+        [-0.5 * sounds[0], *(scipy.signal.sosfilt(high_pass(60), sound, axis=0) for sound in sounds[1:])]
+    )
+    targets = (np.round(targets * 32768) / 32768).astype(np.float32)
+    found = recover(targets, generator, solver=LevenbergMarquardt(), only_exact=True)
+    assert (latent_mse(true, found.z) < EXACT).all() and (found.snr_db > 65).all()
+    assert found.gain[0] == pytest.approx(-0.5, rel=1e-3) and found[0].alignment.filter is None
+    for filter_found in (answer.alignment.filter for answer in found[1:]):
+        assert np.linalg.norm(filter_found) == pytest.approx(1, rel=1e-3)
+        assert np.abs(filter_found).argmax() == ORIGIN and filter_found[ORIGIN] > 0
+    assert "below" in filter_words.described(found[1].alignment.filter, sounds[1], RATE)
+
+
+def test_a_filter_is_undone_but_for_what_hardly_came_through():
+    sound, taps = smooth_noise(4096, 3).astype(np.float32), np.zeros(4096, np.float32)
+    taps[ORIGIN : ORIGIN + 2] = 0.9, -0.3
+    back = without(through(sound, taps), taps)
+    assert np.abs(back - sound).max() < 0.02 * np.abs(sound).max()
+
+
+def test_a_sound_stretched_and_back_is_the_same_and_its_speed_is_found_to_first_order():
+    sound = smooth_noise(8192, 4)
+    played, known = at(sound, in_clip(8192, 0.99, 3.4))
+    assert known[4096] == 1 and known[0] == 0
+    back, _ = at(played, in_recording(8192, 0.99, 3.4))
+    assert np.abs(back - sound)[200:-200].max() < 1e-3 * np.abs(sound).max()
+    basis = Played(8192)
+    near, _ = at(played, in_recording(8192, 0.99002, 3.5))
+    fit = BestChannel(basis.columns(sound), near[:, 0], np.ones(8192), 0)
+    assert basis.refined(fit.coefficients, 0.99002, 3.5) == pytest.approx((0.99, 3.4), abs=0.02)
+    assert basis.refined(fit.coefficients, 0.99002, 3.5)[0] == pytest.approx(0.99, abs=2e-6)
+
+
+def test_words_for_speeds_name_a_wrong_header():
+    assert speed.described(1.01, RATE) == "1.0 % slower" and speed.described(0.999, RATE) == "0.10 % faster"
+    assert speed.described(1.024, 16000) == "its header says 16,000 Hz, its samples are 16,384"
+    assert speed.described(44100 / 48000, 48000) == "its header says 48,000 Hz, its samples are 44,100"
+
+
+@pytest.mark.parametrize(
+    "sections, words",
+    [
+        (high_pass(60), "filtered: -18 dB below 63 Hz"),
+        (low_pass(3400), "filtered: -60 dB above 3,200 Hz"),
+        (np.array([[1.0, 0, 0, 1, 0, 0]]), "filtered"),
+    ],
+)
+def test_words_for_filters_name_the_bands(sections, words):
+    impulse = np.zeros(RATE)
+    impulse[0] = 1
+    sound = scipy.signal.lfilter([1], [1, -0.9], np.random.default_rng(0).normal(size=(RATE, 1)), axis=0)
+    assert filter_words.described(scipy.signal.sosfilt(sections, impulse), sound, RATE) == words
+
+
+def test_the_louder_of_two_channels_that_differ_by_a_delay_or_a_sign_is_taken():
+    sound = smooth_noise(8192, 5)[:, 0]
+    late, other = np.roll(sound, 200), smooth_noise(8192, 6)[:, 0]
+    assert np.array_equal(one_channel(np.column_stack([0.7 * late, sound]))[:, 0], sound)
+    assert np.array_equal(one_channel(np.column_stack([sound, -0.7 * sound]))[:, 0], sound)
+    for second in (0.7 * sound, other, np.zeros(8192)):
+        assert np.array_equal(one_channel(np.column_stack([sound, second]))[:, 0], (sound + second) / 2)
+
+
+def test_samples_that_hold_a_value_are_altered_and_clicks_stand_out():
+    sound = smooth_noise(8192, 7)
+    assert unaltered(sound).all()
+    most = 0.5 * np.abs(sound).max()
+    clipped = np.clip(sound, -most, most)
+    assert np.array_equal(unaltered(clipped) == 0, np.abs(clipped) == most)
+    cut = sound.copy()
+    cut[3000:5000] = 0
+    assert not unaltered(cut)[3000:5000].any() and unaltered(cut)[:3000].all() and unaltered(cut)[5000:].all()
+    remains = 0.01 * np.random.default_rng(0).normal(size=(8192, 1))
+    assert not clicks(remains, np.ones_like(remains)).any()
+    remains[4000:4005] += 0.5
+    assert clicks(remains, np.ones_like(remains))[4000:4005].all() and clicks(remains, np.ones_like(remains)).sum() < 20
