@@ -196,7 +196,7 @@ def test_a_scalar_beside_it_is_asked_for(tmp_path, z):
     assert np.allclose(sound(generator, z), np.tanh(0.7 * z @ W), atol=1e-6)
     specs = specs[0], tf.TensorSpec([], name="psi")  # one for all clips
     folder = saved(tmp_path / "one", lambda w, z, psi: tf.tanh((z * psi) @ w), *specs)
-    assert np.allclose(sound(load_generator(folder, inputs={"psi": 0.7}), z), np.tanh(0.7 * z @ W), atol=1e-6)
+    assert np.allclose(sound(load_generator(folder, {"inputs": {"psi": 0.7}}), z), np.tanh(0.7 * z @ W), atol=1e-6)
 
 
 def test_latent_vectors_of_three_axes_and_in_double_precision(tmp_path, z):
