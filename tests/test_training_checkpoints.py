@@ -76,6 +76,7 @@ def test_the_newest_checkpoint_counts(tmp_path):
 @pytest.mark.parametrize("name, version", [("best_score", "V2"), ("model.ckpt", "V1")])
 def test_the_best_by_inception_score_and_the_older_format(tmp_path, name, version):
     z, expected = write(tmp_path / "run", width=1)
+    (tmp_path / "other").mkdir()
     v1, reader = tf.compat.v1, tf.train.load_checkpoint(str(tmp_path / "run" / "model.ckpt-7"))
     with tf.Graph().as_default(), v1.Session() as session:
         for key in reader.get_variable_to_shape_map():
@@ -91,7 +92,7 @@ def test_the_best_by_inception_score_and_the_older_format(tmp_path, name, versio
 
 def test_a_pickle_under_a_checkpoint_s_name_is_not_opened(tmp_path):
     (tmp_path / "model.ckpt").write_bytes(b"\x80\x04cos\nsystem\n.")
-    refused(tmp_path, "model.ckpt: a PyTorch file or a pickle")
+    refused(tmp_path, "model.ckpt: a PyTorch file or another pickle")
 
 
 def refused(folder, words, facts=""):

@@ -176,9 +176,12 @@ def load_keras(path, preparation, input_name="", output_name="", inputs=None):
 
         function = roles.joined(function, [item.name for item in takes])
         if roles.label is None:
-            return Generator(function, roles.latent_dim, *known)
-        label = LabelInput(roles.label.name, roles.label.sizes, roles.label.dtype)
-        return LabelledGenerator(function, roles.latent_dim, label, *known)
+            generator = Generator(function, roles.latent_dim, *known)
+        else:
+            label = LabelInput(roles.label.name, roles.label.sizes, roles.label.dtype)
+            generator = LabelledGenerator(function, roles.latent_dim, label, *known)
+        generator.model = model  # keeps its variables alive
+        return generator
     except CheckpointError:
         raise
     except Exception as error:

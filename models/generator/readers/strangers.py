@@ -11,7 +11,7 @@ PYTORCH = (
 )
 KINDS = {
     **dict.fromkeys(
-        (".pt", ".pth", ".tar", ".pkl", ".pickle", ".ckpt", ".ts"), ("a PyTorch file or a pickle", PYTORCH)
+        (".pt", ".pth", ".tar", ".pkl", ".pickle", ".ckpt", ".ts"), ("a PyTorch file or another pickle", PYTORCH)
     ),
     ".safetensors": ("weights without their network", PYTORCH),
     ".data": ("the arrays of an ONNX file", "generator.onnx, which names them, belongs beside it"),
