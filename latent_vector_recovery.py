@@ -175,7 +175,7 @@ def recover_files(paths, names, table, method, closeness):
             if not is_finite(answer):
                 complain(__file__, f"{path}: no finite latent vector was found")
                 continue
-            write_result(table.folder, names[path], clip, generator.sample_rate, answer)
+            write_result(table.folder, names[path], clip, generator.sample_rate, answer, "z_std" in row)
             row |= {"name": names[path], "seconds": seconds, "form": form(clip)} | described()
             row |= {} if share is None else {"explained": float(share)}
             table.add([table.recording(path) | row])
@@ -232,12 +232,13 @@ def recover_found(paths, names, table, method, closeness):
         tqdm.write(printable(f"{path}: {words}"))
 
 
-def write_result(folder, name, clip, sample_rate, answer):
-    """The files of one recording: its reconstruction at its own level and position, its latent vector, its layer."""
+def write_result(folder, name, clip, sample_rate, answer, sure):
+    """The files of one recording: its reconstruction at its own level and position, its latent vector, its layer, and
+    the coordinates' deviations where they are sure."""
     heard = np.any(np.ptp(clip.samples, axis=0))  # of silence the reconstruction is silence
     write_clip(folder, f"{name}_reconstruction", clip.undo(answer.matched * np.float32(heard)), sample_rate)
     write_array(folder / f"{name}.npy", answer.z)
-    for ending, values in (("_std", answer.z_std), (".layer", answer.layer)):
+    for ending, values in (("_std", answer.z_std if sure else None), (".layer", answer.layer)):
         write_array(folder / f"{name}{ending}.npy", None if values is None else np.asarray(values, np.float32))
 
 

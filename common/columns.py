@@ -23,7 +23,7 @@ from common.verdicts import in_words as verdict_in_words
 from models.audio.digits import DIGITS
 from models.metrics.metrics import IDENTICAL_DB, log_spectral_distance
 from models.recovery.attempts import SPENT
-from models.recovery.verdict import SILENT
+from models.recovery.verdict import OWN, SILENT
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,11 @@ def _distances(ended):
 
 
 def _deviations(ended):
-    return [None if answer.z_std is None else np.median(answer.z_std) for answer in ended.answers]
+    """At a local minimum, whose remainder follows the sound, nothing says how sure a coordinate is."""
+    sure = [True] * len(ended.answers) if ended.clips is None else [key in OWN for key in _verdicts(ended)]
+    return [
+        np.median(one.z_std) if known and one.z_std is not None else None for known, one in zip(sure, ended.answers)
+    ]
 
 
 def _digits(ended):

@@ -46,9 +46,9 @@ def test_sixteen_bits_are_scaled_as_published(tmp_path):
 
 
 def test_stereo_is_mixed_down_or_kept(tmp_path):
-    stereo = np.stack([TONE, -0.5 * TONE], axis=1)
+    stereo = np.stack([TONE, 0.5 * TONE], axis=1)
     soundfile.write(tmp_path / "a.wav", stereo, SAMPLE_RATE, subtype="FLOAT")
-    assert np.allclose(read_clip(tmp_path / "a.wav", prepared=True)[:8000], 0.25 * TONE, atol=1e-6)
+    assert np.allclose(read_clip(tmp_path / "a.wav", prepared=True)[:8000], 0.75 * TONE, atol=1e-6)
     two = read_clip(tmp_path / "a.wav", num_channels=2, num_samples=32768, prepared=True)
     assert two.shape == (32768, 2) and np.allclose(two[:8000], stereo, atol=1e-6)
 

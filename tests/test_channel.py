@@ -112,7 +112,9 @@ def test_a_sound_stretched_and_back_is_the_same_and_its_speed_is_found_to_first_
     near, _ = at(played, in_recording(8192, 0.99002, 3.5))
     fit = BestChannel(basis.columns(sound), near[:, 0], np.ones(8192), 0)
     assert basis.refined(fit.coefficients, 0.99002, 3.5) == pytest.approx((0.99, 3.4), abs=0.05)  # half of what it was
-    assert basis.refined(fit.coefficients, 0.99002, 3.5)[0] == pytest.approx(0.99, abs=2e-6)
+    assert basis.refined(fit.coefficients, 0.99002, 3.5)[0] == pytest.approx(
+        0.99, abs=1e-5
+    )  # a twelfth of a sample at the ends
 
 
 def test_words_for_speeds_name_a_wrong_header():

@@ -164,7 +164,7 @@ def test_coordinates_at_the_bounds_are_counted_and_a_wrong_answer_is_never_calle
     mapping = SimpleNamespace(predict_on_batch=lambda waveforms: z)
     how = {"generator": generator, "inverse_mapping": mapping}
     ((_, clips, answers, _),) = recovered(list(generate(generator, z)), lambda clip: clip, 1, **how)
-    (row,) = Closeness(generator, None, None).of([clip.samples for clip in clips], answers)
+    (row,) = Closeness(generator, None, None).of(clips, answers)
     assert row["at_bound"] == 2 and "2 coordinates at the bounds" in in_words(row)
     inner = row | {"at_bound": 0}
     assert "identical" in in_words(inner) and "identical" not in in_words(inner, wrong=True)

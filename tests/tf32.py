@@ -43,6 +43,7 @@ def in_tf32(generator):
     with coarse_products():
         # not checked, since what is rounded here has coarse derivatives too
         coarse = Generator(generator.function, generator.latent_dim, "", "", generator.preparation, False)
-        coarse._function = GraphWalk(as_concrete(generator.function, generator.latent_dim), fast=True).compiled()
+        walk = GraphWalk(as_concrete(generator.function, generator.latent_dim), fast=True)
+        coarse.__dict__["_function"] = walk.compiled()  # a generator is a value to everybody else
         coarse.jacobian(np.zeros((1, generator.latent_dim)), np.zeros(1))  # made at its first use
     return coarse

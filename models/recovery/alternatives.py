@@ -16,6 +16,7 @@ from models.recovery.problem import Answer, Answers, Problem, better, solve_all,
 CANDIDATES = 3  # codes that are held, the nearest to the free answer's
 REACH = 4.0  # how far a code whose scale is free is followed, before LARGEST_SCALE where that leads nowhere
 LEAST_SCALE = 0.5  # of a code, in which the free answer is read
+NO_CODE_DB = 10.0  # by which a clip is better explained without any valid code, if it has none
 VANISHED = 1e-2  # largest number of a code whose scale is free, up to which it is the code of zeros
 LOOK, SECOND_LOOK = 2, 4  # Jacobians with each label, at the recording's place and at any
 SAME_PLACE = 1e-3  # log gain, offset and samples of delay up to which a recording is where the generator put it
@@ -225,9 +226,10 @@ def _with_best_code(codes, tried, scale, free, free_problem):
     text, problem, best = best_of(tried)
     alignment = free.alignment if best.alignment is None or free.alignment is not None else best.alignment
     without = None
-    if free_problem and free.exact and not best.exact:
+    if free_problem and free.exact:
         left = [_waveform_error(*one) / np.sum(one[0].target ** 2) for one in ((free_problem, free), (problem, best))]
-        without = float(margin_db(*left))
+        margin = float(margin_db(*left))
+        without = margin if margin > NO_CODE_DB else None
     answer = spent(best, free.iterations)
     return replace(answer, code=text, alignment=alignment, start=None, without_code_db=without)
 

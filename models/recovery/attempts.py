@@ -308,8 +308,7 @@ ATTEMPTS = (  # of each clip, in this order, until it is done; each keeps what i
 
 
 def settled(one):
-    """The Answer of a clip, with how sure each coordinate is where what remains is steady: a local minimum says nothing
-    of that."""
+    """The Answer of a clip, with how sure each coordinate is where it is explained."""
     k, generator = one.problem.generator.latent_dim, one.problem.generator
     if not one.explained or one.why == NOT_EXPLAINED:
         why = SPENT if one.spent else NOT_EXPLAINED
@@ -324,8 +323,6 @@ def settled(one):
         place = fit.alignment
     share = float(np.clip(1 - 2 * fit.objective, 0, 1))
     answer = Answer(fit.x[:k], fit.objective, one.cost, why, place, share, of_waveform=True)
-    if one.missed():
-        return answer
     lower, upper = one.problem.box()
     prior = np.where(lower < upper, prior_deviation(generator), 0.0)
     free = np.append(np.ones(k, bool), (fit.free,) * 3)

@@ -9,7 +9,6 @@ samples: a high-pass of second order is met to 0.41^n by n of them whose pole li
 import numpy as np
 import scipy.fft
 import scipy.linalg
-import scipy.signal
 
 BEFORE, BEHIND = 32, 64  # samples by which a sound is advanced, and delayed, at most
 CORNERS = 30.0, 200.0  # Hz, of the poles of the two chains
@@ -39,6 +38,8 @@ class Basis:
         """A waveform [samples, channels] through every fixed filter, and a constant: float64 [size, samples ·
         channels]. Before and behind it there is silence.
         """
+        from scipy.signal import lfilter  # takes long to import, and few clips need it
+
         samples, channels = waveform.shape
         result = np.empty((self.size, samples, channels))
         padded = np.pad(np.asarray(waveform, np.float64), [(self.behind, self.before), (0, 0)])
@@ -46,10 +47,10 @@ class Basis:
         for i in range(count):  # the first is advanced most
             result[i] = padded[self.before + self.behind - i :][:samples]
         for pole in self.poles:
-            now = scipy.signal.lfilter([np.sqrt(1 - pole**2)], [1, -pole], waveform, axis=0)
+            now = lfilter([np.sqrt(1 - pole**2)], [1, -pole], waveform, axis=0)
             for order in range(ORDERS):
                 result[count + order] = now
-                now = scipy.signal.lfilter([-pole, 1], [1, -pole], now, axis=0)
+                now = lfilter([-pole, 1], [1, -pole], now, axis=0)
             count += ORDERS
         result[-1] = 1
         return result.reshape(self.size, -1)
@@ -111,7 +112,12 @@ class BestChannel:
 
 def through(waveform, taps):
     """A waveform [samples, channels] through a filter [samples] whose tap at 0 is that at ORIGIN."""
-    full = scipy.signal.fftconvolve(waveform.astype(np.float64), taps[:, None].astype(np.float64), axes=0)
+    length = scipy.fft.next_fast_len(len(waveform) + len(taps), real=True)
+    spectra = (
+        scipy.fft.rfft(waveform.astype(np.float64), length, axis=0),
+        scipy.fft.rfft(taps.astype(np.float64), length),
+    )
+    full = scipy.fft.irfft(spectra[0] * spectra[1][:, None], length, axis=0)
     return full[ORIGIN:][: len(waveform)].astype(np.float32)
 
 

@@ -7,7 +7,6 @@ stretched about a clip's middle, so that speed and position hardly depend on eac
 import numpy as np
 import scipy.fft
 import scipy.interpolate
-import scipy.signal
 
 from models.generator.generator import BATCH, generate, random_latent
 from models.recovery.alignment import centred, unit
@@ -85,10 +84,16 @@ def _made_parts(generator):
     power, vectors = np.linalg.eigh(known.inverse)
     rows = (vectors * np.sqrt(np.maximum(power, 0))).T @ known.rows
     rows = np.linalg.svd(rows @ rows.T)[0][:, :PARTS].T @ rows
-    coarse = scipy.signal.resample(rows, rows.shape[1] // max(rows.shape[1] // COARSE, 1), axis=1)
+    coarse = _resampled(rows, rows.shape[1] // max(rows.shape[1] // COARSE, 1))
     made = generate(generator, random_latent(generator, BATCH, 0)).sum(axis=2)
-    alike = coarse @ scipy.signal.resample(unit(made), coarse.shape[1], axis=1).T
+    alike = coarse @ _resampled(unit(made), coarse.shape[1]).T
     return rows, coarse, (alike**2).sum(axis=0).min()
+
+
+def _resampled(rows, count):
+    """Rows [..., samples] at `count` places instead, by their Fourier series."""
+    spectrum = scipy.fft.rfft(rows)[..., : count // 2 + 1]
+    return scipy.fft.irfft(spectrum, count) * (count / rows.shape[-1])
 
 
 def _scores(target, rows, speeds, shifts):
@@ -96,7 +101,7 @@ def _scores(target, rows, speeds, shifts):
     samples of the rows: [speeds, shifts]."""
     count, size = rows.shape[1], scipy.fft.next_fast_len(2 * rows.shape[1], real=True)
     spectra, scores = np.conj(scipy.fft.rfft(rows, size)), np.empty((len(speeds), len(shifts)))
-    spline = scipy.interpolate.CubicSpline(np.arange(count), scipy.signal.resample(target, count))
+    spline = scipy.interpolate.CubicSpline(np.arange(count), _resampled(target, count))
     for row, speed in enumerate(speeds):
         places = in_recording(count, speed, 0)
         stretched = np.where((places >= 0) & (places <= count - 1), spline(np.clip(places, 0, count - 1)), 0)
