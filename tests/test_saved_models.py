@@ -118,7 +118,7 @@ def refused(folder, words, facts=""):
 @pytest.mark.parametrize(
     "name, words",
     [
-        ("G.pt", r"G.pt: a PyTorch file or a pickle; .*torch.onnx.export\(G, z, 'generator.onnx'\)"),
+        ("G.pt", r"G.pt: a PyTorch file or another pickle; .*torch.onnx.export\(G, z, 'generator.onnx'\)"),
         ("G.pth", "torch.onnx.export.*pickles are never opened"),
         ("epoch.tar", "pickles are never opened"),
         ("G.pkl", "pickles are never opened"),

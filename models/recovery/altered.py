@@ -38,7 +38,7 @@ def clicks(residual, known):
     """True where what remains of a clip, residual [samples, channels], of which `known` is 1 where a sample is known,
     stands out from what remains around it; nowhere where that is more than a click's share."""
     size = np.abs(np.where(known > 0, residual, 0))
-    around = scipy.ndimage.median_filter(size[::EVERY], (AROUND // EVERY, 1), mode="nearest").repeat(EVERY, axis=0)
+    around = scipy.ndimage.median_filter(size[::EVERY], (AROUND // EVERY, 1), mode="reflect").repeat(EVERY, axis=0)
     found = (size > CLICK * np.maximum(around[: len(size)], 1e-12)) & (known > 0)
     found = scipy.ndimage.binary_dilation(found, np.ones((2 * WIDER + 1, 1)))
     return found if found.mean() < MOST else np.zeros_like(found)

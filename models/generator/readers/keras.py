@@ -180,7 +180,7 @@ def load_keras(path, preparation, input_name="", output_name="", inputs=None):
         else:
             label = LabelInput(roles.label.name, roles.label.sizes, roles.label.dtype)
             generator = LabelledGenerator(function, roles.latent_dim, label, *known)
-        generator.model = model  # keeps its variables alive
+        generator.__dict__["model"] = model  # keeps its variables alive
         return generator
     except CheckpointError:
         raise
