@@ -36,11 +36,17 @@ SMALLER = {  # what is added to a command, by script; {server} is the address of
     "benchmarks/codes.py": "--num_clips=1 --rows=ciwGAN",
     "benchmarks/generators.py": "--options=published --widths=16 --num_clips=1 --max_iter=1",
     "benchmarks/shipped_classifier.py": "--datasets=datasets/fsdd --triples=10",
+    "benchmarks/tf32.py": "--num_clips=1 --max_iter=2",
+    "benchmarks/formats.py": "--card=",
     "benchmarks/speed.py": "--card= --widths=2 --network_width=1 --turns=1",
     "benchmarks/own_clips.py": "--other= --datasets=datasets/fsdd --num_clips=1 --num_others=1 --damages=none",
     "benchmarks/side_by_side.py": "--tables=one=waves/metrics/,other=waves/metrics/",
 }
-ELSEWHERE = ("recover_corpus.py",)  # its tests run it, where Ray can be installed
+ELSEWHERE = (  # what needs Ray, whose tests run it, other software, or an earlier version beside this one
+    "recover_corpus.py",
+    "benchmarks/exporters.py",
+    "benchmarks/beside.py",
+)
 REPLACING = ("train.py", "train_sc09_classifier.py", "datasets/fetch.py")  # weights that others read
 SHOWING = ("benchmarks/side_by_side.py",)  # what others wrote
 AFTER = {"latent_vector_recovery.py": "generate.py"}
