@@ -99,6 +99,7 @@ def test_right_codes_are_counted_and_shown(inputs, tmp_path, capsys):
     assert printed.count("right code") == 2 and f"{shares[0]:.0%}" in printed
 
 
+@pytest.mark.slow
 def test_the_table_and_going_on_where_a_run_was_stopped(inputs, tmp_path, few_steps, capsys, monkeypatch):
     flags = ["--table", "--num_clips=6", "--max_iter=2", "--restarts=0", "--batch_size=2"]
     added, own = [], Store.add

@@ -110,6 +110,7 @@ def test_one_coordinate_is_swept_and_the_others_stay(folder, tmp_path, capsys):
     assert capsys.readouterr().err.count("generate.py: vary") == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layout, bounds", [("onehot:4", 1.0), ("bits:2", 1.0), ("onehot:4", 2.0)])
 def test_a_code_far_beyond_the_range_of_training_is_recovered_with_its_scale(folder, layout, bounds):
     generator = coded(folder, layout).with_facts(bounds=bounds)

@@ -108,6 +108,7 @@ def test_a_process_finds_what_the_library_finds_and_names_what_it_cannot_read(co
     np.testing.assert_allclose(found[0]["reconstruction"], expected, atol=HALF_THE_DIGITS)
 
 
+@pytest.mark.slow
 def test_every_recording_once_and_as_without_ray_though_a_process_is_killed(corpus):
     driver = started(corpus)
     while driver.poll() is None and not (running := actors(driver)):

@@ -66,6 +66,7 @@ def test_a_descent_finds_the_least_of_a_quadratic_and_stays_where_it_may():
     assert np.abs(kept - np.maximum(goal, 0)).max() < 0.05
 
 
+@pytest.mark.slow
 def test_both_kinds_of_clips_in_one_batch(generator, perceptual_loss):
     true = random_latent(generator, 2, 3)
     clips = np.concatenate([generate(generator, true)[..., 0], speech(2)])[[0, 2, 1, 3]]

@@ -31,6 +31,7 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("which, module", [(signal.SIGINT, "tensorflow"), (signal.SIGTERM, "models.generator.loading")])
 def test_an_interruption_while_a_script_starts_is_one_line(tmp_path, which, module):
     command = [

@@ -62,6 +62,7 @@ def test_clips_at_random_places_are_found_exactly_and_none_is_invented(generator
     assert (latent_mse(true, np.stack([one.answer.z for one in found])) < EXACT).all()
 
 
+@pytest.mark.slow
 def test_previews_are_found_whole_also_those_that_the_ends_cut_into(generator, tmp_path):
     true, step = random_latent(generator, 5, 7), LENGTH + 8000
     samples = np.zeros(5 * step)
@@ -74,6 +75,7 @@ def test_previews_are_found_whole_also_those_that_the_ends_cut_into(generator, t
     assert (latent_mse(true, np.stack([one.answer.z for one in found])) < EXACT).all()
 
 
+@pytest.mark.slow
 def test_a_recording_at_another_rate_is_searched_at_the_generators(generator, tmp_path):
     true, starts = random_latent(generator, 2, 9), [5000, 41234]
     samples = np.zeros(70000)

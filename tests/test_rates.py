@@ -69,6 +69,7 @@ def test_a_clip_json_that_is_none_is_one_line(tmp_path, wrong):
     assert "\n" not in str(refused.value)
 
 
+@pytest.mark.slow
 def test_scripts_write_and_read_at_the_generators_rate(folder, tmp_path, capsys):
     arguments = f"--checkpoint={folder}", f"--output={tmp_path / 'made'}", "--num_samples=2"
     assert run_script("generate.py", *arguments) == 0 and "22,050 Hz" in capsys.readouterr().out

@@ -91,6 +91,7 @@ def recover(weights, tmp_path):
     return run
 
 
+@pytest.mark.slow
 def test_a_long_recording_becomes_one_sound_and_many_latent_vectors(recover, generator, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(common.long_recordings, "BATCH", 3)  # windows put together at once
     assert recover("out", "--hop=0.5", "--report") == 0
