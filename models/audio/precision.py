@@ -1,7 +1,7 @@
 """Full float32 on any device, but where a network is trained.
 
-TensorFlow multiplies in TF32 on a graphics card unless it is told not to: with 10 bits of mantissa, so that a waveform
-is right to some 65 dB, where exact recovery ends at 100. Whatever computes with audio imports this.
+TensorFlow multiplies in TF32 on a graphics card unless it is told not to: with 10 bits of mantissa
+where float32 has 23, too few for the 100 dB at which exact recovery ends. Whatever computes with audio imports this.
 """
 
 import contextlib

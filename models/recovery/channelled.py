@@ -19,6 +19,7 @@ from models.recovery.speed import place_by_speed, played
 
 NEEDED = objective_at(10.0) / objective_at(0.0)  # share of an objective without a channel that is left with it, at most
 HELPED = 0.5  # share of the objective of an explained clip that a channel leaves at once, at most
+SAMPLES = 16  # of a clip for each unknown, at least, where a channel is looked for: fewer are explained by any
 IMPULSE = 1e-6  # energy of a filter beside its largest tap, up to which it is level and place alone
 UNMOVED = 0.01  # samples by which speed and position move a clip's ends, below which it needs no other alignment
 SAME_SPEED = 1e-6  # change of speed that moves a clip's ends by no hundredth of a sample
@@ -33,8 +34,11 @@ def look_for_channels(standings, options, why):
     the others those are tried that the sketch of the generator is like, as they are or at another speed.
     """
     generator = standings[0].problem.generator
-    at_once = {kind: _at_once(standings, kind) for kind in (played(generator), filters(generator))}
-    by_speed, by_filter = at_once.values()
+    enough = generator.num_samples > SAMPLES * (filters(generator).size + generator.latent_dim)
+    if generator.num_samples <= SAMPLES * (played(generator).size + generator.latent_dim):
+        return
+    by_speed = _at_once(standings, played(generator))
+    by_filter = _at_once(standings, filters(generator)) if enough else [np.inf] * len(standings)
     speeds = [None] * len(standings)
     unknown = [i for i, one in enumerate(standings) if one.fit.objective > FAR]
     if unknown:
@@ -49,7 +53,7 @@ def look_for_channels(standings, options, why):
     chosen = []
     for i, one in enumerate(standings):
         helps = by_filter[i] < HELPED * one.fit.objective
-        if one.fit.channel is None and (helps or (one.recognised and one.fit.objective > FAR)):
+        if enough and one.fit.channel is None and (helps or (one.recognised and one.fit.objective > FAR)):
             chosen.append(one)
     _look(chosen, [(1.0, np.round(_shift(one))) for one in chosen], filters(generator), options, why)
 
