@@ -121,7 +121,7 @@ def table(title, rows):
             continue
         cells.append([name, f"{row['condition']:.0f}", f"{row['exact']} of {row['clips']}", f"{row['iterations']:.0f}"])
         cells[-1] += [f"{row['snr_db']:.0f}", f"{row['seconds']:.1f}"]
-        cells[-1] += [f"{row['difference']:.1e}"] * differs
+        cells[-1] += [f"{row['difference']:.1e}"] if differs else []
     return markdown(heads, cells)
 
 
