@@ -5,6 +5,7 @@ from functools import cached_property
 import numpy as np
 
 from common.columns import COMPUTED, columns
+from common.verdicts import made_by
 from models.audio.second import Second
 from models.networks.judge import probabilities
 from models.recovery.verdict import is_silent
@@ -30,6 +31,11 @@ class Ended:
     def perceptual_loss(self):
         """[n], or None without a classifier."""
         return np.asarray(self._loss(*self.heard)) if self._loss else None
+
+    @cached_property
+    def made_by(self):
+        """Who made each sound, where least squares on the waveform have looked for its latent vector; or None."""
+        return None if self.clips is None else [made_by(*one) for one in zip(self.clips, self.answers)]
 
     def rows(self):
         """The computed columns, {name: value} of each result; what a result lacks is left out."""

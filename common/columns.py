@@ -18,7 +18,7 @@ if __name__ == "__main__":
 import numpy as np
 
 from common.files import printable
-from common.verdicts import WORDS, channel_in_words, made_by
+from common.verdicts import WORDS, channel_in_words
 from common.verdicts import in_words as verdict_in_words
 from models.audio.digits import DIGITS
 from models.metrics.metrics import IDENTICAL_DB, log_spectral_distance
@@ -75,7 +75,7 @@ def _distances(ended):
 
 def _deviations(ended):
     """At a local minimum, whose remainder follows the sound, nothing says how sure a coordinate is."""
-    sure = [True] * len(ended.answers) if ended.clips is None else [key in OWN for key in _verdicts(ended)]
+    sure = [True] * len(ended.answers) if ended.made_by is None else [key in OWN for key in ended.made_by]
     return [
         np.median(one.z_std) if known and one.z_std is not None else None for known, one in zip(sure, ended.answers)
     ]
@@ -87,13 +87,6 @@ def _digits(ended):
 
 def _probabilities(ended):
     return None if ended.predicted is None else ended.predicted.max(axis=1)
-
-
-def _verdicts(ended):
-    """Who made each sound, where least squares on the waveform have looked for its latent vector."""
-    if ended.clips is None:
-        return None
-    return [made_by(*one) for one in zip(ended.clips, ended.answers)]
 
 
 def _channels(ended):
@@ -156,7 +149,8 @@ COLUMNS = (
     Column("probability", float, "what the judge gives that digit", form=".2f", of=_probabilities),
     Column("explained", float, "share that a latent vector explains", "", ".4f", _answers("explained"),
            "{explained:.1%} explained by this generator"),
-    Column("made_by", str, "who made the sound, as far as what is left tells", of=_verdicts, phrase=_made),
+    Column("made_by", str, "who made the sound, as far as what is left tells", of=lambda ended: ended.made_by,
+           phrase=_made),
     Column("channel", str, "what was done to the sound beside its level, offset and position", of=_channels),
     Column("gain", float, "what the sound was multiplied by", form=".4g", of=_answers("gain")),
     Column("offset", float, "what was added to it", form=".3g", of=_answers("offset")),

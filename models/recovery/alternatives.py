@@ -11,7 +11,7 @@ from models.generator.generator import generate
 from models.recovery.alignment import as_generated, as_recorded
 from models.recovery.attempts import residuals
 from models.recovery.errors import NEAR_TRUTH, PROMISING, margin_db
-from models.recovery.problem import Answer, Answers, Problem, better, solve_all, spent
+from models.recovery.problem import Answer, Answers, Problem, rank, solve_all, spent
 
 CANDIDATES = 3  # codes that are held, the nearest to the free answer's
 REACH = 4.0  # how far a code whose scale is free is followed, before LARGEST_SCALE where that leads nowhere
@@ -44,10 +44,7 @@ def best_of(tried):
     The margin is of the objectives, and of the waveforms' errors where one answer explains the clip and the next does
     not; NaN where there is no other.
     """
-    order = []
-    for name in tried:  # insertion keeps the first of equals first
-        place = next((k for k, other in enumerate(order) if better(tried[name][1], tried[other][1])), len(order))
-        order.insert(place, name)
+    order = sorted(tried, key=lambda name: rank(tried[name][1]))  # of equals the first stays first
     (problem, first), margin = tried[order[0]], np.nan
     if order[1:]:
         other, second = tried[order[1]]
@@ -210,7 +207,7 @@ def _follow_further(problems, solver, answers, starts, **options):
     free = relaxed(problems[0].generator, LARGEST_SCALE)
     asked = [replace(problems[i], generator=free, start=None) for i in again]
     for i, other in zip(again, answers_of(solver, asked, **options)):
-        if better(other, answers[i]):
+        if rank(other) < rank(answers[i]):
             starts[i] = free.latent(other.z[None]).numpy()[0]
             other, answers[i] = answers[i], other
         answers[i] = spent(answers[i], other.iterations)

@@ -109,14 +109,14 @@ class _Tries:
     def stream(self, number):
         return [number, self.phase, *self.seed]
 
-    def patient(self, standings):
+    def patient(self):
         """Options of a descent that is given up where an unexplained clip gains too little."""
         return self.options | {"least_fall": LEAST_FALL, "above": EXPLAINED}
 
     def hopeful(self, standings):
         """The same, of one that is also given up behind its first Jacobian where that leaves no hope."""
         smooths = standings[0].problem.generator.smooths
-        return self.patient(standings) | {"hopeless": HOPELESS if smooths else np.inf}
+        return self.patient() | {"hopeless": HOPELESS if smooths else np.inf}
 
 
 def look_at(problems, seed=0):
@@ -211,18 +211,19 @@ def unexplained(one):
 # How it is made: functions of what attempts share, the clips, the number of the attempt among its kind, and its name.
 
 
+def _as_it_is_at_zero(one):
+    return placed(one.problem.target, 0 * one.fit.x[:-3], Alignment(), False)
+
+
 def as_it_is(tries, chosen, number, why):
-    fits = [
-        one.fit if one.promising else placed(one.problem.target, 0 * one.fit.x[:-3], Alignment(), False)
-        for one in chosen
-    ]
+    fits = [one.fit if one.promising else _as_it_is_at_zero(one) for one in chosen]
     nearness = [NEARER if one.promising else np.inf for one in chosen]
     for one, fit in zip(chosen, descend(chosen, fits, tries.hopeful(chosen), smoothing=nearness)):
         one.keep(fit, why)
 
 
 def from_zero(tries, chosen, number, why):
-    fits = [placed(one.problem.target, 0 * one.fit.x[:-3], Alignment(), False) for one in chosen]
+    fits = [_as_it_is_at_zero(one) for one in chosen]
     for one, fit in zip(chosen, descend(chosen, fits, tries.hopeful(chosen))):
         one.keep(fit, why)
 
@@ -253,7 +254,7 @@ def without_clicks(tries, chosen, number, why):
 
 
 def elsewhere(tries, chosen, number, why):
-    from_elsewhere(chosen, tries.stream(number), tries.patient(chosen), why)
+    from_elsewhere(chosen, tries.stream(number), tries.patient(), why)
 
 
 def shaken(tries, chosen, number, why):

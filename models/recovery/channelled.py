@@ -123,7 +123,7 @@ def _followed(standings, fits, options):
     for _ in range(ALIGNMENTS):
         again = []
         for i, (standing, fit) in enumerate(zip(standings, fits)):
-            if fit.objective < EXPLAINED and standing.left:
+            if fit.objective < EXPLAINED and not standing.spent:
                 place, (waveform, best) = fit.alignment, fit.best(standing.problem.generator)
                 speed, shift = fit.channel.refined(best.coefficients, place.speed, place.shift)
                 moves = abs(shift - place.shift) + abs(speed / place.speed - 1) * len(waveform) / 2

@@ -120,11 +120,6 @@ class Standing:
         """Whether its budget of Jacobians is used up."""
         return bool(self.problem.budget) and self.cost >= self.problem.budget
 
-    @property
-    def left(self):
-        """Whether there are Jacobians left of its budget."""
-        return not self.spent
-
     def missed(self, most=np.inf, noisy=np.inf):
         """Whether its exact answer was missed, and its objective is `most` or less. Where what remains is steady and
         the objective is below `noisy`, it has it, or nearly so, with noise.

@@ -118,12 +118,9 @@ class Answer:
     speed = property(lambda self: self.alignment and self.alignment.speed)
 
 
-def better(answer, other):
-    """Whether an answer is better than another, or than None: it explains the clip where the other does not, or its
-    objective is lower."""
-    if other is None or answer.exact != other.exact:
-        return other is None or answer.exact
-    return answer.objective < other.objective
+def rank(answer):
+    """What answers are ordered by, the best first: whether one explains its clip, then its objective."""
+    return not answer.exact, answer.objective
 
 
 class Answers(list):
