@@ -52,6 +52,7 @@ from models.generator.readers.training_checkpoint import read_wavegan
 from models.recovery import verdict as v
 from models.recovery.attempts import LevenbergMarquardt
 from models.recovery.recover import recovered_clips
+from models.recovery.remainder import Remainder, remainder
 
 STREAM = 20_142  # separates what is drawn here from every other use of a seed
 STEP = 1 / 32767  # of 16 bits
@@ -100,14 +101,14 @@ def measured(clip, generator, mapping):
     begin, options = time.process_time(), {"solver": LevenbergMarquardt(), "only_exact": True}
     ((answer,), (form,)) = recovered_clips([clip], generator, inverse_mapping=mapping, **options)
     target = form.samples.reshape(answer.matched.shape)
-    left = v.remainder(answer.matched, target, step=STEP * form.gain)
+    left = remainder(answer.matched, target, step=STEP * form.gain)
     numbers = {"explained": answer.explained, "snr_db": answer.snr_db, "seconds": time.process_time() - begin}
     return {name: float(value) for name, value in numbers.items()} | asdict(left)
 
 
 def said(row):
     """The verdict on a sound of which only the samples are known, with nothing looked for beside them."""
-    left = v.Remainder(**{name: row[name] for name in v.Remainder.__dataclass_fields__})
+    left = Remainder(**{name: row[name] for name in Remainder.__dataclass_fields__})
     return v.verdict(row["explained"], left)
 
 

@@ -5,6 +5,9 @@ import numpy as np
 from models.recovery import filter_words, speed
 from models.recovery import verdict as v
 from models.recovery.alignment import inside
+from models.recovery.remainder import remainder
+
+SELDOM = 0.01  # share of a sound's energy at levels that are not counted, at either end
 
 WORDS = {  # after "the sound is …"
     v.UNTOUCHED: "this generator's, untouched",
@@ -23,7 +26,7 @@ def made_by(clip, answer):
     if answer.alignment is None or answer.explained is None:
         return None
     target = np.asarray(clip.samples, np.float32).reshape(answer.matched.shape)
-    left = v.remainder(answer.matched, target, inside(target), clip.gain * v.step_of(target / np.float32(clip.gain)))
+    left = remainder(answer.matched, target, inside(target), clip.gain * v.step_of(target / np.float32(clip.gain)))
     return v.verdict(answer.explained, left, channel_in_words(answer))
 
 
@@ -37,9 +40,20 @@ def channel_in_words(answer):
         words.append("turned over")
     if place.speed != 1:
         words.append(speed.described(place.speed, answer.sample_rate))
+    if place.levels is not None:
+        words.append(levels_in_words(place.levels, answer.waveform))
     if place.filter is not None:
         words.append(filter_words.described(place.filter, answer.waveform, answer.sample_rate))
     return ", ".join(words)
+
+
+def levels_in_words(levels, waveform):
+    """How far apart levels [samples] are over time, where a waveform [samples, channels] has most of its energy."""
+    power = np.asarray(waveform, np.float64).reshape(len(levels), -1).mean(axis=1) ** 2
+    order = np.argsort(np.abs(levels))
+    share = np.cumsum(power[order]) / max(power.sum(), np.finfo(np.float64).tiny)
+    low, high = np.abs(levels)[order[np.searchsorted(share, (SELDOM, 1 - SELDOM))]]
+    return f"levelled: up to {20 * np.log10(high / max(low, 1e-6)):.0f} dB apart over time"
 
 
 def in_words(key, channel=""):

@@ -14,8 +14,8 @@ from models.recovery.altered import clicks, unaltered
 from models.recovery.attempts import LevenbergMarquardt
 from models.recovery.channel import Channelled
 from models.recovery.filters import ORIGIN, Basis, BestChannel, filters, through, without
+from models.recovery.placing import Played
 from models.recovery.recover import recover
-from models.recovery.speed import Played
 from models.recovery.stretching import at, in_clip, in_recording
 
 RATE = 16384
@@ -48,7 +48,7 @@ def low_pass(corner):
 def test_usual_filters_are_met_to_the_rounding_of_16_bits(sections):
     sound = smooth_noise(RATE)
     target = scipy.signal.sosfilt(sections, sound[:, 0])
-    fit = BestChannel(Basis(RATE, RATE).columns(sound), target, np.ones(RATE), 1e-11)
+    fit = BestChannel(Basis(RATE, RATE).columns(sound), target, lambda waves: waves, 1e-11)
     assert 10 * np.log10((target**2).sum() / (fit.residual**2).sum()) > 65
 
 
@@ -110,7 +110,7 @@ def test_a_sound_stretched_and_back_is_the_same_and_its_speed_is_found_to_first_
     assert np.abs(back - sound)[200:-200].max() < 1e-3 * np.abs(sound).max()
     basis = Played(8192)
     near, _ = at(played, in_recording(8192, 0.99002, 3.5))
-    fit = BestChannel(basis.columns(sound), near[:, 0], np.ones(8192), 0)
+    fit = BestChannel(basis.columns(sound), near[:, 0], lambda waves: waves, 0)
     assert basis.refined(fit.coefficients, 0.99002, 3.5) == pytest.approx((0.99, 3.4), abs=0.05)  # half of what it was
     assert basis.refined(fit.coefficients, 0.99002, 3.5)[0] == pytest.approx(
         0.99, abs=1e-5

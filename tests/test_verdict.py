@@ -6,6 +6,7 @@ import scipy.signal
 
 from common.verdicts import WORDS, compared_in_words, in_words
 from models.recovery import verdict as v
+from models.recovery.remainder import remainder
 
 STEP, SAMPLES = 1 / 32767, 16384
 
@@ -27,7 +28,7 @@ def rounded(samples, step=STEP):
 
 
 def said(sound, target, step=STEP, explained=0.999, channel=None):
-    return v.verdict(explained, v.remainder(sound, target, step=step), channel)
+    return v.verdict(explained, remainder(sound, target, step=step), channel)
 
 
 def noise(seed, sound, db):
@@ -93,8 +94,8 @@ def test_what_no_latent_vector_explains_is_none_of_its_sounds(sound):
 def test_only_samples_that_are_known_count(sound):
     target, known = rounded(sound), np.ones_like(sound)
     target[3000:5000], known[3000:5000] = 0.5, 0
-    assert v.verdict(1.0, v.remainder(sound, target, known, STEP)) == v.UNTOUCHED
-    assert v.verdict(1.0, v.remainder(sound, target, step=STEP)) != v.UNTOUCHED
+    assert v.verdict(1.0, remainder(sound, target, known, STEP)) == v.UNTOUCHED
+    assert v.verdict(1.0, remainder(sound, target, step=STEP)) != v.UNTOUCHED
 
 
 def test_silence_is_silence_and_a_constant_too():

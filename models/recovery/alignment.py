@@ -5,7 +5,7 @@ back.
 import numpy as np
 
 from models.recovery.altered import unaltered
-from models.recovery.filters import through, without
+from models.recovery.filters import LOST, through, without
 from models.recovery.stretching import at, in_clip, in_recording
 
 NEAR = 0.05  # samples beyond an end of a waveform, to which it still is known
@@ -68,6 +68,8 @@ def as_recorded(waveform, alignment):
     """A generator's waveform [samples, channels] through the channel of an Alignment; as it is for None."""
     if alignment is None:
         return waveform
+    if alignment.levels is not None:
+        waveform = waveform * alignment.levels[:, None]
     if alignment.filter is not None:
         waveform = through(waveform, alignment.filter)
     if alignment.speed != 1:
@@ -83,6 +85,9 @@ def as_generated(target, alignment):
     if alignment is None or alignment.plain:
         return target
     waveform = np.multiply(*aligned(target, alignment))
+    if alignment.levels is not None:
+        levels = alignment.levels[:, None]
+        waveform = waveform * levels / np.maximum(levels**2, LOST * (levels**2).max())
     return waveform if alignment.filter is None else without(waveform, alignment.filter)
 
 

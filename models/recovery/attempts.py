@@ -25,12 +25,15 @@ from models.recovery.descents import (
     BACK,
     NEARER,
     Standing,
+    by_channel,
     descend,
     descend_under,
     from_elsewhere,
     from_places,
     placed,
     residual_of,
+    stands_alone,
+    under_noise,
     under_weights,
     unsettled,
 )
@@ -95,7 +98,7 @@ class LevenbergMarquardt:
 
 
 def _may(attempt, standing):
-    return not standing.spent and attempt.when(standing)
+    return (attempt.last or not standing.spent) and attempt.when(standing)
 
 
 class _Tries:
@@ -179,7 +182,7 @@ def explained_in_part(one):
 
 
 def channelled_minimum(one):
-    return one.fit.channel is not None and unsettled(one, EXPLAINED)
+    return one.fit.channel is not None and not one.in_a_room and unsettled(one, EXPLAINED)
 
 
 def misled(one):
@@ -202,6 +205,15 @@ def any_minimum(one):
 
 def minimum(one):
     return not one.problem.near and one.fit.channel is None and unsettled(one, EXPLAINED)
+
+
+def beside_noise(one):
+    """It is explained for the most part, and what remains may be another sound's."""
+    return one.explained and not (one.in_a_room or one.fit.noise) and unsettled(one, EXPLAINED)
+
+
+def still_missed(one):
+    return one.explained and not (one.in_a_room or one.fit.noise or one.problem.near) and one.missed()
 
 
 def unexplained(one):
@@ -258,7 +270,22 @@ def elsewhere(tries, chosen, number, why):
 
 
 def shaken(tries, chosen, number, why):
-    under_weights(chosen, tries.stream(number), tries.options, why)
+    for alike in by_channel(chosen):
+        under_weights(alike, tries.stream(number), tries.options, why)
+
+
+def among_noise(tries, chosen, number, why):
+    """What remains counts for less where it is loud; kept where it is noise: steady, or not loud where the sound is."""
+    for one in chosen:
+        fit = under_noise(one, tries.options)
+        if fit is not None and (one.steady or stands_alone(one.problem.generator, fit)):
+            one.fit, one.why = fit, why
+
+
+def as_it_stands(tries, chosen, number, why):
+    """The same of what is not explained better, whatever it is."""
+    for one in chosen:
+        one.fit = under_noise(one, tries.options) or one.fit
 
 
 def closest(tries, chosen, number, why):
@@ -266,7 +293,7 @@ def closest(tries, chosen, number, why):
     begin = [np.zeros(len(one.fit.x) - 3) if one.problem.start is None else one.problem.start for one in chosen]
     fits = [placed(one.problem.target, z, Alignment(), False) for one, z in zip(chosen, begin)]
     noise = [np.inf if one.problem.start is None else NEARER for one in chosen]
-    residual = residual_of(chosen, fits, tries.solver.stft_share)
+    residual = residual_of(chosen[0].problem.generator, fits, tries.solver.stft_share)
     for one, fit in zip(chosen, descend_under(residual, chosen, fits, tries.options, noise)):
         one.fit, one.why = fit, why
 
@@ -274,13 +301,14 @@ def closest(tries, chosen, number, why):
 @dataclass(frozen=True)
 class Attempt:
     """A row of the portfolio. name: the answer's `why`. times: how often at most, a function of the solver. draws: how
-    many streams of random numbers it takes."""
+    many streams of random numbers it takes. last: whether it is made of clips whose budget is spent, too."""
 
     name: str
     when: Callable
     how: Callable
     times: Callable = lambda solver: 1
     draws: int = 0
+    last: bool = False
 
 
 def often(solver):
@@ -299,11 +327,13 @@ ATTEMPTS = (  # of each clip, in this order, until it is done; each keeps what i
     Attempt("as it is, from zero", maybe_unmoved, from_zero),
     Attempt("through a channel", maybe_channelled, through_a_channel),
     Attempt("through a channel, shaken", channelled_minimum, shaken, seldom, draws=1),
+    Attempt("among noise", beside_noise, among_noise),
     Attempt("shaken", near_truth, shaken, often, draws=1),
     Attempt("from elsewhere", far_minimum, elsewhere, seldom, draws=1),
     Attempt("shaken", minimum, shaken, often, draws=1),
     Attempt("from elsewhere", any_minimum, elsewhere, seldom, draws=1),
     Attempt("shaken", minimum, shaken, often, draws=1),
+    Attempt("as it stands", still_missed, as_it_stands, last=True),
     Attempt(NOT_EXPLAINED, unexplained, closest),
 )
 
@@ -318,7 +348,8 @@ def settled(one):
     why, fit = SPENT if one.spent and one.missed() else one.why, one.fit
     if fit.channel is not None:
         place = channel_of(one.problem, fit)
-        why = "placed" if why != SPENT and place.filter is None and place.speed == 1 else why
+        level_alone = place.filter is None and place.levels is None and place.speed == 1
+        why = "placed" if why != SPENT and level_alone else why
     else:
         fit = fit.folded(one.problem.target) if fit.free else fit
         place = fit.alignment
@@ -327,8 +358,14 @@ def settled(one):
     lower, upper = one.problem.box()
     prior = np.where(lower < upper, prior_deviation(generator), 0.0)
     free = np.append(np.ones(k, bool), (fit.free,) * 3)
-    unknowns = int((prior > 0).sum()) + 3 * fit.free
-    variance = variance_left(fit.sound(generator).astype(np.float64), fit.aligned, fit.present > 0, unknowns)
+    unknowns = int((prior > 0).sum()) + (3 if fit.channel is None else fit.channel.size) * (
+        fit.free or fit.noise is not None
+    )
+    if fit.noise is None:
+        variance = variance_left(fit.sound(generator).astype(np.float64), fit.aligned, fit.present > 0, unknowns)
+    else:  # what remains is as loud everywhere
+        left = fit.best(generator)[1].residual
+        variance = left @ left / max((fit.present > 0).sum() - unknowns, 1)
     known = determined(fit.normal[np.ix_(free, free)], variance, prior)
     return replace(answer, z_std=known.deviations, determined=known.count)
 

@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from models.recovery.filters import BestChannel
 from models.recovery.mismatch import SILENCE
+from models.recovery.rooms import Room
 
 RIDGE = 1e-11  # of a channel's columns at an exact answer: its square root is below the rounding of 16 bits
 AT_ONCE = 64  # waveforms
@@ -40,17 +41,19 @@ class Channelled:
     """Problems for targets [n, num_samples, num_channels] that are a generator's sound through a channel each, as
     `least_squares.minimise` takes them.
 
-    basis: the operations that a channel is made of, models.recovery.filters.Basis or models.recovery.speed.Played.
-    present [n, num_samples · num_channels]: 0 for each sample that nothing is known of, else 1. The objective is half
-    of what remains, relative to the target's energy about its mean. Coordinates behind those of a latent vector change
-    nothing.
+    basis: the operations that a channel is made of, models.recovery.filters.Basis, models.recovery.rooms.Room,
+    or one of models.recovery.placing.
+    present [n, num_samples · num_channels]: 0 for each sample that nothing is known of, else 1. noises: a
+    models.recovery.noise.Noise of each, by which what remains is weighed, or None. The objective is half of what
+    remains, relative to the target's energy about its mean, weighed in the same way. Coordinates behind those of a
+    latent vector change nothing.
     """
 
-    def __init__(self, generator, targets, basis, present=1.0):
+    def __init__(self, generator, targets, basis, present=1.0, noises=None):
         self.generator, self.k = generator, generator.latent_dim
         self.basis = basis
         self.targets = np.asarray(targets, np.float64).reshape(len(targets), -1)
-        self.present = np.broadcast_to(present, self.targets.shape)
+        self.present, self.noises = np.broadcast_to(present, self.targets.shape), noises
         self.ridge = np.full(len(targets), RIDGE)
         self.reweigh(np.ones((len(targets), 1)))
         self.smoothing = np.zeros(len(targets), np.float32)
@@ -60,15 +63,28 @@ class Channelled:
     def reweigh(self, weights):
         """Weights [n, blocks] of as many equal parts of the waveforms, relative to each other."""
         places = np.arange(self.targets.shape[1]) * weights.shape[1] // self.targets.shape[1]
-        weights = self.present * weights[:, places]
-        squared = weights**2
+        self.weights = self.present * weights[:, places]
+        squared = self.weights**2
         means = (squared * self.targets).sum(axis=1) / np.maximum(squared.sum(axis=1), 1e-30)
-        energies = (squared * (self.targets - means[:, None]) ** 2).sum(axis=1)
-        self.weights = weights / np.sqrt(np.maximum(energies, SILENCE))[:, None]
+        energies = [(self._weighed(one - means[i], i) ** 2).sum() for i, one in enumerate(self.targets)]
+        self.weights = self.weights / np.sqrt(np.maximum(energies, SILENCE))[:, None]
+
+    def _weighed(self, waves, i):
+        """Waves [..., s], each sample as it counts in the target i."""
+        waves = waves * self.weights[i]
+        return waves if self.noises is None else self.noises[i].weighed(waves)
+
+    def _transposed(self, weighed, i):
+        """The transpose of `_weighed`."""
+        weighed = weighed[: self.targets.shape[1]] if self.noises is None else self.noises[i].transposed(weighed)
+        return self.weights[i] * weighed
 
     def fit(self, waveform, i):
         """The best channel from a waveform [samples, channels] to the target i → filters.BestChannel."""
-        return BestChannel(self.basis.columns(waveform), self.targets[i], self.weights[i], self.ridge[i])
+        if isinstance(self.basis, Room):
+            return self.basis.best(waveform, self.targets[i], self.weights[i])
+        columns = self.basis.columns(waveform)
+        return BestChannel(columns, self.targets[i], lambda waves: self._weighed(waves, i), self.ridge[i])
 
     def _fitted(self, waveforms, index):
         """The same, of waveforms [m, ...] and the targets `index` [m], one after another: each takes 15 MB."""
@@ -108,7 +124,8 @@ class Channelled:
 
     def _through(self, waveforms, i):
         """Waveforms [m, samples, channels] through the channel kept of the target i, weighted, [m, s]."""
-        return self.basis.filtered(waveforms, self._responses[i]).reshape(len(waveforms), -1) * self.weights[i]
+        through = self.basis.filtered(waveforms, self._responses[i]).reshape(len(waveforms), -1)
+        return self._weighed(through, i)
 
     def normals(self, index):
         """The normal matrices [m, k, k] of the targets `index` [m] along the directions of their last Jacobians."""
@@ -138,7 +155,7 @@ class Channelled:
             for row, fit in zip(moved, self._fitted(waveforms, index[moved])):
                 self._keep(index[row], z[row], fit)
         for i in index:
-            residual = (self._fits[i].residual * self.weights[i]).reshape(self.generator.num_samples, -1)
+            residual = self._transposed(self._fits[i].residual, i).reshape(self.generator.num_samples, -1)
             others.append(-self.basis.correlated(residual, self._responses[i]).ravel())
         gradients = np.zeros(z.shape)
         others = tf.constant(np.stack(others), tf.float32)
@@ -156,6 +173,6 @@ class Channelled:
             for i in np.unique(index[rows]):
                 chosen = index[rows] == i
                 through = self._through(waveforms[chosen], i)
-                remains = self._fits[i].off(self.weights[i] * self.targets[i] - through)
+                remains = self._fits[i].off(self._weighed(self.targets[i], i) - through)
                 objectives[rows][chosen] = 0.5 * (remains**2).sum(axis=1)
         return objectives

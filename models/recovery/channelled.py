@@ -10,52 +10,69 @@ from dataclasses import replace
 
 import numpy as np
 
-from models.recovery.descents import ALIGNED, ALIGNMENTS, NEARER, descend, placed, residual_of
-from models.recovery.errors import EXPLAINED, FAR, PROMISING, objective_at
-from models.recovery.filters import ORIGIN, filters
+from models.recovery.descents import ALIGNED, ALIGNMENTS, LANDING, NEARER, descend, placed, residual_of
+from models.recovery.errors import EXPLAINED, FAR, NOISY, PROMISING, objective_at
+from models.recovery.filters import ORIGIN, Basis, filters
 from models.recovery.locating import usual_place
+from models.recovery.placing import Levels, Played, humming, levelled, played
 from models.recovery.problem import Alignment
-from models.recovery.speed import place_by_speed, played
+from models.recovery.rooms import Room, rooms
+from models.recovery.speed import place_by_speed
 
 NEEDED = objective_at(10.0) / objective_at(0.0)  # share of an objective without a channel that is left with it, at most
-HELPED = 0.5  # share of the objective of an explained clip that a channel leaves at once, at most
+HELPED = 0.75  # share of a clip's objective that a channel leaves at once, at most, or it is not looked for
 SAMPLES = 16  # of a clip for each unknown, at least, where a channel is looked for: fewer are explained by any
+MAINS = 50.0, 60.0  # Hz
 IMPULSE = 1e-6  # energy of a filter beside its largest tap, up to which it is level and place alone
 UNMOVED = 0.01  # samples by which speed and position move a clip's ends, below which it needs no other alignment
 SAME_SPEED = 1e-6  # change of speed that moves a clip's ends by no hundredth of a sample
 
 
 def look_for_channels(standings, options, why):
-    """Descends with another speed, or with a filter, each from where a clip stands or from what is predicted of it,
-    where the channel makes one of these explain it for the most part, else, and where that leads nowhere, from zero.
-    It is kept where it explains a clip that nothing else did, or NEEDED more of it.
+    """Descends through the channels that a clip may have gone through, those of fewest unknowns first, each from where
+    the clip stands or from what is predicted of it, where the channel makes one of these explain it for the most part,
+    else, and where that leads nowhere, from zero. One is kept where it explains a clip that nothing else did, or NEEDED
+    more of it.
 
-    Clips that are explained well are left out where no channel changes much at once: those are in a local minimum. Of
-    the others those are tried that the sketch of the generator is like, as they are or at another speed.
+    Clips of which something is explained go through those that leave HELPED of what remains at once, and about as
+    little as any. Those that are explained badly and that the sketch of the generator is like go through the others
+    too: at another speed, through a filter, in a room.
     """
     generator = standings[0].problem.generator
-    enough = generator.num_samples > SAMPLES * (filters(generator).size + generator.latent_dim)
-    if generator.num_samples <= SAMPLES * (played(generator).size + generator.latent_dim):
-        return
-    by_speed = _at_once(standings, played(generator))
-    by_filter = _at_once(standings, filters(generator)) if enough else [np.inf] * len(standings)
-    speeds = [None] * len(standings)
+    kinds = _kinds(generator)
+    at_once = np.array([_at_once(standings, kind) for kind in kinds]).reshape(len(kinds), len(standings))
     unknown = [i for i, one in enumerate(standings) if one.fit.objective > FAR]
-    if unknown:
+    speeds = [None] * len(standings)
+    if unknown and played(generator) in kinds:
         targets = np.stack([standings[i].problem.target for i in unknown])
         for i, other, speed, shift in zip(unknown, *place_by_speed(targets, generator)):
             speeds[i] = (speed, shift) if other else None
-    for i, one in enumerate(standings):  # a speed has fewer unknowns than a filter
-        helps = by_speed[i] < HELPED * min(one.fit.objective, by_filter[i])
-        speeds[i] = speeds[i] or ((1.0, one.fit.alignment.shift) if helps and one.explained else None)
-    chosen = [i for i, speed in enumerate(speeds) if speed is not None]
-    _look([standings[i] for i in chosen], [speeds[i] for i in chosen], played(generator), options, why)
-    chosen = []
-    for i, one in enumerate(standings):
-        helps = by_filter[i] < HELPED * one.fit.objective
-        if enough and one.fit.channel is None and (helps or (one.recognised and one.fit.objective > FAR)):
-            chosen.append(one)
-    _look(chosen, [(1.0, np.round(_shift(one))) for one in chosen], filters(generator), options, why)
+    for kind, left in zip(kinds, at_once):
+        chosen, places = [], []
+        for i, one in enumerate(standings):
+            if not one.missed(noisy=NOISY) or one.spent:
+                continue
+            place = None
+            if left[i] < HELPED * one.fit.objective and HELPED * left[i] < at_once[:, i].min():
+                place = 1.0, one.fit.alignment.shift
+            if one.fit.objective > FAR:
+                if kind is played(generator):
+                    place = speeds[i] or place
+                elif isinstance(kind, (Basis, Room)) and one.recognised:
+                    place = 1.0, _shift(one)
+            if place is not None:
+                whole = isinstance(kind, (Basis, Room))  # whose taps are at whole samples
+                chosen.append(one)
+                places.append((place[0], np.round(place[1])) if whole else place)
+        _look(chosen, places, kind, options, why)
+
+
+def _kinds(generator):
+    """What a channel may be made of, the fewest unknowns first, as far as a clip has samples for them."""
+    hums = [humming(generator, mains) for mains in MAINS]
+    few = [played(generator), *hums, filters(generator), levelled(generator)]
+    few = [kind for kind in few if generator.num_samples > SAMPLES * (kind.size + generator.latent_dim)]
+    return [*few, *rooms(generator)[:1]] if filters(generator) in few else few
 
 
 def _shift(standing):
@@ -64,10 +81,10 @@ def _shift(standing):
 
 
 def _at_once(standings, kind):
-    """What a channel leaves of each of the clips that are explained for the most part, with the sound and at the place
-    that they are explained by; infinite for the others."""
+    """What a channel leaves of each of the clips that something is explained of, with the sound and at the place that
+    it is explained by; infinite for the others."""
     values = [np.inf] * len(standings)
-    chosen = [i for i, one in enumerate(standings) if one.explained]
+    chosen = [i for i, one in enumerate(standings) if one.fit.objective < PROMISING]
     if chosen:
         some = [standings[i] for i in chosen]
         fits = [replace(one.fit, channel=kind, free=False) for one in some]
@@ -78,7 +95,7 @@ def _at_once(standings, kind):
 
 def _objectives(standings, fits):
     x = np.stack([fit.x for fit in fits])
-    return residual_of(standings, fits).evaluate(x, np.arange(len(x)))
+    return residual_of(standings[0].problem.generator, fits).evaluate(x, np.arange(len(x)))
 
 
 def _look(standings, places, kind, options, why):
@@ -102,8 +119,10 @@ def _look(standings, places, kind, options, why):
         begun = [replace(fits[i], x=0 * fits[i].x) for i in lost]
         for i, fit in zip(lost, descend([standings[i] for i in lost], begun, options)):
             fits[i] = fit
-    if kind is played(standings[0].problem.generator):
+    if isinstance(kind, Played):
         fits = _followed(standings, fits, options)
+    if isinstance(kind, Room):
+        fits = _freed(standings, fits, options)
     for standing, fit in zip(standings, fits):
         if fit.objective < EXPLAINED:
             standing.back = 0
@@ -138,15 +157,30 @@ def _followed(standings, fits, options):
     return fits
 
 
+def _freed(standings, fits, options):
+    """Descends again from Fits through a Room that explain their clips, under smaller penalties one after another."""
+    near = [i for i, fit in enumerate(fits) if fit.objective < EXPLAINED]
+    for kind in rooms(standings[0].problem.generator)[1:]:
+        near = [i for i in near if not standings[i].spent]
+        begun = [replace(fits[i], channel=kind) for i in near]
+        for i, fit in zip(near, descend([standings[i] for i in near], begun, options, smoothing=LANDING)):
+            fits[i] = fit
+    return fits
+
+
 def channel_of(problem, fit):
     """What was found of a clip through a channel, as its Alignment."""
-    (_, best), place = fit.best(problem.generator), fit.alignment
+    (waveform, best), place = fit.best(problem.generator), fit.alignment
     offset = place.offset + place.gain * best.coefficients[-1]
-    if fit.channel is played(problem.generator):
+    if isinstance(fit.channel, Played):
         speed, shift = fit.channel.refined(best.coefficients, place.speed, place.shift)
         speed = 1.0 if abs(speed - 1) < SAME_SPEED else speed
         return Alignment(place.gain * best.coefficients[0], offset, shift, speed=speed)
     response = fit.channel.response(best.coefficients)
+    if isinstance(fit.channel, Levels):
+        before, behind = ((waveform**2).sum(), ((response * waveform) ** 2).sum())
+        level = np.copysign((behind / before) ** 0.5, (response * waveform**2).sum())
+        return Alignment(place.gain * level, offset, place.shift, levels=(response[:, 0] / level).astype(np.float32))
     peak = np.abs(response[: ORIGIN + 1]).argmax()  # of the first taps, which will lie at ORIGIN
     level = np.copysign(np.linalg.norm(response), response[peak])
     taps = np.zeros(len(response), np.float32)

@@ -15,8 +15,13 @@ from models.recovery.channel import Channelled
 from models.recovery.errors import CONVERGED, ENOUGH, EXPLAINED, FAR, MISSED, NEAR_TRUTH, NOISY
 from models.recovery.least_squares import minimise
 from models.recovery.locating import Begin
+from models.recovery.mismatch import SILENCE
+from models.recovery.noise import Noise
+from models.recovery.placing import moved
 from models.recovery.problem import Alignment, Problem
+from models.recovery.remainder import STEADY, remainder
 from models.recovery.residual import Residual
+from models.recovery.rooms import Room
 from models.recovery.starts import random_starts
 
 NEARER = 0.15  # noise that a descent begins with at a prediction, whose error has this order
@@ -28,8 +33,9 @@ REWEIGHTED, PLAIN = 6, 4  # Jacobians with random weights, and without them afte
 PATIENCE = 5  # reweighted descents in a row without a better answer, after which none is expected
 BACK = 3  # descents in a row that lead back to the same objective, after which what remains is noise
 SAME = 0.01  # share of an objective up to which another is the same
-STEADY = 0.3  # of how a target's power changes with time: what remains and changes less is noise
 FREE = 0.5, 0.02, 0.5  # deviations of log gain, offset and delay in samples, behind what is known of them
+WEIGHED, WEIGHED_JACOBIANS = 4, 6  # descents in a row under noise that is known better each time, and their Jacobians
+LIKELIER = 1e-3  # of the logarithm of what remains, by which it has to fall for another
 ALIGNMENTS = 4  # of a target by its delay, at most
 LEAST_ODDS = 0.01  # of a block's being drawn, relative to the mean
 PLACED = 1e-3  # samples of delay below which a target needs no other
@@ -42,8 +48,9 @@ class Fit:
     x [k + 3]: the unknowns, then the logarithm of a gain, an offset and a delay beside `alignment`, at which the target
     was compared: `aligned` [samples, channels], and `present`, 0 where a sample of it is not known. free: whether the
     last three were unknowns. channel: the operations of a models.recovery.channel.Channelled, of which what is compared
-    went through the best sum, whose level takes the place of theirs; or None. normal [k + 3, k + 3]: the normal matrix
-    of its last Jacobian.
+    went through the best sum, whose level takes the place of theirs; or None. noise: the
+    models.recovery.noise.Noise by which what remains was weighed, with a channel, or None. normal [k + 3, k + 3]: the
+    normal matrix of its last Jacobian.
     """
 
     x: np.ndarray
@@ -54,6 +61,7 @@ class Fit:
     present: np.ndarray
     free: bool = False
     channel: object = None
+    noise: Noise | None = None
 
     def best(self, generator):
         """The generator's waveform [samples, channels], and the models.recovery.filters.BestChannel that it went
@@ -61,13 +69,16 @@ class Fit:
         waveform = generate(generator, self.x[None, :-3].astype(np.float32))[0]
         if self.channel is None:
             return waveform, None
-        present = self.present.reshape(1, -1)
-        return waveform, Channelled(generator, self.aligned[None], self.channel, present).fit(waveform, 0)
+        return waveform, residual_of(generator, [self]).fit(waveform, 0)
 
     def sound(self, generator):
         """The generator's waveform [samples, channels] as it is compared with the aligned target."""
         waveform, best = self.best(generator)
         return waveform if best is None else best.fitted.reshape(waveform.shape)
+
+    def remains(self, generator):
+        """What it leaves of the aligned target [samples, channels], 0 where that is not known."""
+        return self.present * (self.aligned - self.sound(generator))
 
     def folded(self, target):
         """The same place with its gain, offset and delay counted among the alignment."""
@@ -109,11 +120,16 @@ class Standing:
     idle: int = 0
     last: np.ndarray | None = None
     seed: tuple = ()
-    _steady: tuple = (None, False)
+    _known: dict = field(default_factory=dict)
 
     @property
     def explained(self):
         return self.fit.objective < EXPLAINED
+
+    @property
+    def in_a_room(self):
+        """Whether its best fit is through a filter whose samples cannot be weighed one by one."""
+        return isinstance(self.fit.channel, Room)
 
     @property
     def spent(self):
@@ -122,20 +138,38 @@ class Standing:
 
     def missed(self, most=np.inf, noisy=np.inf):
         """Whether its exact answer was missed, and its objective is `most` or less. Where what remains is steady and
-        the objective is below `noisy`, it has it, or nearly so, with noise.
+        the objective is below `noisy`, it has it, or nearly so, with noise; and where what remains was weighed as noise
+        and is not louder where the sound is. Noise that is louder at some frequencies is weighed first.
         """
         target, objective = self.fit.aligned, self.fit.objective
         varying = target.var() / max((target**2).mean(), 1e-30)  # a constant counts for nothing
         if not MISSED * varying < objective <= most:
             return False
-        return not (self.explained and objective < noisy and self.steady)
+        if not self.explained:
+            return True
+        if self.fit.noise is not None:
+            return not (self.steady or self.alone)
+        return not (objective < noisy and self.steady and ("among noise" in self.tried or not self.uneven))
 
     @property
     def steady(self):
         """Whether what remains of the best fit is steady, measured once."""
-        if self._steady[0] is not self.fit:
-            self._steady = self.fit, is_steady(self.problem.generator, self.fit)
-        return self._steady[1]
+        return self._of_fit("steady", is_steady)
+
+    @property
+    def uneven(self):
+        """Whether what remains of the best fit is louder at some times or frequencies, measured once."""
+        return self._of_fit("uneven", lambda generator, fit: Noise(fit.remains(generator)).uneven)
+
+    @property
+    def alone(self):
+        """Whether what remains of the best fit does not follow the sound, measured once."""
+        return self._of_fit("alone", stands_alone)
+
+    def _of_fit(self, name, function):
+        if self._known.get(name, (None,))[0] is not self.fit:
+            self._known[name] = self.fit, function(self.problem.generator, self.fit)
+        return self._known[name][1]
 
     def keep(self, fit, why, share=1.0):
         """Takes a Fit that explains the clip where none did, or whose objective is less than a share of the best."""
@@ -169,13 +203,18 @@ def is_steady(generator, fit):
     return bool(changes[0] < min(STEADY * changes[1], 1) and not constant)
 
 
-def residual_of(standings, fits, stft_share=0.0, excerpts=None):
+def stands_alone(generator, fit):
+    """Whether what remains of a Fit is not louder where its sound is."""
+    return not remainder(fit.sound(generator), fit.aligned, fit.present).follows
+
+
+def residual_of(generator, fits, stft_share=0.0, excerpts=None):
     """The Residual of clips whose targets are those of Fits, all of them through one kind of channel or none."""
-    generator = standings[0].problem.generator
     present = np.stack([fit.present.reshape(-1) for fit in fits])
     targets = np.stack([fit.aligned for fit in fits])
     if fits[0].channel is not None:
-        return Channelled(generator, targets, fits[0].channel, present)
+        noises = None if fits[0].noise is None else [fit.noise for fit in fits]
+        return Channelled(generator, targets, fits[0].channel, present, noises)
     return Residual(generator, targets, stft_share, present, excerpts)
 
 
@@ -210,8 +249,8 @@ def descend(standings, fits, options, smoothing=np.inf, finished=True):
     then goes on by those of the whole waveform, which its answer and its deviations are of.
     """
     if not by_excerpts(standings, fits):
-        return descend_under(residual_of(standings, fits), standings, fits, options, smoothing)
-    problem = residual_of(standings, fits, excerpts=drawn_excerpts(standings, fits))
+        return descend_under(residual_of(standings[0].problem.generator, fits), standings, fits, options, smoothing)
+    problem = residual_of(standings[0].problem.generator, fits, excerpts=drawn_excerpts(standings, fits))
     fits = descend_under(problem, standings, fits, options | {"target": ENOUGH}, smoothing)
     return finish(standings, fits, options) if finished else fits
 
@@ -222,7 +261,9 @@ def finish(standings, fits, options):
     if near and by_excerpts(standings, fits):
         chosen, begun = [standings[i] for i in near], [fits[i] for i in near]
         noise = [ALIGNED if fit.objective < NEAR_TRUTH else LANDING for fit in begun]
-        for i, fit in zip(near, descend_under(residual_of(chosen, begun), chosen, begun, options, noise)):
+        for i, fit in zip(
+            near, descend_under(residual_of(chosen[0].problem.generator, begun), chosen, begun, options, noise)
+        ):
             fits[i] = fit
     return fits
 
@@ -301,7 +342,7 @@ def under_weights(standings, stream, options, why):
     """
     fits = [replace(one.fit, x=one.fit.x if one.last is None else one.last) for one in standings]
     before = [one.fit.objective for one in standings]
-    problem = residual_of(standings, fits)
+    problem = residual_of(standings[0].problem.generator, fits)
     drawn = random_starts(np.stack([one.problem.target for one in standings]), BLOCKS, stream)
     problem.reweigh(np.exp(SPREAD * scipy.stats.norm.ppf((1 + drawn * (1 - 1e-6)) / 2)))
     bent = descend_under(problem, standings, fits, options, LANDING, REWEIGHTED)
@@ -319,3 +360,36 @@ def unsettled(standing, most):
     minimum beside the truth's is hardly higher, and as far from it as without noise.
     """
     return standing.missed(most, NOISY) and standing.idle < PATIENCE and standing.back < BACK
+
+
+def by_channel(standings):
+    """Standings in lists of those whose fits went through one kind of channel, weighed as noise or not."""
+    lists = {}
+    for one in standings:
+        lists.setdefault((id(one.fit.channel), one.fit.noise is None), []).append(one)
+    return lists.values()
+
+
+def under_noise(standing, options):
+    """A Fit of a clip that is explained for the most part, with what remains weighed by how loud it is around, in turns
+    with that, until it leaves no likelier noise → None if it never does.
+    """
+    generator, fit = standing.problem.generator, standing.fit
+    fit = fit.folded(standing.problem.target) if fit.free else fit
+    fit, noise = replace(fit, free=False, channel=fit.channel or moved(generator)), Noise(fit.remains(generator))
+    best, width = None, ALIGNED if fit.objective < NEAR_TRUTH else NEARER
+    for _ in range(WEIGHED):
+        weighed = replace(fit, noise=noise)
+        (weighed,) = descend_under(
+            residual_of(generator, [weighed]), [standing], [weighed], options, width, WEIGHED_JACOBIANS
+        )
+        remains = weighed.remains(generator)
+        likelier = Noise(remains)
+        if not likelier.level < noise.level:
+            break
+        energy = (weighed.present * weighed.aligned**2).sum(dtype=np.float64)
+        best = fit = replace(weighed, objective=0.5 * float((remains**2).sum(dtype=np.float64) / max(energy, SILENCE)))
+        if noise.level - likelier.level < LIKELIER:
+            break
+        noise = likelier
+    return best

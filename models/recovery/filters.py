@@ -85,21 +85,22 @@ def filters(generator):
 class BestChannel:
     """The channel whose result is closest to a target, of a waveform's `columns` [size, s] through its operations.
 
-    target, weights [s]: of the samples. ridge: of each column, relative to its own energy. → coefficients [size],
-    fitted [s], the result, residual [s], the weighted difference, and `off`, which takes the columns' part away.
+    target [s]. weigh: a linear function of waves [..., s], each part of them as it counts. ridge: of each column,
+    relative to its own energy. → coefficients [size], fitted [s], the result, residual, the difference as weighed, and
+    `off`, which takes the columns' part away.
     """
 
-    def __init__(self, columns, target, weights, ridge):
-        self.columns = columns * weights
+    def __init__(self, columns, target, weigh, ridge):
+        self.columns = weigh(columns)
         products = self.columns @ self.columns.T
         energies = np.diag(products)
         self.scale = 1 / np.sqrt(np.maximum(energies, max(FLAT * energies.max(), 1e-300)))
         products *= self.scale[:, None] * self.scale
         products[np.diag_indices_from(products)] += ridge
         self.factor = scipy.linalg.cho_factor(products, overwrite_a=True, check_finite=False)
-        self.coefficients = self._solve(self.columns @ (weights * target))
+        self.coefficients = self._solve(self.columns @ weigh(target))
         self.fitted = self.coefficients @ columns
-        self.residual = weights * (target - self.fitted)
+        self.residual = weigh(target - self.fitted)
 
     def _solve(self, rights):
         scale = self.scale if rights.ndim == 1 else self.scale[:, None]

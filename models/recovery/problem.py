@@ -57,8 +57,9 @@ class Alignment:
 
     gain: below 0 where the sound's polarity is turned over; never 0. offset: in the target's units. filter
     [num_samples]: what the waveform went through before, of unit energy, its largest tap positive and at
-    models.recovery.filters.ORIGIN; None where it went through none. speed: how many times longer the target lasts than
-    the waveform, about whose middle it is stretched.
+    models.recovery.filters.ORIGIN; None where it went through none. levels [num_samples]: of the waveform's samples,
+    which it had before, of a mean square of 1 over its energy; None where they did not change with time. speed: how
+    many times longer the target lasts than the waveform, about whose middle it is stretched.
     """
 
     gain: float = 1.0
@@ -66,11 +67,12 @@ class Alignment:
     shift: float = 0.0
     filter: np.ndarray | None = field(default=None, compare=False)
     speed: float = 1.0
+    levels: np.ndarray | None = field(default=None, compare=False)
 
     @property
     def plain(self):
         """Whether the waveform lies in the target as the generator made it."""
-        return self.filter is None and self == Alignment()
+        return self.filter is None and self.levels is None and self == Alignment()
 
 
 @dataclass(frozen=True)

@@ -24,55 +24,6 @@ FASTER = 1.05  # times the score of a clip as it is that it has at another speed
 ALIKE = 1e-4  # between a speed and the ratio of two rates, up to which it is taken for that
 
 
-class Played:
-    """What a waveform becomes, to first order, at another level, speed and position, over an offset: the basis of
-    models.recovery.channel.Channelled that leaves a clip as it is otherwise.
-
-    size: level, delay, change of speed, offset.
-    """
-
-    size = 4
-
-    def __init__(self, num_samples):
-        self.times = np.arange(num_samples)[:, None] - (num_samples - 1) / 2
-
-    def columns(self, waveform):
-        """A waveform [samples, channels], its derivative, that times the time, and a constant: [4, s] float64."""
-        slope = _derivative(np.asarray(waveform, np.float64))
-        columns = waveform, slope, self.times / len(self.times) * slope, np.ones_like(slope)
-        return np.stack(columns).reshape(self.size, -1)
-
-    def response(self, coefficients):
-        """What `filtered` and `correlated` take: coefficients [4] as they are."""
-        return coefficients
-
-    def filtered(self, waveforms, response):
-        """Waveforms [..., samples, channels] at the level, speed and position of coefficients [4]."""
-        change = (response[1] + response[2] * self.times / len(self.times)).astype(waveforms.dtype)
-        return response[0].astype(waveforms.dtype) * waveforms + change * _derivative(waveforms)
-
-    def correlated(self, waveforms, response):
-        """The transpose of `filtered`: of waveforms [..., samples, channels], the same."""
-        change = (response[1] + response[2] * self.times / len(self.times)).astype(waveforms.dtype)
-        return response[0].astype(waveforms.dtype) * waveforms - _derivative(change * waveforms)
-
-    def refined(self, coefficients, speed, shift):
-        """A clip's speed and shift with what coefficients [4] say of them."""
-        delay, change = coefficients[1] / coefficients[0], coefficients[2] / coefficients[0] / len(self.times)
-        return speed / (1 + change), shift - delay * speed / (1 + change)
-
-
-def _derivative(waveforms):
-    """dw/dt of waveforms [..., samples, channels] by central differences, silence before and behind."""
-    padded = np.pad(waveforms, [(0, 0)] * (waveforms.ndim - 2) + [(1, 1), (0, 0)])
-    return 0.5 * (padded[..., 2:, :] - padded[..., :-2, :])
-
-
-def played(generator):
-    """The Played for a generator's waveforms, made once."""
-    return generator.derived(("played",), lambda: Played(generator.num_samples))
-
-
 def _parts(generator):
     return generator.derived(("parts of the sketch",), lambda: _made_parts(generator))
 
