@@ -19,6 +19,7 @@ solver = "perceptual"  # of the optimisation; "l_bfgs_b": the paper's ["perceptu
 log_spectral_weight = -1.0  # perceptual: of the log-spectral distance in 10 dB; -1: 0.3, 1 with a layer [-1 to 1e6]
 max_iter = 200  # iterations of l_bfgs_b, and of levenberg_marquardt where an answer is exact [1 to 1,000,000]
 budget = 200  # Jacobians for one recording at most, about three of them a second; 0: any number [0 to 1e6]
+channels = "speed,hum,filter,levels,room"  # what may have happened to an own clip beside level and place
 restarts = 8  # further tries at most, where an exact answer seems to be missed [0 to 1000]
 stft_share = 0.5  # levenberg_marquardt: weight of STFT magnitudes for clips that no latent vector explains [0 to 1]
 perceptual_weight = 1.0  # l_bfgs_b: weight of the perceptual loss [0 to 1e6]
@@ -29,7 +30,7 @@ seed = 0  # of the random starts [0 to 4,294,967,295]
 batch_size = 0  # recordings worked on side by side; 0: 64 for predictions, 32 with the gradient [0 to 4096]
 
 # Weights
-checkpoint = "checkpoint/"  # folder with the generator
+checkpoint = "checkpoint/"  # folder with the generator; behind commas others, which may have made the sounds too
 facts = ""  # in place of what clip.json says: sample_rate=22050,code=onehot:10, … (checkpoint/README.md)
 inverse_mapping_checkpoint = "inverse_mapping_checkpoint/"  # folder with the network that predicts
 classifier_checkpoint = "classifier_checkpoint/"  # folder with the classifier, for the perceptual loss
@@ -66,6 +67,7 @@ from tqdm import tqdm
 
 from common.closeness import Closeness
 from common.columns import RECORDINGS, alternatives_in_words, in_words, medians
+from common.compared import compared
 from common.files import (
     find_recordings,
     printable,
@@ -81,7 +83,7 @@ from common.long_recordings import LongRecording, hop_in_samples
 from common.page import Sound, write_page
 from common.recovering import is_finite, recovered
 from common.script import EXIT_FAILED, ScriptError, complain, one_line_errors
-from common.solvers import method_of
+from common.solvers import channels_of, method_of
 from common.store import Store, depends_on
 from models.audio.clip import AudioError, prepare
 from models.files.latents import known_latent
@@ -90,10 +92,19 @@ from models.recovery.attempts import LevenbergMarquardt
 from models.recovery.recover import recover, recovered_clips
 
 AS_IT_IS = "as it is"
+PREPARED = {"True": True, "False": False}
 METHODS = {(True, True): "hybrid", (True, False): "inverse_mapping", (False, True): "gradient"}
 
 
+def main_checkpoint():
+    return checkpoint.split(",")[0]
+
+
 def check_settings():
+    if "," in checkpoint and (not gradient or find or hop or space == "layer"):
+        raise ScriptError(
+            f"{checkpoint}: several generators are compared with --gradient alone, of recordings as clips"
+        )
     if not gradient and not inverse_mapping and not find:
         raise ScriptError("gradient and inverse_mapping are both False; one of them, or both, finds the latent vector")
     if hop and made_here and not gradient:
@@ -110,7 +121,7 @@ def check_settings():
 def read(path, generator):
     """A recording as a Clip prepared for the generator, or None, with a line that says what is wrong with it."""
     try:
-        clip = prepare(path, prepared={"True": True, "False": False}.get(prepared), **clip_of(generator))
+        clip = prepare(path, prepared=PREPARED.get(prepared), **clip_of(generator))
     except (AudioError, OSError, ValueError) as error:
         complain(__file__, error)
         return None
@@ -156,9 +167,10 @@ def described():
     return {"method": METHODS[inverse_mapping, gradient] + beyond, "solver": solver if gradient else ""}
 
 
-def recover_files(paths, names, table, method, closeness):
+def recover_files(paths, names, table, method, closeness, others):
     """Recovers recordings and writes the results of each when it ends; says which could not be recovered. method: the
-    networks, the solver and its seed, as common.recovering.recovered takes them."""
+    networks, the solver and its seed, as common.recovering.recovered takes them. others: {name: generator} that each
+    sound is looked for in, too."""
     generator = method["generator"]
 
     def load(path):
@@ -178,6 +190,8 @@ def recover_files(paths, names, table, method, closeness):
             write_result(table.folder, names[path], clip, generator.sample_rate, answer, "z_std" in row)
             row |= {"name": names[path], "seconds": seconds, "form": form(clip)} | described()
             row |= {} if share is None else {"explained": float(share)}
+            if others:
+                row |= compared(path, main_checkpoint(), answer, others, budget, PREPARED.get(prepared), seed)
             table.add([table.recording(path) | row])
             known, wrong = truth(path, answer.z, generator, int(row.get("label", 0)))
             words = f"{row['form']}: " * (row["form"] == AS_IT_IS) + alternatives_in_words(row) + in_words(row, wrong)
@@ -213,7 +227,8 @@ def recover_found(paths, names, table, method, closeness):
     """Finds the generator's own clips in recordings of any length; says each as soon as it is known. method: as of
     `recover_files`."""
     generator, options = method["generator"], {name: method[name] for name in ("inverse_mapping", "code", "seed")}
-    options |= {"solver": LevenbergMarquardt(max_iter, restarts, budget=budget), "only_exact": True}
+    options |= {"solver": LevenbergMarquardt(max_iter, restarts, budget=budget, channels=channels_of(channels))}
+    options["only_exact"] = True
     for path in paths:
         begin, rows = time.perf_counter(), []
         try:
@@ -313,7 +328,8 @@ def main():
     folder = writable_folder(output)
     hold(folder)
     known = {"any_label": gradient and not hop and not find, "check_derivative": gradient or find}
-    generator = open_generator(checkpoint, facts, **known)
+    generator = open_generator(main_checkpoint(), facts, **known)
+    others = {name: open_generator(name) for name in checkpoint.split(",")[1:]}
     mapping = open_inverse_mapping(inverse_mapping_checkpoint, generator) if inverse_mapping else None
     perceptual_loss = open_perceptual_loss(classifier_checkpoint, taps)
     judge = open_judge(judge_checkpoint)
@@ -321,7 +337,7 @@ def main():
     method = {"generator": generator, "inverse_mapping": mapping, "seed": seed}
     method |= method_of(settings, perceptual_loss, generator.codes)
     what = {"judge": judge, "classifier": perceptual_loss, "prepared": prepared, "hop": hop, "made_here": made_here}
-    what["find"] = find
+    what |= {"find": find, "others": [other.sha256 for other in others.values()]}
     table = Store(folder, "recovery", RECORDINGS, depends_on(**method, **what))
     names = result_names_in(table, paths)
     remaining = [path for path in paths if overwrite or not is_done(path, names[path], table)]
@@ -330,7 +346,8 @@ def main():
         done = len(paths) - len(remaining)
         print(f"{done} of {len(paths)} recordings are done with these settings already (--overwrite does them again)")
     method["batch_size"] = batch_size or (32 if gradient else 64)
-    (recover_found if find else recover_long if hop else recover_files)(remaining, names, table, method, closeness)
+    each = recover_found if find else recover_long if hop else functools.partial(recover_files, others=others)
+    each(remaining, names, table, method, closeness)
     table.write()
     unread = [path for path in remaining if printable(path) not in table]
     if paths and len(unread) == len(paths):

@@ -151,6 +151,10 @@ COLUMNS = (
            "{explained:.1%} explained by this generator"),
     Column("made_by", str, "who made the sound, as far as what is left tells", of=lambda ended: ended.made_by,
            phrase=_made),
+    Column("closest", str, "which of several generators explains the most of it"),
+    Column("next", str, "which of them is the next best"),
+    Column("closer_db", float, "how far the closest is before it", "dB", ".2f",
+           phrase="closest to {closest}, {closer_db:.1f} dB before {next}"),
     Column("channel", str, "what was done to the sound beside its level, offset and position", of=_channels),
     Column("gain", float, "what the sound was multiplied by", form=".4g", of=_answers("gain")),
     Column("offset", float, "what was added to it", form=".3g", of=_answers("offset")),
@@ -170,6 +174,7 @@ COLUMNS = (
     Column("begun_from", np.ndarray, "the latent vector that the solver began from"),
     Column("layer", np.ndarray, "the first layer's output, where that was free"),
     Column("filter", np.ndarray, "what the sound went through, its tap at 0 the 97th"),
+    Column("levels", np.ndarray, "what its samples were multiplied by before, where that changes with time"),
     Column("reconstruction", np.ndarray, "the sound, at the recording's own level and position"),
 )  # fmt: skip
 
@@ -190,6 +195,7 @@ UNFINISHED = (
     "begun_from",
     "layer",
     "filter",
+    "levels",
 )  # of clips that are recovered so far
 CORPUS = ("file", "form", *COMPUTED, "seconds", "size", "sha256", "error", "z", "reconstruction")
 MEDIANS = ("snr_db", "log_spectral_distance", "perceptual_loss", "explained")  # that say something of many windows
@@ -217,7 +223,7 @@ def in_words(row, wrong=False):
     same = row["snr_db"] > IDENTICAL_DB
     of_another = ("log_spectral_distance", "perceptual_loss", "predicted_digit")
     idle = {*OF_ALTERNATIVES, *(of_another if same else ["snr_db"])}
-    said = _said(row, [name for name in COMPUTED if name not in idle])
+    said = _said(row, [name for name in (*COMPUTED, "closer_db") if name not in idle])
     return ", ".join(["identical"] * bool(same and not wrong and not row.get("at_bound")) + said)
 
 

@@ -58,7 +58,7 @@ def is_finite(answer):
 def unfinished(number, answer, row, seconds):
     """A row of UNFINISHED of a clip: what its sound is made of again. row: its computed columns."""
     arrays = {"z": answer.z.astype(np.float32), "begun_from": answer.start, "layer": answer.layer}
-    arrays["filter"] = answer.alignment and answer.alignment.filter
+    arrays |= {name: answer.alignment and getattr(answer.alignment, name) for name in ("filter", "levels")}
     arrays = {name: None if value is None else np.asarray(value, np.float32) for name, value in arrays.items()}
     return {"number": number, "seconds": seconds} | row | arrays
 
@@ -87,7 +87,7 @@ def waveforms_of(rows, generator):
         waveforms = generate_from_layer(generator, np.stack([row["layer"] for row in rows]))
     else:
         waveforms = generate(generator, np.stack([row["z"] for row in rows]))
-    usual = {"gain": 1.0, "offset": 0.0, "shift": 0.0, "filter": None, "speed": 1.0}
+    usual = {"gain": 1.0, "offset": 0.0, "shift": 0.0, "filter": None, "speed": 1.0, "levels": None}
     places = [Alignment(*(row.get(name, value) for name, value in usual.items())) for row in rows]
     return np.stack([as_recorded(*one) for one in zip(waveforms, places)])
 

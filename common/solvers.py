@@ -6,6 +6,7 @@ from dataclasses import replace
 from models.generator.codes import LARGEST_SCALE
 from models.recovery.alternatives import Code
 from models.recovery.attempts import LevenbergMarquardt
+from models.recovery.channelled import CHANNELS
 from models.recovery.layer import Layer
 from models.recovery.perceptual import Perceptual
 from models.recovery.published import LBFGSB
@@ -24,6 +25,7 @@ def method_of(settings, perceptual_loss, codes=None):
     if settings["gradient"]:
         exact = LevenbergMarquardt(settings["max_iter"], settings["restarts"], settings["stft_share"])
         exact = replace(exact, budget=settings.get("budget", exact.budget))
+        exact = replace(exact, channels=channels_of(settings.get("channels", ",".join(exact.channels))))
         solver = {
             "perceptual": Perceptual(perceptual_loss, exact=exact, **weight),
             "levenberg_marquardt": exact,
@@ -49,6 +51,15 @@ def code_of(codes, hold_code="", code_scale="1"):
     if hold_code:
         codes.code(hold_code)
     return Code(hold_code, scale)
+
+
+def channels_of(text):
+    """The setting channels as names in a tuple. Raises ValueError for one that is not known."""
+    names = tuple(filter(None, text.split(",")))
+    unknown = [name for name in names if name not in CHANNELS]
+    if unknown:
+        raise ValueError(f"channels are among {', '.join(CHANNELS)}, not {', '.join(unknown)}")
+    return names
 
 
 def _scale_of(text):

@@ -59,9 +59,3 @@ def levels_in_words(levels, waveform):
 def in_words(key, channel=""):
     """A verdict as a phrase. channel: what was done to the sound, in words, of v.CHANNEL."""
     return WORDS[key].format(channel=channel)
-
-
-def compared_in_words(energies):
-    """Which of several generators made a sound, as a phrase. energies: as of models.recovery.verdict.nearest."""
-    first, second, margin = v.nearest(energies)
-    return f"closest to {first}, {margin:.1f} dB before {second}"

@@ -14,8 +14,10 @@ from models.recovery.altered import clicks, unaltered
 from models.recovery.attempts import LevenbergMarquardt
 from models.recovery.channel import Channelled
 from models.recovery.filters import ORIGIN, Basis, BestChannel, filters, through, without
-from models.recovery.placing import Played
+from models.recovery.noise import Noise, lapped, unlapped
+from models.recovery.placing import Levels, Played
 from models.recovery.recover import recover
+from models.recovery.rooms import BEFORE, BestRoom, Room
 from models.recovery.stretching import at, in_clip, in_recording
 
 RATE = 16384
@@ -52,18 +54,69 @@ def test_usual_filters_are_met_to_the_rounding_of_16_bits(sections):
     assert 10 * np.log10((target**2).sum() / (fit.residual**2).sum()) > 65
 
 
-@pytest.mark.parametrize("basis", [Basis(4096, RATE), Played(4096)], ids=["filters", "played"])
+@pytest.mark.parametrize(
+    "basis",
+    [Basis(4096, RATE), Played(4096), Played(4096, 1, np.ones((2, 4096))), Levels(4096)],
+    ids=["filters", "played", "beside another", "levels"],
+)
 def test_a_channel_is_what_its_columns_say_and_has_a_transpose(basis):
     rng = np.random.default_rng(1)
     sound, other = smooth_noise(4096, 1), smooth_noise(4096, 2)
     coefficients = rng.normal(size=basis.size)
-    coefficients[-1] = 0
+    coefficients[-3 if getattr(basis, "moves", 2) == 1 else -1 :] = 0  # of what does not depend on the sound
     response = basis.response(coefficients)
     through_it = basis.filtered(sound, response)
     expected = (coefficients @ basis.columns(sound))[:, None]
     np.testing.assert_allclose(through_it, expected, atol=1e-9 * np.abs(expected).max())
     products = np.sum(through_it * other), np.sum(sound * basis.correlated(other, response))
     assert products[0] == pytest.approx(products[1], rel=1e-9, abs=1e-9)
+
+
+def test_a_room_is_the_best_sum_of_its_taps_without_writing_them_down():
+    """Against plain least squares on every column, the penalty's square roots behind the samples."""
+    rng, n = np.random.default_rng(0), 2000
+    room, sound, target, weights = Room(n, 1e-3), rng.normal(size=n), rng.normal(size=n) + 0.3, np.zeros(n)
+    weights[30:1900] = 0.7
+    best = BestRoom(room, sound, target, weights)
+    padded = np.pad(sound, n)
+    columns = np.stack([*(padded[n + BEFORE - i :][:n] for i in range(room.taps)), np.ones(n)])
+    held = 0.7 * np.hstack([np.diag(best.roots), np.zeros((room.taps, 1))])
+    matrix, right = np.vstack([(columns * weights).T, held]), np.append(target * weights, np.zeros(room.taps))
+    expected = np.linalg.lstsq(matrix, right)[0]
+    np.testing.assert_allclose(best.coefficients, expected, atol=1e-9)
+    np.testing.assert_allclose(best.residual, right - matrix @ expected, atol=1e-9)
+    np.testing.assert_allclose(best.fitted, columns.T @ expected, atol=1e-9)
+    rows = np.hstack([rng.normal(size=(3, n)) * weights, np.zeros((3, room.taps))]).T
+    np.testing.assert_allclose(best.off(rows[:n].T), (rows - matrix @ np.linalg.lstsq(matrix, rows)[0]).T, atol=1e-9)
+    response, others = room.response(expected), rng.normal(size=(2, n, 1))
+    products = [np.sum(room.filtered(others[:1], response) * others[1]), others[0].ravel()]
+    assert products[0] == pytest.approx(products[1] @ room.correlated(others[1:], response).ravel(), rel=1e-9)
+
+
+def test_noise_is_weighed_by_a_transform_that_keeps_energies():
+    waves = np.random.default_rng(0).normal(size=(2, 5000))
+    np.testing.assert_allclose(unlapped(lapped(waves), 5000), waves, atol=1e-12)
+    assert np.sum(lapped(waves) ** 2) == pytest.approx(np.sum(waves**2))
+    remains = waves.T * np.array([1, 10])  # of two channels
+    noise, others = Noise(remains), np.random.default_rng(1).normal(size=(2, 10000))
+    weighed = noise.weighed(others)
+    assert np.sum(weighed[0] * weighed[1]) == pytest.approx(others[0] @ noise.transposed(weighed[1]))
+    assert noise.uneven and not Noise(waves[0][:, None]).uneven
+    loud, faint = (np.abs(noise.weighed(remains.ravel())).reshape(2, -1) ** 2).mean(axis=1)
+    assert loud == pytest.approx(faint, rel=0.1)
+
+
+def test_hum_and_levels_that_change_are_told_from_the_sound(generator):
+    true = random_latent(generator, 2, 8)
+    sounds = generate(generator, true)
+    times = np.arange(sounds.shape[1])[:, None] / generator.sample_rate
+    hum = 0.2 * sounds.std() * np.sin(2 * np.pi * 50 * times + 1)
+    targets = np.stack([sounds[0] + hum, sounds[1] * (0.3 + 0.7 * np.cos(3 * times) ** 2)]).astype(np.float32)
+    found = recover(targets, generator, solver=LevenbergMarquardt(), only_exact=True)
+    assert (latent_mse(true, found.z) < EXACT).all()
+    levels = found[1].alignment.levels
+    np.testing.assert_allclose(levels / levels[0], 0.3 + 0.7 * np.cos(3 * times[:, 0]) ** 2, atol=0.02)
+    assert found[0].alignment.levels is None and found.snr_db[1] > 40
 
 
 def test_gradients_of_what_no_filter_explains_are_its_differences(generator):

@@ -39,7 +39,7 @@ def standings_of(targets, generator, z):
     objectives = Residual(generator, targets).evaluate(z, np.arange(len(z)))
     standings = []
     for target, one, objective in zip(targets, z, objectives):
-        fit = replace(placed(target, one, Alignment(), False), objective=objective)
+        fit = replace(placed(Problem(target, generator), one, Alignment(), False), objective=objective)
         standings.append(Standing(Problem(target, generator, one), fit))
     return standings
 

@@ -1,10 +1,17 @@
 """Who made a sound, from what its latent vector leaves of it."""
 
+import csv
+
 import numpy as np
 import pytest
 import scipy.signal
+import soundfile
+import tf1_wavegan
+from run_script import run_script
 
-from common.verdicts import WORDS, compared_in_words, in_words
+from common.verdicts import WORDS, in_words
+from models.generator.generator import generate
+from models.generator.loading import load_generator
 from models.recovery import verdict as v
 from models.recovery.remainder import remainder
 
@@ -112,7 +119,20 @@ def test_the_step_of_a_file_is_seen_in_its_samples(sound):
 
 def test_the_generator_that_leaves_the_least_is_named_with_its_margin():
     assert v.nearest({"a/": 1e-3, "b/": 1e-7, "c/": 1.0}) == ("b/", "a/", pytest.approx(40))
-    assert compared_in_words({"a/": 1e-3, "b/": 1e-7}) == "closest to b/, 40.0 dB before a/"
+
+
+def test_the_script_says_which_of_several_generators_made_a_sound(tmp_path, capsys):
+    for name, seed in (("a", 5), ("b", 6)):
+        (tmp_path / name).mkdir()
+        tf1_wavegan.write(tmp_path / name, latent_dim=8, width=2, seed=seed)
+    own = generate(load_generator(tmp_path / "b"), np.full((1, 8), 0.3, np.float32))[0]
+    soundfile.write(tmp_path / "own.wav", own, 16000, subtype="PCM_16")
+    checkpoints, wav = f"{tmp_path}/a,{tmp_path}/b", f"--files={tmp_path / 'own.wav'}"
+    arguments = wav, f"--checkpoint={checkpoints}", "--gradient", "--inverse_mapping=False", "--budget=60"
+    assert run_script("latent_vector_recovery.py", *arguments, "--channels=", f"--output={tmp_path / 'out'}") == 0
+    assert f"closest to {tmp_path}/b, " in capsys.readouterr().out
+    (row,) = csv.DictReader((tmp_path / "out/recovery.csv").open())
+    assert row["closest"] == f"{tmp_path}/b" and row["next"] == f"{tmp_path}/a" and float(row["closer_db"]) > 10
 
 
 def test_every_verdict_has_words():

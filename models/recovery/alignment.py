@@ -4,7 +4,7 @@ back.
 
 import numpy as np
 
-from models.recovery.altered import unaltered
+from models.recovery.altered import holds_values, unaltered
 from models.recovery.filters import LOST, through, without
 from models.recovery.stretching import at, in_clip, in_recording
 
@@ -28,16 +28,16 @@ def moved(waveform, shift):
     return np.where(known, result, 0).astype(np.float32), known.astype(np.float32)
 
 
-def aligned(target, alignment):
+def aligned(target, alignment, generator=None):
     """A target [samples, channels] at the level, mean and position of the generator's own sounds, and 1 where a sample
-    of it is known and was recorded, else 0: what `as_recorded` does, undone.
+    of it is known and was recorded, else 0: what `as_recorded` does, undone. generator: as of `inside`.
     """
     sound = (target - alignment.offset) / alignment.gain
     if alignment.speed == 1:
         waveform, known = moved(sound, -alignment.shift)
-        return waveform, known * inside(target, alignment.shift)
+        return waveform, known * inside(target, alignment.shift, generator)
     places = in_recording(len(target), alignment.speed, alignment.shift)
-    there = inside(target)
+    there = inside(target, generator=generator)
     waveform, known = at(sound * there, places)
     nearest = np.clip(np.round(places).astype(int), 0, len(target) - 1)
     return waveform.astype(np.float32), (known * there[nearest]).astype(np.float32)
@@ -52,11 +52,14 @@ def recorded(target):
     return first + 1 if first > 0 else 0, last - 1 if last < len(target) - 1 else last
 
 
-def inside(target, shift=0.0):
-    """1 where a target [samples, channels], `shift` samples earlier, was recorded, 0 where it was padded."""
+def inside(target, shift=0.0, generator=None):
+    """1 where a target [samples, channels], `shift` samples earlier, was recorded, 0 where it was padded, or altered in
+    a way that the generator's own sounds never show; without a generator every way is one."""
     first, last = recorded(target)
     places = np.arange(len(target))[:, None] + shift
     there = np.broadcast_to((places > first - NEAR) & (places < last + NEAR), target.shape).astype(np.float32)
+    if generator is not None and holds_values(generator):
+        return there
     whole = unaltered(target)
     if whole.all():
         return there

@@ -5,6 +5,9 @@ out of what is compared, so that the others decide.
 import numpy as np
 import scipy.ndimage
 
+from models.generator.generator import generate, random_latent
+
+SOUNDS = 16  # of a generator, by which it is told whether they hold values
 HELD = 16  # samples in a row of exactly the same value, from which on they are no sound but a cut or a gate
 CLIPPED = 8  # samples at a recording's largest or smallest value, in rows of two or more, from which on it was clipped
 LEVELLED = 1e-3  # of the peak, by which clipped samples differ after rounding
@@ -32,6 +35,16 @@ def unaltered(target):
             if most > 0 and neighbours.sum() >= CLIPPED:
                 known[levelled, channel] = 0
     return known
+
+
+def holds_values(generator):
+    """Whether a generator's own sounds hold values, as those of a last ReLU do; asked once a generator."""
+
+    def asked():
+        sounds = generate(generator, random_latent(generator, SOUNDS, 0))
+        return any(not unaltered(sound).all() for sound in sounds)
+
+    return generator.derived(("holds values",), asked)
 
 
 def clicks(residual, known):

@@ -19,7 +19,7 @@ from models.generator.generator import BATCH
 from models.recovery.alignment import inside
 from models.recovery.altered import clicks
 from models.recovery.centre import prior_deviation
-from models.recovery.channelled import channel_of, look_for_channels
+from models.recovery.channelled import CHANNELS, channel_of, look_for_channels
 from models.recovery.covariance import variance_left
 from models.recovery.descents import (
     BACK,
@@ -59,13 +59,14 @@ class LevenbergMarquardt:
     only, such a clip ends where the waveform alone has led, and one that neither its start nor the sketch of the
     generator is anything like is not even begun with: its objective is infinite. budget: Jacobians that one clip may
     take over all attempts, unless its Problem has a budget of its own; 0: any number. What it has reached by then is
-    its answer.
+    its answer. channels: of models.recovery.channelled.CHANNELS, what a clip may have gone through.
     """
 
     max_iter: int = 200
     restarts: int = 8
     stft_share: float = 0.5
     budget: int = 200
+    channels: tuple = CHANNELS
 
     solves_exactly = True  # whether an answer may be exact: it compares waveforms sample by sample
 
@@ -127,7 +128,7 @@ def look_at(problems, seed=0):
     standings = []
     for one in problems:
         begin = np.zeros(one.generator.latent_dim) if one.start is None else one.start
-        standings.append(Standing(one, placed(one.target, begin, Alignment(), False), seed=(*np.atleast_1d(seed),)))
+        standings.append(Standing(one, placed(one, begin, Alignment(), False), seed=(*np.atleast_1d(seed),)))
     targets, generator = np.stack([one.target for one in problems]), problems[0].generator
     if problems[0].start is not None:
         objectives = Residual(generator, targets).evaluate(
@@ -224,7 +225,7 @@ def unexplained(one):
 
 
 def _as_it_is_at_zero(one):
-    return placed(one.problem.target, 0 * one.fit.x[:-3], Alignment(), False)
+    return placed(one.problem, 0 * one.fit.x[:-3], Alignment(), False)
 
 
 def as_it_is(tries, chosen, number, why):
@@ -249,7 +250,7 @@ def at_its_place_from_zero(tries, chosen, number, why):
 
 
 def through_a_channel(tries, chosen, number, why):
-    look_for_channels(chosen, tries.hopeful(chosen), why)
+    look_for_channels(chosen, tries.hopeful(chosen), why, tries.solver.channels)
 
 
 def without_clicks(tries, chosen, number, why):
@@ -291,7 +292,7 @@ def as_it_stands(tries, chosen, number, why):
 def closest(tries, chosen, number, why):
     """With STFT magnitudes beside the waveform, at the level and place that the clips have."""
     begin = [np.zeros(len(one.fit.x) - 3) if one.problem.start is None else one.problem.start for one in chosen]
-    fits = [placed(one.problem.target, z, Alignment(), False) for one, z in zip(chosen, begin)]
+    fits = [placed(one.problem, z, Alignment(), False) for one, z in zip(chosen, begin)]
     noise = [np.inf if one.problem.start is None else NEARER for one in chosen]
     residual = residual_of(chosen[0].problem.generator, fits, tries.solver.stft_share)
     for one, fit in zip(chosen, descend_under(residual, chosen, fits, tries.options, noise)):
@@ -351,7 +352,7 @@ def settled(one):
         level_alone = place.filter is None and place.levels is None and place.speed == 1
         why = "placed" if why != SPENT and level_alone else why
     else:
-        fit = fit.folded(one.problem.target) if fit.free else fit
+        fit = fit.folded(one.problem) if fit.free else fit
         place = fit.alignment
     share = float(np.clip(1 - 2 * fit.objective, 0, 1))
     answer = Answer(fit.x[:k], fit.objective, one.cost, why, place, share, of_waveform=True)
@@ -372,7 +373,7 @@ def settled(one):
 
 def explained_share(problem, z):
     """The share of a target's energy that the waveform of unknowns z [k] explains as it is, 0 to 1."""
-    present = inside(problem.target).reshape(1, -1)
+    present = inside(problem.target, generator=problem.generator).reshape(1, -1)
     residual = Residual(problem.generator, problem.target[None], 0.0, present)
     return float(np.clip(1 - 2 * residual.evaluate(np.asarray(z)[None], np.arange(1))[0], 0, 1))
 

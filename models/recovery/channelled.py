@@ -21,6 +21,8 @@ from models.recovery.speed import place_by_speed
 
 NEEDED = objective_at(10.0) / objective_at(0.0)  # share of an objective without a channel that is left with it, at most
 HELPED = 0.75  # share of a clip's objective that a channel leaves at once, at most, or it is not looked for
+CHANNELS = "speed", "hum", "filter", "levels", "room"
+LARGEST = 256  # unknowns that a channel counts as at most: a room's are held back
 SAMPLES = 16  # of a clip for each unknown, at least, where a channel is looked for: fewer are explained by any
 MAINS = 50.0, 60.0  # Hz
 IMPULSE = 1e-6  # energy of a filter beside its largest tap, up to which it is level and place alone
@@ -28,7 +30,7 @@ UNMOVED = 0.01  # samples by which speed and position move a clip's ends, below 
 SAME_SPEED = 1e-6  # change of speed that moves a clip's ends by no hundredth of a sample
 
 
-def look_for_channels(standings, options, why):
+def look_for_channels(standings, options, why, names=CHANNELS):
     """Descends through the channels that a clip may have gone through, those of fewest unknowns first, each from where
     the clip stands or from what is predicted of it, where the channel makes one of these explain it for the most part,
     else, and where that leads nowhere, from zero. One is kept where it explains a clip that nothing else did, or NEEDED
@@ -36,10 +38,10 @@ def look_for_channels(standings, options, why):
 
     Clips of which something is explained go through those that leave HELPED of what remains at once, and about as
     little as any. Those that are explained badly and that the sketch of the generator is like go through the others
-    too: at another speed, through a filter, in a room.
+    too: at another speed, through a filter, in a room. names: of CHANNELS, those that are looked for.
     """
     generator = standings[0].problem.generator
-    kinds = _kinds(generator)
+    kinds = _kinds(generator, names)
     at_once = np.array([_at_once(standings, kind) for kind in kinds]).reshape(len(kinds), len(standings))
     unknown = [i for i, one in enumerate(standings) if one.fit.objective > FAR]
     speeds = [None] * len(standings)
@@ -67,12 +69,18 @@ def look_for_channels(standings, options, why):
         _look(chosen, places, kind, options, why)
 
 
-def _kinds(generator):
+def _kinds(generator, names):
     """What a channel may be made of, the fewest unknowns first, as far as a clip has samples for them."""
-    hums = [humming(generator, mains) for mains in MAINS]
-    few = [played(generator), *hums, filters(generator), levelled(generator)]
-    few = [kind for kind in few if generator.num_samples > SAMPLES * (kind.size + generator.latent_dim)]
-    return [*few, *rooms(generator)[:1]] if filters(generator) in few else few
+    made = {
+        "speed": lambda: [played(generator)],
+        "hum": lambda: [humming(generator, mains) for mains in MAINS],
+        "filter": lambda: [filters(generator)],
+        "levels": lambda: [levelled(generator)],
+        "room": lambda: rooms(generator)[:1],
+    }
+    kinds = [kind for name in CHANNELS if name in names for kind in made[name]()]
+    fewest = min(LARGEST, generator.num_samples // SAMPLES - generator.latent_dim)
+    return [kind for kind in kinds if min(kind.size, LARGEST) <= fewest]
 
 
 def _shift(standing):
@@ -133,7 +141,7 @@ def _begun(standing, z, place, kind):
     """A Fit through a channel at unknowns z [k], the target at about the level and place of the generator's sounds."""
     speed, shift = place
     usual = usual_place(standing.problem, shift, standing.sign).alignment
-    return placed(standing.problem.target, z, replace(usual, shift=float(shift), speed=float(speed)), False, kind)
+    return placed(standing.problem, z, replace(usual, shift=float(shift), speed=float(speed)), False, kind)
 
 
 def _followed(standings, fits, options):

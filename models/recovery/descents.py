@@ -80,18 +80,19 @@ class Fit:
         """What it leaves of the aligned target [samples, channels], 0 where that is not known."""
         return self.present * (self.aligned - self.sound(generator))
 
-    def folded(self, target):
+    def folded(self, problem):
         """The same place with its gain, offset and delay counted among the alignment."""
         level, offset, delay = self.x[-3:]
         gain = self.alignment.gain
         place = Alignment(gain * np.exp(level), self.alignment.offset + gain * offset, self.alignment.shift + delay)
-        return replace(placed(target, self.x[:-3], place, True), objective=self.objective, normal=self.normal)
+        return replace(placed(problem, self.x[:-3], place, True), objective=self.objective, normal=self.normal)
 
 
-def placed(target, z, alignment, free, channel=None):
-    """A Fit that no descent has measured yet, at unknowns z [k]."""
+def placed(problem, z, alignment, free, channel=None):
+    """A Fit to a Problem that no descent has measured yet, at unknowns z [k]."""
     x = np.append(z, (0.0, 0.0, 0.0))
-    return Fit(x, np.inf, np.zeros((len(x), len(x))), alignment, *aligned(target, alignment), free, channel)
+    known = aligned(problem.target, alignment, problem.generator)
+    return Fit(x, np.inf, np.zeros((len(x), len(x))), alignment, *known, free, channel)
 
 
 @dataclass
@@ -304,13 +305,13 @@ def from_places(standings, begins, options, why):
     for standing, begin in zip(standings, begins):
         far = standing.fit.objective > FAR
         fits.append(
-            placed(standing.problem.target, begin.z, begin.alignment, True) if far else replace(standing.fit, free=True)
+            placed(standing.problem, begin.z, begin.alignment, True) if far else replace(standing.fit, free=True)
         )
         near.append(NEARER if not far or begin.near else np.inf)
     fits = descend(standings, fits, options, near, finished=False)
     for _ in range(ALIGNMENTS):
         again = [i for i, fit in enumerate(fits) if fit.objective < EXPLAINED and abs(fit.x[-1]) > PLACED]
-        fits = [fit.folded(standing.problem.target) for fit, standing in zip(fits, standings)]
+        fits = [fit.folded(standing.problem) for fit, standing in zip(fits, standings)]
         if not again:
             break
         chosen = [standings[i] for i in again]
@@ -375,7 +376,7 @@ def under_noise(standing, options):
     with that, until it leaves no likelier noise → None if it never does.
     """
     generator, fit = standing.problem.generator, standing.fit
-    fit = fit.folded(standing.problem.target) if fit.free else fit
+    fit = fit.folded(standing.problem) if fit.free else fit
     fit, noise = replace(fit, free=False, channel=fit.channel or moved(generator)), Noise(fit.remains(generator))
     best, width = None, ALIGNED if fit.objective < NEAR_TRUTH else NEARER
     for _ in range(WEIGHED):

@@ -46,13 +46,17 @@ def predicted_places(problems, shifts, signs):
         return usual
     places = [begin.alignment for begin in usual]
     for _ in range(PREDICTIONS):
-        targets = [np.multiply(*aligned(problem.target, place)) for problem, place in zip(problems, places)]
+        targets = [
+            np.multiply(*aligned(problem.target, place, problem.generator)) for problem, place in zip(problems, places)
+        ]
         z = problems[0].predict(np.stack(targets)).astype(np.float64)
         z = np.stack([np.clip(one, *problem.box()) for one, problem in zip(z, problems)])
         near = []
         for i, waveform in enumerate(generate(problems[0].generator, z.astype(np.float32))):
             problem, sign, least = problems[i], signs[i], LEAST_GAIN * abs(usual[i].alignment.gain)
-            gain, offset, shift, left = fitted(problem.target, waveform, inside(problem.target), shifts[i], sign)
+            gain, offset, shift, left = fitted(
+                problem.target, waveform, inside(problem.target, generator=problem.generator), shifts[i], sign
+            )
             near.append(sign * gain > least and objective_at(0) * left < PROMISING)
             places[i] = Alignment(sign * max(sign * gain, least), offset, shift)
     return [Begin(*known) if known[2] else begin for known, begin in zip(zip(z, places, near), usual)]
