@@ -63,9 +63,8 @@ def look_for_channels(standings, options, why, names=CHANNELS):
                 elif isinstance(kind, (Basis, Room)) and one.recognised:
                     place = 1.0, _shift(one)
             if place is not None:
-                whole = isinstance(kind, (Basis, Room))  # whose taps are at whole samples
                 chosen.append(one)
-                places.append((place[0], np.round(place[1])) if whole else place)
+                places.append(place if isinstance(kind, Played) else (place[0], np.round(place[1])))  # has no delay
         _look(chosen, places, kind, options, why)
 
 
