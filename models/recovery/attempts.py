@@ -38,7 +38,7 @@ from models.recovery.descents import (
     unsettled,
 )
 from models.recovery.determined import determined
-from models.recovery.errors import EXPLAINED, HOPELESS, NEAR_TRUTH, NOISY, PROMISING
+from models.recovery.errors import EXPLAINED, HOPELESS, MISSED, NEAR_TRUTH, NOISY, PROMISING
 from models.recovery.locating import predicted_places, usual_place
 from models.recovery.problem import Alignment, Answer
 from models.recovery.residual import Residual
@@ -117,8 +117,12 @@ class _Tries:
         """Options of a descent that is given up where an unexplained clip gains too little."""
         return self.options | {"least_fall": LEAST_FALL, "above": EXPLAINED}
 
+    def brisk(self, standings):
+        """The same, of a clip that is explained but not exactly, too: what is left may be a channel's."""
+        return self.hopeful(standings) | {"above": MISSED}
+
     def hopeful(self, standings):
-        """The same, of one that is also given up behind its first Jacobian where that leaves no hope."""
+        """Options of a descent that is also given up behind its first Jacobian where that leaves no hope."""
         smooths = standings[0].problem.generator.smooths
         return self.patient() | {"hopeless": HOPELESS if smooths else np.inf}
 
@@ -231,7 +235,7 @@ def _as_it_is_at_zero(one):
 def as_it_is(tries, chosen, number, why):
     fits = [one.fit if one.promising else _as_it_is_at_zero(one) for one in chosen]
     nearness = [NEARER if one.promising else np.inf for one in chosen]
-    for one, fit in zip(chosen, descend(chosen, fits, tries.hopeful(chosen), smoothing=nearness)):
+    for one, fit in zip(chosen, descend(chosen, fits, tries.brisk(chosen), smoothing=nearness)):
         one.keep(fit, why)
 
 
@@ -242,7 +246,7 @@ def from_zero(tries, chosen, number, why):
 
 
 def at_its_place(tries, chosen, number, why):
-    from_places(chosen, [one.begins[0] for one in chosen], tries.hopeful(chosen), why)
+    from_places(chosen, [one.begins[0] for one in chosen], tries.brisk(chosen), why)
 
 
 def at_its_place_from_zero(tries, chosen, number, why):

@@ -11,7 +11,7 @@ from dataclasses import replace
 import numpy as np
 
 from models.recovery.descents import ALIGNED, ALIGNMENTS, LANDING, NEARER, descend, placed, residual_of
-from models.recovery.errors import EXPLAINED, FAR, NOISY, PROMISING, objective_at
+from models.recovery.errors import EXPLAINED, FAR, NOISY, PROMISING
 from models.recovery.filters import ORIGIN, Basis, filters
 from models.recovery.locating import usual_place
 from models.recovery.placing import Levels, Played, humming, levelled, played
@@ -19,7 +19,7 @@ from models.recovery.problem import Alignment
 from models.recovery.rooms import Room, rooms
 from models.recovery.speed import place_by_speed
 
-NEEDED = objective_at(10.0) / objective_at(0.0)  # share of an objective without a channel that is left with it, at most
+NEEDED = 0.5  # share of an objective without a channel that is left with it, at most
 HELPED = 0.75  # share of a clip's objective that a channel leaves at once, at most, or it is not looked for
 CHANNELS = "speed", "hum", "filter", "levels", "room"
 LARGEST = 256  # unknowns that a channel counts as at most: a room's are held back

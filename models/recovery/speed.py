@@ -86,10 +86,12 @@ def place_by_speed(targets, generator):
 
 
 def described(speed, rate):
-    """A speed in words: "1.0 % slower", or what a file's header says where that is wrong, given its rate in Hz."""
-    for true in COMMON_RATES:
-        if true != rate and abs(speed / (true / rate) - 1) < ALIKE:
-            return f"its header says {rate:,} Hz, its samples are {true:,}"
+    """A speed in words: "1.0 % slower", or what a file's header says where that is wrong. rate: the generator's, in Hz,
+    which is the header's or the true one."""
+    for other in COMMON_RATES:
+        for header, true in ((rate, other), (other, rate)):
+            if other != rate and abs(speed / (true / header) - 1) < ALIKE:
+                return f"its header says {header:,} Hz, its samples are {true:,}"
     change = 100 * abs(speed - 1)
     digits = 1 if change >= 0.5 else 2 if change >= 0.05 else 3
     return f"{change:.{digits}f} % {'slower' if speed > 1 else 'faster'}"
