@@ -136,6 +136,20 @@ def scattered(net, x):
     return net.add("ScatterND", x, places, net.add("Squeeze", updates, net.numbers(0)))
 
 
+def scattered_and_added(net, x):
+    """Frames that overlap, added where each lies, as PyTorch's default exporter writes the inverse STFT."""
+    places = net.weight((4 * np.arange(4)[:, None] + np.arange(16))[..., None] - 28)
+    frames = net.add("Squeeze", x, net.numbers(0))
+    summed = net.add("ScatterND", net.random(28, scale=1.0), places, frames, reduction="add")
+    return net.add("Unsqueeze", summed, net.numbers(0))
+
+
+def scattered_along(net, x):
+    places = net.weight(np.array([[[3, 3, 1, 0, -1]]]))
+    updates = net.add("Slice", x, net.numbers(0, 0), net.numbers(1, 5), net.numbers(1, 2))
+    return net.add("ScatterElements", x, places, updates, axis=2, reduction="add")
+
+
 def masked(net, x):
     square = net.add("MatMul", net.add("Transpose", x, perm=[0, 2, 1]), x)
     return net.add("Trilu", square, net.weight(np.array(1)), upper=0)
@@ -168,6 +182,8 @@ LAYERS = {
     "DFT": inverse_transform,
     "tiles": upsampled_as_tiles,
     "ScatterND": scattered,
+    "ScatterND that adds": scattered_and_added,
+    "ScatterElements that adds": scattered_along,
     "Trilu": masked,
     "Min, Max, Abs": chosen_by_two,
     "InstanceNormalization": lambda net, x: net.add(

@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 import tensorflow as tf
 
-from models.generator.readers.onnx_layers import LAYERS, shape_of
+from models.generator.readers.onnx_layers import LAYERS, MOST_MATRIX, shape_of
 
 
 def _elementwise(function):
@@ -224,14 +224,41 @@ def _moved(call, x, *_):
 
 
 def _scattered(call, x, *_):
-    """x with updates in some places: both side by side, taken from where the standard's own operation puts them."""
-    if call.get("reduction", "none") != "none":
-        call.refuse("a reduction")
-    sizes = [int(np.prod(shape_of(call.inputs[i]), dtype=object)) for i in (0, 2)]
-    places = [np.arange(size).reshape(shape_of(call.inputs[i])) for size, i in zip(sizes, (0, 2))]
-    places = call.building.reference(call.node, [places[0], call.known(1), places[1] + sizes[0]], call.opset)
-    both = tf.concat([tf.reshape(call.tensor(i), [-1, size]) for size, i in zip(sizes, (0, 2))], axis=1)
-    return tf.gather(both, places, axis=1)
+    """x with updates in some places, in place of what is there or added to it."""
+    sizes, targets = [int(np.prod(shape_of(call.inputs[i]), dtype=object)) for i in (0, 2)], _targets(call, x)
+    if targets.size != sizes[1]:
+        call.refuse("updates of this shape")
+    x, updates = (tf.reshape(call.tensor(i), [-1, size]) for i, size in zip((0, 2), sizes))
+    if (reduction := call.get("reduction", "none")) == "none":
+        places = np.arange(sizes[0])
+        places[targets] = sizes[0] + np.arange(sizes[1])
+        return tf.reshape(tf.gather(tf.concat([x, updates], axis=1), places, axis=1), [-1, *shape_of(call.inputs[0])])
+    if reduction != "add":
+        call.refuse(f"the reduction {reduction}")
+    counts, order = np.bincount(targets, minlength=sizes[0]), np.argsort(targets, kind="stable")
+    if sizes[0] * int(counts.max()) > MOST_MATRIX:
+        call.refuse("a sum of this size")
+    places = np.full([sizes[0], counts.max()], sizes[1])  # the last one is a zero
+    places[targets[order], np.arange(sizes[1]) - np.repeat(np.cumsum(counts) - counts, counts)] = order
+    parts = tf.gather(tf.pad(updates, [(0, 0), (0, 1)]), places.reshape(-1), axis=1)
+    total = x + tf.reduce_sum(tf.reshape(parts, [-1, *places.shape]), axis=2)
+    return tf.reshape(total, [-1, *shape_of(call.inputs[0])])
+
+
+def _targets(call, x):
+    """Where in x, laid flat, each number of the updates goes."""
+    sizes, indices = shape_of(x), call.known(1)
+    if call.node.op_type == "ScatterND":
+        count = indices.shape[-1]
+        sizes = [*sizes[:count], int(np.prod(sizes[count:], dtype=object))]
+        coordinates = [*np.moveaxis(indices[..., None, :], -1, 0), np.arange(sizes[-1])]
+    else:
+        coordinates = list(np.ogrid[tuple(map(slice, indices.shape))])
+        coordinates[call.get("axis", 0) % len(sizes)] = indices
+    if np.prod(np.broadcast_shapes(*(places.shape for places in coordinates)), dtype=object) > MOST_MATRIX:
+        call.refuse("so many places")
+    coordinates = [np.where(places < 0, places + size, places) for places, size in zip(coordinates, sizes)]
+    return np.ravel_multi_index(coordinates, sizes).reshape(-1)
 
 
 def _triangle(call, x, *_):
