@@ -73,6 +73,9 @@ def torch_generators():
     def recurrent(self, x):
         return self.layer(x.transpose(1, 2))[0].transpose(1, 2)
 
+    def upsampled():
+        return nn.Sequential(nn.ConvTranspose1d(CHANNELS, CHANNELS, 9, 4, 3, 1), nn.ReLU())
+
     def one_hot(self, x, label):
         return x + self.table(F.one_hot(label, LABELS).float())[:, :, None]
 
@@ -110,8 +113,8 @@ def torch_generators():
         "clamp": Generator(Made(lambda self, x: torch.clamp(x, max=0.3))),
         "F.one_hot": Generator(Made(one_hot, 1, table=nn.Linear(LABELS, CHANNELS))),
         "projection by label": Generator(Made(projected, 1, table=nn.Parameter(torch.rand(LABELS, CHANNELS) + 0.5))),
-        "LSTM": Generator(Made(recurrent, layer=nn.LSTM(CHANNELS, CHANNELS, batch_first=True))),
-        "GRU": Generator(Made(recurrent, layer=nn.GRU(CHANNELS, CHANNELS, batch_first=True))),
+        "LSTM": Generator(upsampled(), up=Made(recurrent, layer=nn.LSTM(CHANNELS, CHANNELS, batch_first=True))),
+        "GRU": Generator(upsampled(), up=Made(recurrent, layer=nn.GRU(CHANNELS, CHANNELS, batch_first=True))),
         "inverse STFT": Generator(nn.ReLU(), up=nn.Identity(), last=Made(
             inverse_stft, real=conv(CHANNELS, frames // 2 + 1, 1), imaginary=conv(CHANNELS, frames // 2 + 1, 1),
             window=nn.Parameter(torch.hann_window(frames), requires_grad=False))),

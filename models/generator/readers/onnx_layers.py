@@ -15,7 +15,7 @@ MOST_RESIZED = 2**22  # samples along one axis, resized or padded
 MOST_GROUPS = 64  # of a convolution
 MOST_DILATED = 4096  # samples from one tap of a kernel to the next
 MOST_KERNEL = 2**27  # elements of a kernel, with zeros between its taps
-MOST_STEPS = 1024  # of a recurrent layer
+MOST_STEPS = 256  # of a recurrent layer, each of them operations of its own
 MOST_MATRIX = 2**24  # elements of the matrix of a Fourier transform, or places that numbers are taken from
 
 
@@ -345,9 +345,10 @@ def _instance_normalised(call, x, *_):
 
 
 def _lstm(call, gates, recurrent, bias, h, c):
-    i, o, f, new = tf.split(gates + tf.matmul(h, recurrent) + bias, 4, axis=-1)
-    c = tf.sigmoid(f) * c + tf.sigmoid(i) * tf.tanh(new)
-    return tf.sigmoid(o) * tf.tanh(c), c
+    gates, size = gates + tf.matmul(h, recurrent) + bias, h.shape[-1]
+    i, o, f = tf.split(tf.sigmoid(gates[:, : 3 * size]), 3, axis=-1)
+    c = f * c + i * tf.tanh(gates[:, 3 * size :])
+    return o * tf.tanh(c), c
 
 
 def _gru(call, gates, recurrent, bias, h, c):
