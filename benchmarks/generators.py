@@ -81,7 +81,6 @@ def of_other_software(place, count):
     with tempfile.TemporaryDirectory() as folder:
         shutil.copytree(place, folder, dirs_exist_ok=True)
         generator = load_generator(folder)
-    generator = generator.with_label(int(right["label"])) if right["label"] >= 0 else generator
     return generator, right["z"][:count], right["sound"][:count]
 
 

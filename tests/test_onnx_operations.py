@@ -324,6 +324,23 @@ def test_a_latent_vector_of_three_axes(tmp_path, z):
     assert np.allclose(generator(vectors).numpy().reshape(expected.shape), expected, atol=1e-5)
 
 
+@pytest.mark.parametrize("kind", [TensorProto.FLOAT16, TensorProto.DOUBLE])
+def test_a_latent_vector_in_another_precision(tmp_path, kind):
+    def converted(net, x):
+        return net.add("Add", x, net.add("Cast", net.add("ReduceSum", "z", net.numbers(1)), to=FLOAT))
+
+    model = onnx.load(written(tmp_path, converted) / FILE)
+    model.graph.input[0].type.tensor_type.elem_type = kind
+    model.graph.node.insert(0, helper.make_node("Cast", ["z"], ["float z"], to=FLOAT))
+    next(node for node in model.graph.node if node.op_type == "Gemm").input[0] = "float z"
+    onnx.save(model, tmp_path / FILE)
+    generator = load_generator(tmp_path)
+    z = (random_latent(generator, 1, 0) * 64).round() / 64  # which half precision has, and their sum
+    as_it_is = z.astype(helper.tensor_dtype_to_np_dtype(kind))
+    expected = onnx_generators.onnxruntime.InferenceSession(str(tmp_path / FILE)).run(None, {"z": as_it_is})[0]
+    assert np.allclose(generator(z).numpy().reshape(expected.shape), expected, atol=1e-5)
+
+
 def test_a_file_for_many_clips_at_once(tmp_path):
     generator = load_generator(written(tmp_path, snake, batch=16))
     z = random_latent(generator, 16, 0)

@@ -152,7 +152,8 @@ def _input(value, path):
     if kind.elem_type not in NUMBERS:
         raise CheckpointError(f"{path}: its input {value.name} holds no numbers; a latent vector is [n, latent_dim]")
     sizes = tuple(axis.dim_value or None for axis in axes)
-    return Input(value.name, sizes[1:], NUMBERS[kind.elem_type], sizes[0] if sizes else None)
+    dtype = NUMBERS[kind.elem_type]
+    return Input(value.name, sizes[1:], tf.float32 if dtype == tf.float16 else dtype, sizes[0] if sizes else None)
 
 
 def _array(tensor, path):
