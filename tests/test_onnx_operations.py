@@ -327,7 +327,8 @@ def test_a_latent_vector_of_three_axes(tmp_path, z):
 @pytest.mark.parametrize("kind", [TensorProto.FLOAT16, TensorProto.DOUBLE])
 def test_a_latent_vector_in_another_precision(tmp_path, kind):
     def converted(net, x):
-        return net.add("Add", x, net.add("Cast", net.add("ReduceSum", "z", net.numbers(1)), to=FLOAT))
+        halved = net.add("Mul", "z", net.weight(one(0.5, helper.tensor_dtype_to_np_dtype(kind))))
+        return net.add("Add", x, net.add("Cast", net.add("ReduceSum", halved, net.numbers(1)), to=FLOAT))
 
     model = onnx.load(written(tmp_path, converted) / FILE)
     model.graph.input[0].type.tensor_type.elem_type = kind
