@@ -81,6 +81,11 @@ def attention(net, x):
     return net.add("Transpose", mixed, perm=[1, 2, 0])
 
 
+def brain_floats(net, x):
+    kernel = net.weight(np.random.default_rng(3).normal(size=(4, 4, 3)).astype(tf.bfloat16.as_numpy_dtype))
+    return net.add("Conv", x, net.add("Cast", kernel, to=FLOAT), pads=[1, 1])
+
+
 def softplus(net, x):
     return net.add("Where", net.add("Greater", x, net.weight(one(0.5))), x, net.add("Softplus", x))
 
@@ -169,6 +174,7 @@ LAYERS = {
     "modulated, dilated": lambda net, x: modulated(net, x, dilations=[2], strides=[3], pads=[2, 1]),
     "modulated, transposed": lambda net, x: modulated(net, x, "ConvTranspose", strides=[2], pads=[1, 0]),
     "attention": attention,
+    "weights of bfloat16": brain_floats,
     "Softplus by choice": softplus,
     "crops at run time": crops,
     "LSTM": recurrent("LSTM", 4),

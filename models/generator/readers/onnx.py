@@ -16,12 +16,14 @@ from models.files.errors import CheckpointError
 from models.generator.inputs import Input, told_apart
 from models.generator.readers.allow_list import MOST_BYTES, MOST_NODES, check_declared, subgraph
 from models.generator.readers.onnx_building import Building
+from models.generator.readers.onnx_operations import computed_in, single
 
 OPSETS = range(11, onnx.defs.onnx_opset_version() + 1)
 NUMBERS = {  # ONNX's element types that weights have
     onnx.TensorProto.FLOAT: tf.float32,
     onnx.TensorProto.DOUBLE: tf.float64,
     onnx.TensorProto.FLOAT16: tf.float16,
+    onnx.TensorProto.BFLOAT16: tf.bfloat16,
     onnx.TensorProto.INT32: tf.int32,
     onnx.TensorProto.INT64: tf.int64,
     onnx.TensorProto.BOOL: tf.bool,
@@ -152,8 +154,7 @@ def _input(value, path):
     if kind.elem_type not in NUMBERS:
         raise CheckpointError(f"{path}: its input {value.name} holds no numbers; a latent vector is [n, latent_dim]")
     sizes = tuple(axis.dim_value or None for axis in axes)
-    dtype = NUMBERS[kind.elem_type]
-    return Input(value.name, sizes[1:], tf.float32 if dtype == tf.float16 else dtype, sizes[0] if sizes else None)
+    return Input(value.name, sizes[1:], computed_in(NUMBERS[kind.elem_type]), sizes[0] if sizes else None)
 
 
 def _array(tensor, path):
@@ -161,7 +162,7 @@ def _array(tensor, path):
     shape, dtype = list(tensor.dims), NUMBERS.get(tensor.data_type)
     if dtype is None:
         kind = onnx.TensorProto.DataType.Name(tensor.data_type) if tensor.data_type else "nothing"
-        raise CheckpointError(f"{path}: {tensor.name} holds {kind}; a generator's weights are numbers")
+        raise CheckpointError(f"{path}: {tensor.name} holds {kind}, which is not read; weights are floats")
     size = check_declared(tensor.name, shape, dtype, path)
     copy = onnx.TensorProto()
     copy.CopyFrom(tensor)
@@ -170,10 +171,9 @@ def _array(tensor, path):
         copy.data_location = onnx.TensorProto.DEFAULT
         copy.raw_data = _external(tensor, size, path)
     try:
-        array = onnx.numpy_helper.to_array(copy)
+        array = single(onnx.numpy_helper.to_array(copy))
     except Exception as error:  # whatever a damaged array makes of it
         raise CheckpointError(f"{path}: damaged, {tensor.name} does not hold the {size} bytes it claims") from error
-    array = array.astype(np.float32) if array.dtype == np.float16 else array
     if array.dtype.kind == "f" and not np.isfinite(array).all():
         raise CheckpointError(f"{path}: its weights {tensor.name} are not finite")
     return array

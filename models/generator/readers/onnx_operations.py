@@ -272,16 +272,16 @@ def _summed_up(call, x, axis):
     return tf.cumsum(x, _axis(call.known(1).reshape(()), x), **flags)
 
 
-def _computed_in(dtype):
+def computed_in(dtype):
     """The precision in which numbers of a type are computed here: float32 where a file has half of it."""
     return tf.float32 if dtype in (tf.float16, tf.bfloat16) else dtype
 
 
 def _cast(call, x, *like):
     if like:
-        dtype = _computed_in(like[0].dtype if tf.is_tensor(like[0]) else tf.as_dtype(like[0].dtype))
+        dtype = computed_in(like[0].dtype if tf.is_tensor(like[0]) else tf.as_dtype(like[0].dtype))
     else:
-        dtype = _computed_in(tf.as_dtype(onnx.helper.tensor_dtype_to_np_dtype(call["to"])))
+        dtype = computed_in(tf.as_dtype(onnx.helper.tensor_dtype_to_np_dtype(call["to"])))
     return tf.cast(x, dtype) if tf.is_tensor(x) else x.astype(dtype.as_numpy_dtype)
 
 
@@ -315,7 +315,7 @@ def _constant(call):
 
 def single(array):
     """An array in the precision in which it is computed here."""
-    return array.astype(_computed_in(tf.as_dtype(array.dtype)).as_numpy_dtype)
+    return array.astype(computed_in(tf.as_dtype(array.dtype)).as_numpy_dtype)
 
 
 def _filled(call, shape):
