@@ -31,23 +31,23 @@ NUMBERS = {  # ONNX's element types that weights have
 Z, OUTPUT, LABEL = "z", "G_z", "label"  # names in the rebuilt graph
 
 
-def read_onnx(path, input_name="", output_name="", inputs=None):
+def read_onnx(path, latent="", output="", inputs=None):
     """An ONNX file → (GraphDef of G_z from z [n, latent_dim], and label [n, …] where it has one, {name of a weight:
     array}).
 
-    input_name, output_name: the latent vector and the waveform, where the file has several; inputs: what the others are
+    latent, output: the latent vector and the waveform, where the file has several; inputs: what the others are
     (models/generator/inputs.py). Raises CheckpointError, in one line, for what is no ONNX file, does more than a
     generator may, or claims more than it holds.
     """
     path = Path(path)
     model, opset = _model(path)
     graph = model.graph
-    output = _one(graph.output, output_name, "output", path)
+    made = _one(graph.output, output, "output", path)
     weights = {tensor.name: tensor for tensor in graph.initializer}
-    nodes = _needed(graph, output.name, path)
+    nodes = _needed(graph, made.name, path)
     used = {name for node in nodes for name in node.input}
     takes = [value for value in graph.input if value.name not in weights and value.name in used]
-    roles = told_apart([_input(value, path) for value in takes], input_name, inputs)
+    roles = told_apart([_input(value, path) for value in takes], latent, inputs)
     arrays, total = {}, 0
     for name in sorted(used & weights.keys()):
         arrays[name] = _array(weights[name], path)
@@ -72,9 +72,9 @@ def read_onnx(path, input_name="", output_name="", inputs=None):
                 building.add(node, opset)
             except CheckpointError as error:
                 raise CheckpointError(f"{path}: {error}") from error
-        result = building.values[output.name]
+        result = building.values[made.name]
         if not tf.is_tensor(result):
-            raise CheckpointError(f"{path}: {output.name} does not depend on {roles.latent[0].name}")
+            raise CheckpointError(f"{path}: {made.name} does not depend on {roles.latent[0].name}")
         if batch > 1 and result.shape[1:2] == [batch]:
             raise CheckpointError(
                 f"{path}: its input {roles.latent[0].name} is for {batch:,} clips at once: export it for one, "
