@@ -11,6 +11,7 @@ from onnx import TensorProto, helper
 
 from models.files.errors import CheckpointError
 from models.generator.generator import random_latent
+from models.generator.jacobian import forward_mode
 from models.generator.loading import load_generator
 from models.generator.readers import onnx_building
 from models.generator.readers.onnx import read_onnx
@@ -283,6 +284,18 @@ def test_what_is_worked_out_at_loading_has_a_limit(tmp_path, monkeypatch):
     refused(python, "GatherND .* takes more time")
     monkeypatch.setattr(onnx_building, "MOST_SECONDS", 0.0)
     refused(spectral_norm, "makes more than a generator may take")
+
+
+def test_very_many_smooth_functions_are_not_averaged(tmp_path, monkeypatch):
+    written(tmp_path, snake)
+    for most, is_averaged in ((1, True), (0, False)):
+        monkeypatch.setattr(forward_mode, "MOST_AVERAGED", most)
+        generator = load_generator(tmp_path)
+        z = random_latent(generator, 1, 0)
+        alone, wide = (generator.jacobian(z, np.full(1, noise, "f")) for noise in (0.0, 0.5))
+        assert np.allclose(alone[0], wide[0], atol=1e-5) != is_averaged
+        sound = np.asarray(generator.smoothed(z, np.full(1, 0.5, "f"), wide[2])).reshape(1, -1)
+        assert len(wide[2]) == is_averaged and np.allclose(sound, wide[0], atol=1e-5)
 
 
 def test_random_numbers_and_loops_are_refused_by_what_they_do(tmp_path):

@@ -24,6 +24,17 @@ def shape_of(x):
     return [int(size) for size in (x.shape[1:] if tf.is_tensor(x) else x.shape)]
 
 
+def of_one_rank(*values):
+    """Values of which tensors of fewer axes have as many as the others, so that they broadcast."""
+    rank = max(len(shape_of(x)) for x in values)
+    return [
+        tf.reshape(x, [-1] + [1] * (rank - len(shape_of(x))) + shape_of(x))
+        if tf.is_tensor(x) and len(shape_of(x)) < rank
+        else x
+        for x in values
+    ]
+
+
 def to_last(rank):
     """The order of axes that puts channels, the second of them, last."""
     return [0, *range(2, rank), 1]

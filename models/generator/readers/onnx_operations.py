@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 import tensorflow as tf
 
-from models.generator.readers.onnx_layers import LAYERS, MOST_MATRIX, shape_of
+from models.generator.readers.onnx_layers import LAYERS, MOST_MATRIX, of_one_rank, shape_of
 
 
 def _elementwise(function):
@@ -93,25 +93,17 @@ def _product(call, a, b):
 def _matmul(a, b):
     if not tf.is_tensor(b) and b.ndim == 2:  # one product, not one for each clip
         return tf.reshape(tf.reshape(a, [-1, b.shape[0]]) @ b, [-1, *shape_of(a)[:-1], b.shape[1]])
-    rank = max(len(shape_of(a)), len(shape_of(b)))
-    a, b = (
-        tf.reshape(x, [-1] + [1] * (rank - len(shape_of(x))) + shape_of(x)) if tf.is_tensor(x) else x for x in (a, b)
-    )
-    return tf.matmul(a, b)
+    return tf.matmul(*of_one_rank(a, b))
 
 
 def _gemm(call, a, b, c=None):
-    for i in (0, 1):
-        if call.get(("transA", "transB")[i], 0):
-            call.inputs[i] = (
-                tf.transpose(call.inputs[i], [0, 2, 1]) if tf.is_tensor(call.inputs[i]) else call.inputs[i].T
-            )
-    a, b = call.inputs[:2]
+    a, b = (
+        x if not call.get(name, 0) else tf.transpose(x, [0, 2, 1]) if tf.is_tensor(x) else x.T
+        for x, name in ((a, "transA"), (b, "transB"))
+    )
     product = _matmul(a, b)
     product = product if call.get("alpha", 1.0) == 1 else product * np.float32(call["alpha"])
-    if c is None:
-        return product
-    return product + (c if call.get("beta", 1.0) == 1 else c * np.float32(call["beta"]))
+    return product if c is None else product + (c if call.get("beta", 1.0) == 1 else c * np.float32(call["beta"]))
 
 
 def _einsum(call, *values):
