@@ -1,8 +1,8 @@
 """Recovers latent vectors of WaveGAN generators with every option that it has, from zero: how many are exact.
 
 The generators have random weights, so each is a new one and nothing was trained for any of them. Exact means a latent
-MSE below 1e-4. Results are kept in `results`, so that a run that was stopped goes on. Prints a Markdown table. Other
-builds are checked by the tests, and that every kind of file sounds as its own software plays it.
+MSE below 1e-4. Results are kept in `results`, so that a run that was stopped goes on. Prints a Markdown table, and
+another of what other software wrote. Other builds are checked by the tests.
 """
 
 widths = "16,32,64"  # of WaveGAN's generator, comma-separated
@@ -14,10 +14,9 @@ restarts = 8  # further tries at most [0 to 1000]
 seed = 0  # of the weights; that of the latent vectors is the next [0 to 2,147,483,646]
 exported = ""  # folder that benchmarks/exporters.py wrote: generators of other software with its sound of them
 results = "logs/generators.json"  # what has been measured already
-card = ""  # model card to write the table into, between its marks; "" for none
+card = ""  # model card to write the tables into, between their marks; "" for none
 
 import json
-import shutil
 import sys
 import tempfile
 import time
@@ -61,8 +60,7 @@ WAVEGANS = {  # WaveGAN's own options, as its training script names them
 
 def of_others():
     """{name of a row: folder}, of what benchmarks/exporters.py wrote into `exported`."""
-    places = sorted(path.parent for path in Path(exported).glob("*/right.npz")) if exported else []
-    return {f"{place.name} ({np.load(place / 'right.npz')['software']})": place for place in places}
+    return {path.parent.name: path.parent for path in sorted(Path(exported).glob("*/right.npz"))} if exported else {}
 
 
 def wavegan(name, width, count):
@@ -76,26 +74,29 @@ def wavegan(name, width, count):
 
 
 def of_other_software(place, count):
-    """The same of a generator in a folder of benchmarks/exporters.py; its own software's sound, in 16 bits."""
+    """The same of a generator in a folder of benchmarks/exporters.py, its own software's sound in 16 bits, and a row's
+    beginning: the `software`, and the RMS of the `difference` of our sound from theirs, as a share of its RMS."""
     right = np.load(place / "right.npz")
-    with tempfile.TemporaryDirectory() as folder:
-        shutil.copytree(place, folder, dirs_exist_ok=True)
-        generator = load_generator(folder)
-    generator = generator.with_label(int(right["label"])) if right["label"] >= 0 else generator
-    return generator, right["z"][:count], right["sound"][:count]
+    row = {"software": str(right["software"])}
+    try:
+        generator = load_generator(place)
+    except CheckpointError as error:
+        return None, None, None, row | {"refused": str(error).replace(f"{place}/", "")}
+    true, sound = right["z"][:count], right["sound"][:count]
+    difference = np.ravel(generator(true)) - np.ravel(sound)
+    row["difference"] = float(np.linalg.norm(difference) / np.linalg.norm(np.ravel(sound)))
+    return generator, true, (np.round(sound * FULL_SCALE) / FULL_SCALE).astype(np.float32), row
 
 
 def measure(name, width, count):
-    """A row: how many of `count` latent vectors come back exactly, and what it took. Of other software's generators
-    `difference` too, the RMS of how far our sound is from theirs, as a share of its RMS, and 16-bit clips."""
+    """A row: how many of `count` latent vectors come back exactly, and what it took."""
     place, row = of_others().get(name), {}
     if place is None:
         generator, true, clips = wavegan(name, width, count)
     else:
-        generator, true, sound = of_other_software(place, count)
-        difference = np.ravel(generator(true)) - np.ravel(sound)
-        row["difference"] = float(np.linalg.norm(difference) / np.linalg.norm(np.ravel(sound)))
-        clips = (np.round(sound * FULL_SCALE) / FULL_SCALE).astype(np.float32)
+        generator, true, clips, row = of_other_software(place, count)
+        if generator is None:
+            return row
     begin = time.perf_counter()
     solution = recover(clips, generator, solver=LevenbergMarquardt(max_iter, restarts), seed=seed + 2)
     return row | {
@@ -109,19 +110,27 @@ def measure(name, width, count):
     }
 
 
-def table(title, rows):
-    """rows: {name: what `measure` returned} → Markdown."""
-    differs = any("difference" in row for row in rows.values())
-    heads = [title, "condition", "exact", "iterations, median", "lowest SNR in dB", "seconds a clip"]
-    heads += ["difference from its own software's sound, RMS by RMS"] * differs
-    cells = []
-    for name, row in rows.items():
-        if "refused" in row:
-            cells.append([name, f"refused: {row['refused']}", *[""] * (len(heads) - 2)])
-            continue
-        cells.append([name, f"{row['condition']:.0f}", f"{row['exact']} of {row['clips']}", f"{row['iterations']:.0f}"])
-        cells[-1] += [f"{row['snr_db']:.0f}", f"{row['seconds']:.1f}"]
-        cells[-1] += [f"{row['difference']:.1e}"] if differs else []
+def table(rows):
+    """rows: {name: what `measure` returned} of WaveGANs → Markdown."""
+    heads = ["WaveGAN", "condition", "exact", "iterations, median", "lowest SNR in dB", "seconds a clip"]
+    cells = [
+        [name, f"{row['condition']:.0f}", f"{row['exact']} of {row['clips']}", f"{row['iterations']:.0f}",
+         f"{row['snr_db']:.0f}", f"{row['seconds']:.1f}"]
+        for name, row in rows.items()
+    ]  # fmt: skip
+    return markdown(heads, cells)
+
+
+def table_of_others(rows):
+    """The same of other software's generators."""
+    heads = ["what", "written by", "difference from its own sound", "exact", "lowest SNR in dB"]
+    cells = [
+        [name, row["software"], f"{row['difference']:.1e}", f"{row['exact']} of {row['clips']}",
+         f"{row['snr_db']:.0f}"]
+        if "refused" not in row
+        else [name, row["software"], f"refused: {row['refused']}", "", ""]
+        for name, row in rows.items()
+    ]  # fmt: skip
     return markdown(heads, cells)
 
 
@@ -130,12 +139,7 @@ def measured(name, width, count, done, path):
     label = f"{name}, width {width}" if width else name
     key = f"{label}, {count} clips, {max_iter} iterations, {restarts} restarts, seed {seed}"
     if key not in done:
-        try:
-            done[key] = measure(name, width, count)
-        except CheckpointError as error:
-            if width:
-                raise
-            done[key] = {"refused": str(error).partition("/generator.")[2]}
+        done[key] = measure(name, width, count)
         with written_whole(path, "w") as file:
             json.dump(done, file, indent=1)
     row = done[key]
@@ -150,14 +154,14 @@ def main():
     parts = options.split(";") if options else [""]
     if unknown := [part for part in parts if not any(part in name for name in names)]:
         raise ValueError(f"options: {unknown[0]} is in no name of a row; the names are {'; '.join(names)}")
-    wanted, tables = [name for name in names if any(part in name for part in parts)], []
+    wanted = [name for name in names if any(part in name for part in parts)]
     sizes = [int(width) for width in widths.split(",") if width]
     jobs = [(name, width, num_clips if width < WIDE else num_wide) for width in sizes for name in WAVEGANS]
-    for title, some in (("WaveGAN", jobs), ("of other software", [(name, 0, num_clips) for name in of_others()])):
+    others = [(name, 0, num_clips) for name in of_others()]
+    for marks, of, some in (("builds", table, jobs), ("exports", table_of_others, others)):
         if rows := dict(measured(*job, done, path) for job in some if job[0] in wanted):
-            tables.append(table(title, rows))
-    print()
-    show_figures(card, "builds", "\n\n".join(tables))
+            print()
+            show_figures(card, marks, of(rows))
 
 
 if __name__ == "__main__":

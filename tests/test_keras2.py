@@ -93,6 +93,7 @@ def expected(layers, z):
     return model(z).numpy()
 
 
+@pytest.mark.filterwarnings("error:Argument")  # of Keras, about names of Keras 2
 @pytest.mark.parametrize("name, write", [("G.h5", write_h5), ("G.keras", write_keras)])
 def test_it_is_read_as_data(tmp_path, name, write):
     layers = stack()

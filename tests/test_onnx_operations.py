@@ -11,6 +11,7 @@ from onnx import TensorProto, helper
 
 from models.files.errors import CheckpointError
 from models.generator.generator import random_latent
+from models.generator.jacobian import forward_mode
 from models.generator.loading import load_generator
 from models.generator.readers import onnx_building
 from models.generator.readers.onnx import read_onnx
@@ -81,6 +82,11 @@ def attention(net, x):
     return net.add("Transpose", mixed, perm=[1, 2, 0])
 
 
+def brain_floats(net, x):
+    kernel = net.weight(np.random.default_rng(3).normal(size=(4, 4, 3)).astype(tf.bfloat16.as_numpy_dtype))
+    return net.add("Conv", x, net.add("Cast", kernel, to=FLOAT), pads=[1, 1])
+
+
 def softplus(net, x):
     return net.add("Where", net.add("Greater", x, net.weight(one(0.5))), x, net.add("Softplus", x))
 
@@ -136,6 +142,20 @@ def scattered(net, x):
     return net.add("ScatterND", x, places, net.add("Squeeze", updates, net.numbers(0)))
 
 
+def scattered_and_added(net, x):
+    """Frames that overlap, added where each lies, as PyTorch's default exporter writes the inverse STFT."""
+    places = net.weight((4 * np.arange(4)[:, None] + np.arange(16))[..., None] - 28)
+    frames = net.add("Squeeze", x, net.numbers(0))
+    summed = net.add("ScatterND", net.random(28, scale=1.0), places, frames, reduction="add")
+    return net.add("Unsqueeze", summed, net.numbers(0))
+
+
+def scattered_along(net, x):
+    places = net.weight(np.array([[[3, 3, 1, 0, -1]]]))
+    updates = net.add("Slice", x, net.numbers(0, 0), net.numbers(1, 5), net.numbers(1, 2))
+    return net.add("ScatterElements", x, places, updates, axis=2, reduction="add")
+
+
 def masked(net, x):
     square = net.add("MatMul", net.add("Transpose", x, perm=[0, 2, 1]), x)
     return net.add("Trilu", square, net.weight(np.array(1)), upper=0)
@@ -155,6 +175,7 @@ LAYERS = {
     "modulated, dilated": lambda net, x: modulated(net, x, dilations=[2], strides=[3], pads=[2, 1]),
     "modulated, transposed": lambda net, x: modulated(net, x, "ConvTranspose", strides=[2], pads=[1, 0]),
     "attention": attention,
+    "weights of bfloat16": brain_floats,
     "Softplus by choice": softplus,
     "crops at run time": crops,
     "LSTM": recurrent("LSTM", 4),
@@ -168,6 +189,8 @@ LAYERS = {
     "DFT": inverse_transform,
     "tiles": upsampled_as_tiles,
     "ScatterND": scattered,
+    "ScatterND that adds": scattered_and_added,
+    "ScatterElements that adds": scattered_along,
     "Trilu": masked,
     "Min, Max, Abs": chosen_by_two,
     "InstanceNormalization": lambda net, x: net.add(
@@ -263,6 +286,18 @@ def test_what_is_worked_out_at_loading_has_a_limit(tmp_path, monkeypatch):
     refused(spectral_norm, "makes more than a generator may take")
 
 
+def test_very_many_smooth_functions_are_not_averaged(tmp_path, monkeypatch):
+    written(tmp_path, snake)
+    for most, is_averaged in ((1, True), (0, False)):
+        monkeypatch.setattr(forward_mode, "MOST_AVERAGED", most)
+        generator = load_generator(tmp_path)
+        z = random_latent(generator, 1, 0)
+        alone, wide = (generator.jacobian(z, np.full(1, noise, "f")) for noise in (0.0, 0.5))
+        assert np.allclose(alone[0], wide[0], atol=1e-5) != is_averaged
+        sound = np.asarray(generator.smoothed(z, np.full(1, 0.5, "f"), wide[2])).reshape(1, -1)
+        assert len(wide[2]) == is_averaged and np.allclose(sound, wide[0], atol=1e-5)
+
+
 def test_random_numbers_and_loops_are_refused_by_what_they_do(tmp_path):
     def noisy(net, x):
         return net.add("Add", x, net.add("RandomNormalLike", x))
@@ -306,6 +341,24 @@ def test_a_latent_vector_of_three_axes(tmp_path, z):
     vectors = random_latent(generator, 2, 0)
     expected = onnx_generators.run(tmp_path / FILE, vectors.reshape(2, *z))
     assert np.allclose(generator(vectors).numpy().reshape(expected.shape), expected, atol=1e-5)
+
+
+def test_a_latent_vector_in_half_precision(tmp_path):
+    def converted(net, x):
+        kernel = net.weight(np.full((4, 1, 8), 0.5, np.float16))
+        summed = net.add("Conv", net.add("Reshape", "z", net.numbers(1, 1, 8)), kernel)
+        return net.add("Add", x, net.add("Cast", summed, to=FLOAT))
+
+    model = onnx.load(written(tmp_path, converted) / FILE)
+    model.graph.input[0].type.tensor_type.elem_type = TensorProto.FLOAT16
+    model.graph.node.insert(0, helper.make_node("Cast", ["z"], ["float z"], to=FLOAT))
+    next(node for node in model.graph.node if node.op_type == "Gemm").input[0] = "float z"
+    onnx.save(model, tmp_path / FILE)
+    generator = load_generator(tmp_path)
+    z = (random_latent(generator, 1, 0) * 64).round() / 64  # which half precision has, and their sum
+    session = onnx_generators.onnxruntime.InferenceSession(str(tmp_path / FILE))
+    expected = session.run(None, {"z": z.astype(np.float16)})[0]
+    assert np.allclose(generator(z).numpy().reshape(expected.shape), expected, atol=1e-5)
 
 
 def test_a_file_for_many_clips_at_once(tmp_path):

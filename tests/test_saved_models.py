@@ -216,7 +216,8 @@ def test_a_graph_for_many_clips_at_once(tmp_path, z):
 
     def transposed(w, z):
         x = tf.reshape(tf.tanh(z @ w), [16, 1, 16, 4])
-        return tf.reshape(tf.nn.conv2d_transpose(x, kernel, [16, 1, 32, 1], [1, 1, 2, 1], "SAME"), [16, 32])
+        shape = tf.raw_ops.ConcatV2(values=[[16], [1, 32, 1]], axis=0)  # as Keras 3 has it
+        return tf.reshape(tf.nn.conv2d_transpose(x, kernel, shape, [1, 1, 2, 1], "SAME"), [16, 32])
 
     generator = load_generator(saved(tmp_path / "shapes", transposed, spec))
     several = np.tile(z, (8, 1))

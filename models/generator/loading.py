@@ -134,16 +134,16 @@ def _as_generator(path, folder, facts, subpixel, check_derivative):
     return Generator(function, latent_dim, described, sha256, facts)
 
 
-def _frozen(path, folder, input_name, output_name, inputs):
+def _frozen(path, folder, latent, output, inputs):
     """A file with a graph → (frozen GraphDef, names of its latent vector and its output, {name of a placeholder: its
     owner's name of it}, {name of a variable: array}, a description)."""
     if path.suffix == ".onnx":
-        graph, variables = read_onnx(path, input_name, output_name, inputs)
+        graph, variables = read_onnx(path, latent, output, inputs)
         return graph, Z, OUTPUT, {}, variables, f"ONNX file {path.name}"
     if path.name == SAVED_MODEL:
-        graph, names, variables = read_saved_model(path, output_name)
-        return graph, input_name, OUTPUT, names, variables, f"SavedModel {path.parent.name}"
-    z, output, described = input_name or Z, output_name or OUTPUT, f"frozen graph {path.name}"
+        graph, names, variables = read_saved_model(path, output)
+        return graph, latent, OUTPUT, names, variables, f"SavedModel {path.parent.name}"
+    z, output, described = latent or Z, output or OUTPUT, f"frozen graph {path.name}"
     if path.suffix == ".meta":
         graph, variables = freeze(path, checkpoint_prefix(folder), output)
         return graph, z, output, {}, variables, described

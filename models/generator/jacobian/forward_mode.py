@@ -29,6 +29,8 @@ from models.generator.jacobian.rules import (
     scaled,
 )
 
+MOST_AVERAGED = 100  # smooth functions that are averaged; a recurrent layer has a few in each of its steps
+
 
 class ForwardMode:
     """The derivative of a tf.ConcreteFunction z [n, latent_dim] → [n, …] by z. Raises UnknownOperation if one of its
@@ -43,6 +45,8 @@ class ForwardMode:
             self._classify(op)
         if self.walk.output.name not in self._active:
             raise UnknownOperation("the output has no derivative by the latent vector")
+        smooth = [op for op in self.walk.operations if op.type in AVERAGED and op.outputs[0].name in self._active]
+        self._smooth = AVERAGED if len(smooth) <= MOST_AVERAGED else frozenset()
 
     def _classify(self, op):
         """Sorts an operation's outputs: active, with a derivative by z; varying, dependent on z or on n; valued, on z
@@ -71,6 +75,10 @@ class ForwardMode:
     def is_active(self, name):
         """True for the name of a tensor that has a derivative by z."""
         return name in self._active
+
+    def averages(self, op):
+        """True for an operation whose output is averaged over the noise around its inputs."""
+        return self.is_active(op.outputs[0].name) and (op.type in self._smooth or op.type in KINKED)
 
     def _rule(self, op):
         """The method that differentiates an operation by those inputs of its that are active, or None."""
@@ -150,7 +158,7 @@ class ForwardMode:
 
     def _elementwise(self, op, at):
         x, t = at.means[op.inputs[0].name], at.tangents[op.inputs[0].name]
-        y, slope = averaged(op, x, at.deviation(x, t) if op.type in AVERAGED else None)
+        y, slope = averaged(op, x, at.deviation(x, t) if op.type in self._smooth else None)
         at.means[op.outputs[0].name] = y
         return [at.onto(t, slope)]
 
@@ -199,6 +207,7 @@ class _Pass:
         self.smoothing = smoothing
         name = mode.walk.input.name
         self.means, self.tangents = {name: z}, {name: tf.reshape(directions, (-1, directions.shape[2]))}
+        self._shapes = {}  # {sizes, and whether for tangents: the shape by clip, a tensor}
         self._structure = {}  # what depends on the number of clips, and what besides z they have, for n k of them
         for tensor, value in zip(mode.walk.others, others):
             self.means[tensor.name], self._structure[tensor.name] = value, tf.repeat(value, self.k, axis=0)
@@ -210,7 +219,8 @@ class _Pass:
             names = {tensor.name for tensor in op.outputs}
             if names & self.mode._active and op is not self.mode.walk.input.op:
                 for tensor, t in zip(op.outputs, self.mode._rule(op)(op, self)):
-                    self.tangents[tensor.name] = tf.ensure_shape(t, [None, *self.mode.walk.sizes(tensor)])
+                    t.set_shape([None, *self.mode.walk.sizes(tensor)])
+                    self.tangents[tensor.name] = t
             elif op.inputs and names & self.mode._varying and not names & (self.mode._valued | self.mode._active):
                 inputs = [self.tangent_or_structure(tensor) for tensor in op.inputs]
                 for tensor, value in zip(op.outputs, self.apply(op, inputs)):
@@ -241,7 +251,10 @@ class _Pass:
 
     def _by_clip(self, tensor, k):
         """[n k m, …] → [n, k, m, …]; an operation may have laid m parts of a clip along the first axis."""
-        return tf.reshape(tensor, tf.concat([[self.n, k, -1], tensor.shape[1:].as_list()], axis=0))
+        key = (k is self.k, *tensor.shape[1:])
+        if key not in self._shapes:
+            self._shapes[key] = tf.stack([self.n, k, -1, *tensor.shape[1:]])
+        return tf.reshape(tensor, self._shapes[key])
 
     def onto(self, tangents, factor):
         """tangents [n k m, …] times a factor [n m, …] of the values, or one that is the same for all clips."""

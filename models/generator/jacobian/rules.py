@@ -47,14 +47,15 @@ def averaged(op, x, deviation=None):
     y, slope = _with_slope(op, x)
     if deviation is None:
         return y, slope
-    noisy = [_with_slope(op, x + node * deviation) for node in NODES]
-    mean = y + tf.add_n([weight * (value - y) for weight, (value, _) in zip(WEIGHTS, noisy)])
-    return mean, slope + tf.add_n([weight * (other - slope) for weight, (_, other) in zip(WEIGHTS, noisy)])
+    nodes, weights = (np.reshape(a, [-1] + [1] * x.shape.rank).astype(np.float32) for a in (NODES, WEIGHTS))
+    values, slopes = _with_slope(op, x + nodes * deviation)  # [7, *x.shape]
+    mean, mean_slope = (a + tf.reduce_sum(weights * (b - a), axis=0) for a, b in ((y, values), (slope, slopes)))
+    return mean, mean_slope
 
 
 def scaled(width, smoothing, x):
     """A width [n, m, …] times the smoothing [n] of its clip, in the shape of x [n m, …]."""
-    return tf.reshape(tf.reshape(smoothing, [-1] + [1] * (width.shape.rank - 1)) * width, tf.shape(x))
+    return tf.reshape(tf.reshape(smoothing, [-1] + [1] * (width.shape.rank - 1)) * width, [-1, *x.shape[1:]])
 
 
 def positive_part(x, deviation):

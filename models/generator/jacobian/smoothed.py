@@ -8,7 +8,7 @@ differentiates at once.
 
 import tensorflow as tf
 
-from models.generator.jacobian.rules import AVERAGED, KINKED, averaged, positive_part, scaled
+from models.generator.jacobian.rules import KINKED, averaged, positive_part, scaled
 
 
 class Smoothed:
@@ -37,14 +37,13 @@ class _Averaging:
         walk = self.mode.walk
         for op in walk.operations:
             walk.step(op, self.means)  # right for linear operations and what is not averaged
-            name = op.outputs[0].name if op.outputs else ""
-            if self.mode.is_active(name) and op.type in AVERAGED | set(KINKED):
-                self.means[name] = self._mean(op)
+            if op.outputs and self.mode.averages(op):
+                self.means[op.outputs[0].name] = self._mean(op)
         return self.means[walk.output.name]
 
     def _mean(self, op):
         values = [self.means[tensor.name] for tensor in op.inputs]
-        if op.type in AVERAGED:
+        if op.type not in KINKED:
             return averaged(op, values[0], scaled(next(self._widths), self.smoothing, values[0]))[0]
         moving = [x if self.mode.is_active(tensor.name) else None for x, tensor in zip(values, op.inputs)]
         return KINKED[op.type](op, self, values, moving)[0]

@@ -25,7 +25,7 @@ def for_one_clip(graph, batch):
         elif node.op == "Placeholder" and [d.size for d in node.attr["shape"].shape.dim[:1]] == [batch]:
             node.attr["shape"].shape.dim[0].size = 1
     for name in list(shapes):
-        if nodes[name].op == "Pack":  # a shape of numbers side by side
+        if nodes[name].op in ("Pack", "ConcatV2"):  # a shape of numbers side by side
             shapes |= {source.partition(":")[0] for source in nodes[name].input[:1]}
     for name in shapes:
         if nodes[name].op == "Const":

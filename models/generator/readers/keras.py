@@ -154,17 +154,17 @@ def _for_any_number(item):
     return [_for_any_number(value) for value in item] if isinstance(item, list) else item
 
 
-def load_keras(path, preparation, input_name="", output_name="", inputs=None):
+def load_keras(path, preparation, latent="", output="", inputs=None):
     """The Generator of a `.keras` file, or the LabelledGenerator of one with two inputs. Raises CheckpointError, in one
-    line, for a file that is damaged, too large, or no generator, and for any output_name.
+    line, for a file that is damaged, too large, or no generator, and for any output.
 
-    input_name: the latent vector, of several inputs. inputs: what the others are (models/generator/inputs.py).
+    latent: the latent vector, of several inputs. inputs: what the others are (models/generator/inputs.py).
     """
-    if output_name:
+    if output:
         raise CheckpointError(f"{path}: a Keras model's only output is taken, without its name")
     model = _loaded(path)
     takes = [Input(t.name, tuple(t.shape[1:]), tf.as_dtype(t.dtype), t.shape[0]) for t in model.inputs]
-    roles = told_apart(takes, input_name, inputs)
+    roles = told_apart(takes, latent, inputs)
     arrays = {f"{i} {v.path}": v.numpy() for i, v in enumerate(model.variables)}
     if wrong := [name for name, array in arrays.items() if array.dtype.kind == "f" and not np.isfinite(array).all()]:
         raise CheckpointError(f"{path}: its weights {wrong[0].partition(' ')[2]} are not finite")

@@ -67,7 +67,7 @@ def converted(configuration, path):
         elif kind == "BatchNormalization" and key == "axis":
             new[key] = value[0] if isinstance(value, list) and len(value) == 1 else value
         else:
-            new[key] = value
+            new["negative_slope" if (kind, key) == ("LeakyReLU", "alpha") else key] = value
     if kind == "InputLayer":
         new["batch_shape"] = new.get("batch_input_shape", new.get("batch_shape"))
     new.pop("batch_input_shape", None)

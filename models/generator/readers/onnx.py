@@ -16,12 +16,14 @@ from models.files.errors import CheckpointError
 from models.generator.inputs import Input, told_apart
 from models.generator.readers.allow_list import MOST_BYTES, MOST_NODES, check_declared, subgraph
 from models.generator.readers.onnx_building import Building
+from models.generator.readers.onnx_operations import computed_in, single
 
 OPSETS = range(11, onnx.defs.onnx_opset_version() + 1)
 NUMBERS = {  # ONNX's element types that weights have
     onnx.TensorProto.FLOAT: tf.float32,
     onnx.TensorProto.DOUBLE: tf.float64,
     onnx.TensorProto.FLOAT16: tf.float16,
+    onnx.TensorProto.BFLOAT16: tf.bfloat16,
     onnx.TensorProto.INT32: tf.int32,
     onnx.TensorProto.INT64: tf.int64,
     onnx.TensorProto.BOOL: tf.bool,
@@ -29,23 +31,23 @@ NUMBERS = {  # ONNX's element types that weights have
 Z, OUTPUT, LABEL = "z", "G_z", "label"  # names in the rebuilt graph
 
 
-def read_onnx(path, input_name="", output_name="", inputs=None):
+def read_onnx(path, latent="", output="", inputs=None):
     """An ONNX file → (GraphDef of G_z from z [n, latent_dim], and label [n, …] where it has one, {name of a weight:
     array}).
 
-    input_name, output_name: the latent vector and the waveform, where the file has several; inputs: what the others are
+    latent, output: the latent vector and the waveform, where the file has several; inputs: what the others are
     (models/generator/inputs.py). Raises CheckpointError, in one line, for what is no ONNX file, does more than a
     generator may, or claims more than it holds.
     """
     path = Path(path)
     model, opset = _model(path)
     graph = model.graph
-    output = _one(graph.output, output_name, "output", path)
+    made = _one(graph.output, output, "output", path)
     weights = {tensor.name: tensor for tensor in graph.initializer}
-    nodes = _needed(graph, output.name, path)
+    nodes = _needed(graph, made.name, path)
     used = {name for node in nodes for name in node.input}
     takes = [value for value in graph.input if value.name not in weights and value.name in used]
-    roles = told_apart([_input(value, path) for value in takes], input_name, inputs)
+    roles = told_apart([_input(value, path) for value in takes], latent, inputs)
     arrays, total = {}, 0
     for name in sorted(used & weights.keys()):
         arrays[name] = _array(weights[name], path)
@@ -70,9 +72,9 @@ def read_onnx(path, input_name="", output_name="", inputs=None):
                 building.add(node, opset)
             except CheckpointError as error:
                 raise CheckpointError(f"{path}: {error}") from error
-        result = building.values[output.name]
+        result = building.values[made.name]
         if not tf.is_tensor(result):
-            raise CheckpointError(f"{path}: {output.name} does not depend on {roles.latent[0].name}")
+            raise CheckpointError(f"{path}: {made.name} does not depend on {roles.latent[0].name}")
         if batch > 1 and result.shape[1:2] == [batch]:
             raise CheckpointError(
                 f"{path}: its input {roles.latent[0].name} is for {batch:,} clips at once: export it for one, "
@@ -152,7 +154,7 @@ def _input(value, path):
     if kind.elem_type not in NUMBERS:
         raise CheckpointError(f"{path}: its input {value.name} holds no numbers; a latent vector is [n, latent_dim]")
     sizes = tuple(axis.dim_value or None for axis in axes)
-    return Input(value.name, sizes[1:], NUMBERS[kind.elem_type], sizes[0] if sizes else None)
+    return Input(value.name, sizes[1:], computed_in(NUMBERS[kind.elem_type]), sizes[0] if sizes else None)
 
 
 def _array(tensor, path):
@@ -160,7 +162,7 @@ def _array(tensor, path):
     shape, dtype = list(tensor.dims), NUMBERS.get(tensor.data_type)
     if dtype is None:
         kind = onnx.TensorProto.DataType.Name(tensor.data_type) if tensor.data_type else "nothing"
-        raise CheckpointError(f"{path}: {tensor.name} holds {kind}; a generator's weights are numbers")
+        raise CheckpointError(f"{path}: {tensor.name} holds {kind}, which is not read; weights are floats")
     size = check_declared(tensor.name, shape, dtype, path)
     copy = onnx.TensorProto()
     copy.CopyFrom(tensor)
@@ -169,10 +171,9 @@ def _array(tensor, path):
         copy.data_location = onnx.TensorProto.DEFAULT
         copy.raw_data = _external(tensor, size, path)
     try:
-        array = onnx.numpy_helper.to_array(copy)
+        array = single(onnx.numpy_helper.to_array(copy))
     except Exception as error:  # whatever a damaged array makes of it
         raise CheckpointError(f"{path}: damaged, {tensor.name} does not hold the {size} bytes it claims") from error
-    array = array.astype(np.float32) if array.dtype == np.float16 else array
     if array.dtype.kind == "f" and not np.isfinite(array).all():
         raise CheckpointError(f"{path}: its weights {tensor.name} are not finite")
     return array

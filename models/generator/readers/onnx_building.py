@@ -18,7 +18,7 @@ from onnx import helper
 
 from models.files.errors import CheckpointError, first_line
 from models.generator.readers.allow_list import MOST_BYTES, MOST_BYTES_A_CLIP, MOST_NODES, SMALL
-from models.generator.readers.onnx_layers import shape_of, to_first, to_last
+from models.generator.readers.onnx_layers import of_one_rank, shape_of, to_first, to_last
 from models.generator.readers.onnx_operations import OPERATIONS, single
 
 # What is worked out where nothing depends on the latent vector, in time that grows with the sizes.
@@ -192,14 +192,8 @@ class Call:
         return tf.ensure_shape(repeated, [None, *x.shape])
 
     def aligned(self):
-        """Its inputs for an operation number by number: tensors of fewer axes have as many as the others."""
-        rank = max(len(shape_of(x)) for x in self.inputs)
-        return [
-            tf.reshape(x, [-1] + [1] * (rank - len(shape_of(x))) + shape_of(x))
-            if tf.is_tensor(x) and len(shape_of(x)) < rank
-            else x
-            for x in self.inputs
-        ]
+        """Its inputs for an operation number by number."""
+        return of_one_rank(*self.inputs)
 
     def all_last(self):
         """Its inputs with their channels last, if they are kept so or have one element; else None."""

@@ -15,13 +15,24 @@ MOST_RESIZED = 2**22  # samples along one axis, resized or padded
 MOST_GROUPS = 64  # of a convolution
 MOST_DILATED = 4096  # samples from one tap of a kernel to the next
 MOST_KERNEL = 2**27  # elements of a kernel, with zeros between its taps
-MOST_STEPS = 1024  # of a recurrent layer
+MOST_STEPS = 256  # of a recurrent layer, each of them operations of its own
 MOST_MATRIX = 2**24  # elements of the matrix of a Fourier transform, or places that numbers are taken from
 
 
 def shape_of(x):
     """Sizes of a value, without the axis of the clips."""
     return [int(size) for size in (x.shape[1:] if tf.is_tensor(x) else x.shape)]
+
+
+def of_one_rank(*values):
+    """Values of which tensors of fewer axes have as many as the others, so that they broadcast."""
+    rank = max(len(shape_of(x)) for x in values)
+    return [
+        tf.reshape(x, [-1] + [1] * (rank - len(shape_of(x))) + shape_of(x))
+        if tf.is_tensor(x) and len(shape_of(x)) < rank
+        else x
+        for x in values
+    ]
 
 
 def to_last(rank):
@@ -345,9 +356,10 @@ def _instance_normalised(call, x, *_):
 
 
 def _lstm(call, gates, recurrent, bias, h, c):
-    i, o, f, new = tf.split(gates + tf.matmul(h, recurrent) + bias, 4, axis=-1)
-    c = tf.sigmoid(f) * c + tf.sigmoid(i) * tf.tanh(new)
-    return tf.sigmoid(o) * tf.tanh(c), c
+    gates, size = gates + tf.matmul(h, recurrent) + bias, h.shape[-1]
+    i, o, f = tf.split(tf.sigmoid(gates[:, : 3 * size]), 3, axis=-1)
+    c = f * c + i * tf.tanh(gates[:, 3 * size :])
+    return o * tf.tanh(c), c
 
 
 def _gru(call, gates, recurrent, bias, h, c):

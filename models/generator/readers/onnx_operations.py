@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 import tensorflow as tf
 
-from models.generator.readers.onnx_layers import LAYERS, shape_of
+from models.generator.readers.onnx_layers import LAYERS, MOST_MATRIX, of_one_rank, shape_of
 
 
 def _elementwise(function):
@@ -93,25 +93,17 @@ def _product(call, a, b):
 def _matmul(a, b):
     if not tf.is_tensor(b) and b.ndim == 2:  # one product, not one for each clip
         return tf.reshape(tf.reshape(a, [-1, b.shape[0]]) @ b, [-1, *shape_of(a)[:-1], b.shape[1]])
-    rank = max(len(shape_of(a)), len(shape_of(b)))
-    a, b = (
-        tf.reshape(x, [-1] + [1] * (rank - len(shape_of(x))) + shape_of(x)) if tf.is_tensor(x) else x for x in (a, b)
-    )
-    return tf.matmul(a, b)
+    return tf.matmul(*of_one_rank(a, b))
 
 
 def _gemm(call, a, b, c=None):
-    for i in (0, 1):
-        if call.get(("transA", "transB")[i], 0):
-            call.inputs[i] = (
-                tf.transpose(call.inputs[i], [0, 2, 1]) if tf.is_tensor(call.inputs[i]) else call.inputs[i].T
-            )
-    a, b = call.inputs[:2]
+    a, b = (
+        x if not call.get(name, 0) else tf.transpose(x, [0, 2, 1]) if tf.is_tensor(x) else x.T
+        for x, name in ((a, "transA"), (b, "transB"))
+    )
     product = _matmul(a, b)
     product = product if call.get("alpha", 1.0) == 1 else product * np.float32(call["alpha"])
-    if c is None:
-        return product
-    return product + (c if call.get("beta", 1.0) == 1 else c * np.float32(call["beta"]))
+    return product if c is None else product + (c if call.get("beta", 1.0) == 1 else c * np.float32(call["beta"]))
 
 
 def _einsum(call, *values):
@@ -224,14 +216,41 @@ def _moved(call, x, *_):
 
 
 def _scattered(call, x, *_):
-    """x with updates in some places: both side by side, taken from where the standard's own operation puts them."""
-    if call.get("reduction", "none") != "none":
-        call.refuse("a reduction")
-    sizes = [int(np.prod(shape_of(call.inputs[i]), dtype=object)) for i in (0, 2)]
-    places = [np.arange(size).reshape(shape_of(call.inputs[i])) for size, i in zip(sizes, (0, 2))]
-    places = call.building.reference(call.node, [places[0], call.known(1), places[1] + sizes[0]], call.opset)
-    both = tf.concat([tf.reshape(call.tensor(i), [-1, size]) for size, i in zip(sizes, (0, 2))], axis=1)
-    return tf.gather(both, places, axis=1)
+    """x with updates in some places, in place of what is there or added to it."""
+    sizes, targets = [int(np.prod(shape_of(call.inputs[i]), dtype=object)) for i in (0, 2)], _targets(call, x)
+    if targets.size != sizes[1]:
+        call.refuse("updates of this shape")
+    x, updates = (tf.reshape(call.tensor(i), [-1, size]) for i, size in zip((0, 2), sizes))
+    if (reduction := call.get("reduction", "none")) == "none":
+        places = np.arange(sizes[0])
+        places[targets] = sizes[0] + np.arange(sizes[1])
+        return tf.reshape(tf.gather(tf.concat([x, updates], axis=1), places, axis=1), [-1, *shape_of(call.inputs[0])])
+    if reduction != "add":
+        call.refuse(f"the reduction {reduction}")
+    counts, order = np.bincount(targets, minlength=sizes[0]), np.argsort(targets, kind="stable")
+    if sizes[0] * int(counts.max()) > MOST_MATRIX:
+        call.refuse("a sum of this size")
+    places = np.full([sizes[0], counts.max()], sizes[1])  # the last one is a zero
+    places[targets[order], np.arange(sizes[1]) - np.repeat(np.cumsum(counts) - counts, counts)] = order
+    parts = tf.gather(tf.pad(updates, [(0, 0), (0, 1)]), places.reshape(-1), axis=1)
+    total = x + tf.reduce_sum(tf.reshape(parts, [-1, *places.shape]), axis=2)
+    return tf.reshape(total, [-1, *shape_of(call.inputs[0])])
+
+
+def _targets(call, x):
+    """Where in x, laid flat, each number of the updates goes."""
+    sizes, indices = shape_of(x), call.known(1)
+    if call.node.op_type == "ScatterND":
+        count = indices.shape[-1]
+        sizes = [*sizes[:count], int(np.prod(sizes[count:], dtype=object))]
+        coordinates = [*np.moveaxis(indices[..., None, :], -1, 0), np.arange(sizes[-1])]
+    else:
+        coordinates = list(np.ogrid[tuple(map(slice, indices.shape))])
+        coordinates[call.get("axis", 0) % len(sizes)] = indices
+    if np.prod(np.broadcast_shapes(*(places.shape for places in coordinates)), dtype=object) > MOST_MATRIX:
+        call.refuse("so many places")
+    coordinates = [np.where(places < 0, places + size, places) for places, size in zip(coordinates, sizes)]
+    return np.ravel_multi_index(coordinates, sizes).reshape(-1)
 
 
 def _triangle(call, x, *_):
@@ -245,16 +264,16 @@ def _summed_up(call, x, axis):
     return tf.cumsum(x, _axis(call.known(1).reshape(()), x), **flags)
 
 
-def _computed_in(dtype):
+def computed_in(dtype):
     """The precision in which numbers of a type are computed here: float32 where a file has half of it."""
     return tf.float32 if dtype in (tf.float16, tf.bfloat16) else dtype
 
 
 def _cast(call, x, *like):
     if like:
-        dtype = _computed_in(like[0].dtype if tf.is_tensor(like[0]) else tf.as_dtype(like[0].dtype))
+        dtype = computed_in(like[0].dtype if tf.is_tensor(like[0]) else tf.as_dtype(like[0].dtype))
     else:
-        dtype = _computed_in(tf.as_dtype(onnx.helper.tensor_dtype_to_np_dtype(call["to"])))
+        dtype = computed_in(tf.as_dtype(onnx.helper.tensor_dtype_to_np_dtype(call["to"])))
     return tf.cast(x, dtype) if tf.is_tensor(x) else x.astype(dtype.as_numpy_dtype)
 
 
@@ -288,7 +307,7 @@ def _constant(call):
 
 def single(array):
     """An array in the precision in which it is computed here."""
-    return array.astype(_computed_in(tf.as_dtype(array.dtype)).as_numpy_dtype)
+    return array.astype(computed_in(tf.as_dtype(array.dtype)).as_numpy_dtype)
 
 
 def _filled(call, shape):

@@ -22,17 +22,17 @@ PREFERRED = ("serving_default", "serve")
 OUTPUT = "G_z"  # the name that its output has in the result
 
 
-def read_saved_model(path, output_name=""):
+def read_saved_model(path, output=""):
     """saved_model.pb → (frozen GraphDef of G_z, {name of an input's placeholder: its name in the signature}, {key of a
     variable: array}).
 
-    output_name: of the signature's outputs, where it has several. Raises CheckpointError, in one line, for what is no
+    output: of the signature's outputs, where it has several. Raises CheckpointError, in one line, for what is no
     SavedModel, has no such signature, or does what a generator may not.
     """
     path = Path(path)
     meta = _meta_graph(parsed(path, saved_model_pb2.SavedModel(), "SavedModel"), path)
     signature = _signature(meta, path)
-    output = _chosen(signature.outputs, output_name, path)
+    output = _chosen(signature.outputs, output, path)
     try:
         graph, resolved = inline_calls(meta.graph_def)
         names = {info.name.partition(":")[0]: name for name, info in signature.inputs.items()}
