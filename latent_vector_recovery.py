@@ -65,7 +65,7 @@ import soundfile
 from tqdm import tqdm
 
 from common.closeness import Closeness
-from common.columns import RECORDINGS, alternatives_in_words, in_words, medians
+from common.columns import RECORDINGS, alternatives_in_words, in_words, medians, windows_in_words
 from common.files import (
     find_recordings,
     printable,
@@ -203,9 +203,7 @@ def recover_long(paths, names, table, method, closeness):
         seconds = (time.perf_counter() - begin) / len(rows)
         row = table.recording(path) | {"name": names[path], "seconds": seconds} | described() | medians(rows)
         table.add([row])
-        digits = f", sounds like {' '.join(r['predicted_digit'] for r in rows[:12])}" if closeness.judge else ""
-        digits += " …" if digits and len(rows) > 12 else ""
-        words = f"{len(rows)} windows, median {in_words(row)}{digits}, {seconds:.2g} s each"
+        words = f"{len(rows)} windows, {windows_in_words(rows)}, {seconds:.2g} s each"
         tqdm.write(printable(f"{path}: {words}; all windows are in {names[path]}.csv"))
 
 
@@ -235,8 +233,8 @@ def recover_found(paths, names, table, method, closeness):
 def write_result(folder, name, clip, sample_rate, answer, sure):
     """The files of one recording: its reconstruction at its own level and position, its latent vector, its layer, and
     the coordinates' deviations where they are sure."""
-    heard = np.any(np.ptp(clip.samples, axis=0))  # of silence the reconstruction is silence
-    write_clip(folder, f"{name}_reconstruction", clip.undo(answer.matched * np.float32(heard)), sample_rate)
+    sound = clip.undo(answer.matched * np.float32(clip.has_sound))
+    write_clip(folder, f"{name}_reconstruction", sound, sample_rate)
     write_array(folder / f"{name}.npy", answer.z)
     for ending, values in (("_std", answer.z_std if sure else None), (".layer", answer.layer)):
         write_array(folder / f"{name}{ending}.npy", None if values is None else np.asarray(values, np.float32))

@@ -90,6 +90,7 @@ class LongRecording:
             while batch := list(islice(clips, BATCH)):
                 part = list(self.store.rows(range(len(rows), len(rows) + len(batch))))
                 for clip, waveform in zip(batch, waveforms_of(part, self.generator)):
+                    waveform *= np.float32(clip.has_sound)
                     for kind, adder in adders.items():
                         waves[kind].write(adder.add(clip, waveform if kind == "reconstruction" else clip.samples))
                 z += [row["z"] for row in part]

@@ -136,6 +136,17 @@ def test_it_goes_on_where_it_was_stopped(recover, tmp_path, monkeypatch, capsys)
     assert np.array_equal(one, other)  # the files' headers hold the time
 
 
+@pytest.mark.parametrize("then", [0.0, 0.3])
+def test_windows_without_sound_are_said_and_stay_silent(recover, tmp_path, capsys, then):
+    sound = np.concatenate([np.zeros(12000), noise(1, 8000)[:8000, 0] * then])
+    soundfile.write(tmp_path / "in/long.wav", sound, 8000, subtype="PCM_16")
+    assert recover("out", "--hop=1") == 0
+    said = capsys.readouterr().out
+    assert "windows, no sound in it," in said if not then else "sounds like silence " in said
+    reconstruction, rate = soundfile.read(tmp_path / "out/long_reconstruction.wav")
+    assert not reconstruction[:rate].any() and bool(reconstruction[rate:].any()) == bool(then)
+
+
 def test_without_hop_a_longer_recording_says_which_setting_does_more(recover, tmp_path, capsys):
     assert recover("out") == 0
     said = [line for line in capsys.readouterr().err.splitlines() if "long.wav" in line]

@@ -49,6 +49,11 @@ class Clip:
     cut: bool = False
     as_it_is: np.ndarray | None = None
 
+    @property
+    def has_sound(self):
+        """False for silence and for a constant, whose reconstruction is silence."""
+        return bool(np.ptp(self.samples, axis=0).any())
+
     def unprepared(self):
         """The recording as it is, as a Clip of its own."""
         return Clip(self.as_it_is, warnings=self.warnings, as_it_is=self.as_it_is)
