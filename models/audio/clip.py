@@ -27,6 +27,7 @@ FILTER_MARGIN = 0.05  # seconds read beyond a clip's ends, for the resampling fi
 LONGER = 1.05  # clip's lengths beyond which a recording counts as longer than a clip
 FAINTEST = 1e-20  # what is below is silence, and too small to be brought to a level in float32
 SPEECH_RANGE_DB = 40.0  # what lies further below the loudest frame does not count when a clip is centred
+CONSTANT = "a constant, no sound"  # a warning
 CODED_PADDING = 2400  # samples that MP3 may add to a recording, before it and behind it
 
 
@@ -98,7 +99,8 @@ def _decode(path, seconds):
         warnings.append(f"{length} long, the first {seconds:.3g} s are used")
     samples = samples[: int(np.ceil((seconds + FILTER_MARGIN) * rate))]
     if samples.any() and not np.ptp(samples, axis=0).any():
-        warnings.append("a constant, no sound")
+        warnings.append(CONSTANT)
+        samples = np.zeros_like(samples)  # resampled or padded it would begin and end with a click
     return samples, rate, duration, longer, warnings
 
 
@@ -149,7 +151,7 @@ def fitted(samples, num_samples, preparation=PUBLISHED, prepared=False, warnings
     gain, offset = 1.0, 0
     if np.abs(clip).max() < FAINTEST:
         clip[:] = 0
-        warnings = (*warnings, "silence")
+        warnings = (*warnings, *["silence"] * (CONSTANT not in warnings))
     elif not prepared:
         gain = PUBLISHED_GAIN
         clip *= np.float32(gain)
