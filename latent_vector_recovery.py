@@ -107,6 +107,10 @@ def check_settings():
         )
 
 
+def warn(path, words):
+    complain(__file__, f"warning: {path}: {words}")
+
+
 def read(path, generator):
     """A recording as a Clip prepared for the generator, or None, with a line that says what is wrong with it."""
     try:
@@ -117,7 +121,7 @@ def read(path, generator):
     for warning in clip.warnings:
         more = "; --hop=0.5 recovers the rest, --find the generator's own clips, wherever they lie in it"
         more = more if clip.cut and warning == clip.warnings[0] else ""
-        complain(__file__, f"warning: {path}: {warning}{more}")
+        warn(path, f"{warning}{more}")
     return clip
 
 
@@ -194,7 +198,8 @@ def recover_long(paths, names, table, method, closeness):
         begin, as_it_is = time.perf_counter(), prepared == "True"
         try:
             settings = table.settings | {"recording": table.recording(path)["sha256"]}
-            long = LongRecording(path, names[path], table.folder, generator, samples, as_it_is, settings, overwrite)
+            options = {"settings": settings, "fresh": overwrite, "tell": functools.partial(warn, path)}
+            long = LongRecording(path, names[path], table.folder, generator, samples, as_it_is, **options)
             long.recover(measure=closeness.of, **method)
             rows = long.put_together(report)
         except (AudioError, ValueError) as error:
@@ -216,7 +221,8 @@ def recover_found(paths, names, table, method, closeness):
         begin, rows = time.perf_counter(), []
         try:
             solve = functools.partial(recovered_clips, generator=generator, **options)
-            for row in find_in(path, names[path], table.folder, generator, solve, closeness.of):
+            tell = functools.partial(warn, path)
+            for row in find_in(path, names[path], table.folder, generator, solve, closeness.of, tell):
                 rows.append(row)
                 times = f"{row['start']:.3f} to {row['end']:.3f} s"
                 tqdm.write(printable(f"{path}: {times}: {in_words(row)}"))

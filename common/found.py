@@ -18,17 +18,18 @@ from models.recovery.finding import find
 SILENCE = 1 << 16  # samples of it that are written at once, at most
 
 
-def find_in(path, name, folder, generator, solve, measure):
+def find_in(path, name, folder, generator, solve, measure, tell=None):
     """Finds a generator's clips in the recording `path` → the row of each, {column: value}, as soon as it is known;
     start and end are in seconds from the recording's beginning.
 
     Writes {name}.csv, a row a clip, each on the disk before the next is looked for; when all are known {name}.npy, the
     latent vectors [clips, latent_dim], and {name}_reconstruction.wav, as long as the recording, silent where nothing
     was found. solve: as of models.recovery.finding.find. measure: function of clips, a list, and their answers → their
-    rows' columns. Raises models.audio.clip.AudioError for what cannot be read.
+    rows' columns. tell: as of models.audio.windows.duration_of. Raises models.audio.clip.AudioError for what cannot be
+    read.
     """
     folder, rate, latents = Path(folder), generator.sample_rate, []
-    duration = duration_of(path, rate)  # samples
+    duration = duration_of(path, rate, tell)  # samples
     (folder / f"{name}.npy").unlink(missing_ok=True)  # an earlier run's
     with (
         _silence_but(folder / f"{name}_reconstruction.wav", duration, generator) as put,

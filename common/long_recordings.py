@@ -36,14 +36,15 @@ class LongRecording:
 
     path: of the recording. name: of its results in `folder`. hop: in samples. prepared: as of
     models.audio.windows.windows. settings: what its latent vectors depend on, of common.store.depends_on; what an
-    interrupted run wrote counts only if that is the same, and never if `fresh`.
+    interrupted run wrote counts only if that is the same, and never if `fresh`. tell: as of
+    models.audio.windows.duration_of.
     Raises models.audio.clip.AudioError for what cannot be read.
     """
 
-    def __init__(self, path, name, folder, generator, hop, prepared, settings, fresh=False):
+    def __init__(self, path, name, folder, generator, hop, prepared, settings, fresh=False, tell=None):
         self.path, self.name, self.folder, self.generator = path, name, Path(folder), generator
         self.hop, self.prepared = hop, prepared
-        self.duration = duration_of(path, generator.sample_rate)  # samples
+        self.duration = duration_of(path, generator.sample_rate, tell)  # samples
         self.count = window_count(self.duration, generator.num_samples, hop)
         self.store = Store(self.folder, f"{name}.unfinished", UNFINISHED, settings, by="number", exact=True)
         if fresh:

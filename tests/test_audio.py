@@ -178,7 +178,7 @@ def test_what_can_be_used_all_the_same_has_a_warning(tmp_path):
     soundfile.write(tmp_path / "short.wav", TONE[4000:4080], 8000)
     words = {
         "good.wav": "",
-        "cut.wav": "ends before its samples do",
+        "cut.wav": "cut or damaged",
         "silence.wav": "silence",
         "constant.wav": "a constant, no sound",
         "short.wav": "only 10 ms",

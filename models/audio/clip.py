@@ -15,7 +15,7 @@ from scipy.io import wavfile
 
 from models.audio import precision  # noqa: F401
 from models.audio.channels import one_channel
-from models.audio.decoding import AudioError, is_cut, nothing_in, opened, read
+from models.audio.decoding import AudioError, ends_early, nothing_in, opened, read
 from models.audio.preparation import OUR_RATE, PUBLISHED
 
 SAMPLE_RATE = OUR_RATE  # of what the classifier, the judge and the metrics take
@@ -92,8 +92,8 @@ def _decode(path, seconds):
     duration, longer = len(samples) / rate, len(samples) > most
     if len(samples) == 0:
         raise nothing_in(path)
-    if is_cut(path):
-        warnings.append("the file ends before its samples do")
+    if file.ends_early:
+        warnings.append(ends_early(duration))
     elif longer:
         length = f"more than {duration:.3g} s" if said is None else f"{said:.{2 if said < 10 else 0}f} s"
         warnings.append(f"{length} long, the first {seconds:.3g} s are used")
