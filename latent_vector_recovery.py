@@ -4,8 +4,8 @@
 recipe = "ours"  # "published": every setting below that is not given as in the paper ["ours", "published"]
 files = "Audio_Examples/real/"  # a folder of recordings, or one recording; WAV, FLAC, OGG, … at any rate
 output = "waves/"  # folder for {name}_reconstruction.wav, {name}.npy (float32, [100]), recovery.csv and latents.csv
-prepared = "auto"  # "True": recordings are taken as they are; "False": none is; "auto": tried ["auto", "True", "False"]
-hop = 0.0  # seconds between the windows that a recording of any length is cut into; 0: only its first is used [0 to 4]
+prepared = "auto"  # take recordings as they are; "auto": both ways, but windows prepared ["auto", "True", "False"]
+hop = 0.0  # seconds between windows that a recording of any length is cut into; 0: only the first is used [0 to 4]
 find = False  # look for the generator's own clips, anywhere in recordings of any length, and for nothing else
 made_here = False  # with a prediction alone: which share of each recording a latent vector explains, too
 report = False  # write index.html into output as well, a page to listen to and look at

@@ -36,7 +36,7 @@ def find_recordings(files, below=False):
     recordings = [p for p in inside if p.suffix.lower() in AUDIO_EXTENSIONS and p.is_file()]
     others = not_taken(inside, recordings, below)
     if not recordings:
-        raise FileNotFoundError(f"{files}: no recordings there ({', '.join(sorted(AUDIO_EXTENSIONS))}){others}")
+        raise FileNotFoundError(f"{path}: no recordings there ({', '.join(sorted(AUDIO_EXTENSIONS))}){others}")
     if others:
         print(f"{printable(path)}: {len(recordings)} recordings{others}")
     return recordings

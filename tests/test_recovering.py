@@ -203,8 +203,8 @@ def test_the_first_layers_space_has_the_perceptual_loss_with_and_without_a_solve
 @pytest.mark.parametrize(
     "layout, setting, words",
     [
-        ("", {"hold_code": "2"}, "no layout says where it is"),
-        ("", {"code_scale": "free"}, "no layout says where it is"),
+        ("", {"hold_code": "2"}, "name no code"),
+        ("", {"code_scale": "free"}, "name no code"),
         ("onehot:2", {"hold_code": "2"}, "a number from 0 to 1"),
         ("onehot:2", {"code_scale": "21"}, "code_scale is a number above 0, up to 20"),
         ("onehot:2", {"code_scale": "freely"}, "code_scale is a number above 0, up to 20"),
