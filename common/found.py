@@ -6,13 +6,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-import soundfile
 
 from common.columns import FOUND, columns
-from common.files import write_array
+from common.files import open_wave, write_array
 from common.store import table_line
 from models.audio.windows import duration_of, samples_of
-from models.files.writing import written_whole
 from models.recovery.finding import find
 
 SILENCE = 1 << 16  # samples of it that are written at once, at most
@@ -53,15 +51,13 @@ def _silence_but(path, duration, generator):
     """A WAV file of `duration` samples of silence, but for what is put there: a function of the sample at which a sound
     begins and its samples [n, …], later ones behind earlier ones. Where two overlap the first stays.
     """
-    shape = {"samplerate": generator.sample_rate, "channels": generator.num_channels}
-    with written_whole(path) as file:
-        with soundfile.SoundFile(file.fileno(), "w", subtype="FLOAT", format="WAV", closefd=False, **shape) as wave:
+    with open_wave(path, duration, generator.sample_rate, generator.num_channels) as wave:
 
-            def put(start, samples):
-                while (done := wave.tell()) < min(start, duration):
-                    wave.write(np.zeros((min(start - done, SILENCE), generator.num_channels), np.float32))
-                samples = samples.reshape(-1, generator.num_channels)[max(wave.tell() - start, 0) :]
-                wave.write(samples[: duration - wave.tell()])
+        def put(start, samples):
+            while (done := wave.tell()) < min(start, duration):
+                wave.write(np.zeros((min(start - done, SILENCE), generator.num_channels), np.float32))
+            samples = samples.reshape(-1, generator.num_channels)[max(wave.tell() - start, 0) :]
+            wave.write(samples[: duration - wave.tell()])
 
-            yield put
-            put(duration, np.zeros((0, generator.num_channels), np.float32))
+        yield put
+        put(duration, np.zeros((0, generator.num_channels), np.float32))

@@ -1,8 +1,6 @@
 """Recordings of any length: the latent vectors of their windows, kept as they come, then one reconstruction."""
 
 import csv
-import errno
-import os
 from contextlib import ExitStack, contextmanager
 from itertools import islice
 from pathlib import Path
@@ -10,11 +8,10 @@ from pathlib import Path
 from common.networks import clip_of
 
 import numpy as np
-import soundfile
 from tqdm import tqdm
 
 from common.columns import ARRAYS, UNFINISHED, WINDOWS, columns
-from common.files import write_array
+from common.files import open_wave, write_array
 from common.recovering import is_finite, recovered, unfinished, waveforms_of
 from common.store import Store
 from models.audio.windows import OverlapAdd, duration_of, window_count, windows
@@ -128,17 +125,9 @@ class LongRecording:
     @contextmanager
     def _wave(self, kind):
         """An open {name}_{kind}.wav that takes samples [n, num_channels] and keeps those of the recording's length."""
-        path = self.folder / f"{self.name}_{kind}.wav"
-        with written_whole(path) as file:
-            options = {
-                "samplerate": self.generator.sample_rate,
-                "channels": self.generator.num_channels,
-                "closefd": False,
-            }
-            with soundfile.SoundFile(file.fileno(), "w", subtype="FLOAT", format="WAV", **options) as wave:
-                yield _UpTo(wave, self.duration)
-            if os.fstat(file.fileno()).st_size < 4 * self.duration * self.generator.num_channels:
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))  # libsndfile keeps it to itself
+        path, shape = self.folder / f"{self.name}_{kind}.wav", (self.generator.sample_rate, self.generator.num_channels)
+        with open_wave(path, self.duration, *shape) as wave:
+            yield _UpTo(wave, self.duration)
 
 
 class _UpTo:
