@@ -1,5 +1,7 @@
-"""Scripts that are killed, interrupted or run out of disk: what is left, and whether the next run ends as one that
-nothing disturbed. Tiny random networks; some seconds a run.
+"""Scripts that are killed: whether what is left is whole, and whether the next run ends as one that nothing disturbed.
+
+At chosen operations on files a copy is kept of what a kill and a power cut together would leave there; the script then
+goes on from each. Tiny random networks; training without graphs. Prints the rows of a Markdown table.
 """
 
 # What is tried
@@ -17,43 +19,42 @@ from common.settings import from_shell
 
 from_shell(globals())
 
+import contextlib
 import csv
-import hashlib
-import json
+import io
+import os
 import shutil
-import subprocess
 import tempfile
 import zipfile
 
 import common.networks  # noqa: F401  first, so that TensorFlow starts without its noise
 
-import h5py
 import numpy as np
 import soundfile
-from killing import KILLED
+from killing import Snapshots
+from run_script import run_eagerly, run_script
 from tiny_networks import write_weights
 
 from common.script import one_line_errors
 
-NETWORKS = " ".join(
-    f"--{name}checkpoint={{0}}/{folder}"
-    for name, folder in {"": "checkpoint", "inverse_mapping_": "mapping", "classifier_": "classifier"}.items()
-)
-JUDGE, RECORDINGS = "--judge_checkpoint={0}/judge", "{0}/recordings"
+RECORDINGS, JUDGE = "{0}/recordings", "--judge_checkpoint={0}/judge"
+NETWORKS = f"--checkpoint={{0}}/checkpoint --inverse_mapping_checkpoint={{0}}/mapping {JUDGE}"
+NETWORKS += " --classifier_checkpoint={0}/classifier"
+RECOVERED = f"--output={{1}} {NETWORKS} --batch_size=5"
 TRAINED = f"--datasets={RECORDINGS} --logs={{1}}/logs --width=1 --epochs=2"
-FEW = "--max_iter=1 --restarts=0"
+FEW = "--max_iter=1 --restarts=0 --budget=4"
 COMMANDS = {  # {0}: the folder of inputs, {1}: that of results
     "generate.py": f"--num_samples=12 --checkpoint={{0}}/checkpoint {JUDGE} --output={{1}}",
-    "latent_vector_recovery.py": f"--files={RECORDINGS} --output={{1}} {NETWORKS} {JUDGE} --batch_size=5 --report",
-    "latent_vector_recovery.py --gradient": f"--files={RECORDINGS} --output={{1}} {NETWORKS} {JUDGE} {FEW} --budget=4"
-    " --solver=levenberg_marquardt",
-    "latent_vector_recovery.py --hop=0.5": f"--files={{0}}/long.wav --output={{1}} {NETWORKS} {JUDGE} --batch_size=5",
-    "calculate_metrics.py": f"--datasets={RECORDINGS} --num_clips=3 --splits=1 --output={{1}} {NETWORKS} {JUDGE}",
+    "latent_vector_recovery.py": f"--files={RECORDINGS} {RECOVERED} --report",
+    "latent_vector_recovery.py --gradient": f"--files={RECORDINGS} {RECOVERED} --solver=levenberg_marquardt {FEW}",
+    "latent_vector_recovery.py --hop=0.5": f"--files={{0}}/long.wav {RECOVERED}",
+    "calculate_metrics.py": f"--datasets={RECORDINGS} --num_clips=3 --splits=1 --output={{1}} {NETWORKS}",
     "train.py": f"{TRAINED} --checkpoint={{0}}/checkpoint --classifier_checkpoint={{0}}/classifier --waves={{1}}/waves"
     " --inverse_mapping_checkpoint={1}/mapping --steps=2 --batch_size=2 --real_batch_size=2",
     "train_wavegan.py": f"{TRAINED} --checkpoint={{1}}/wavegan --steps=1 --batch_size=2 --judged_every=0",
     "train_sc09_classifier.py": f"{TRAINED} --classifier_checkpoint={{1}}/classifier --xla=False",
-    "adapt_wavegan.py": f"--files={RECORDINGS} --output={{1}}/adapted {NETWORKS} --num_recordings=4 --steps=2",
+    "adapt_wavegan.py": f"--files={RECORDINGS} --output={{1}}/adapted --num_recordings=4 --steps=2 "
+    + NETWORKS.replace(JUDGE, ""),
 }
 TIMES = {"seconds", "seconds a clip"}  # columns and keys that no seed makes the same
 
@@ -68,75 +69,65 @@ def write_inputs(folder):
 
 
 def content(path):
-    """What a file says, without times: a SHA-256. Raises whatever a file that is not whole leads to."""
+    """What a file says but for times; raises for one that is not whole."""
     if path.suffix == ".csv":
         with open(path, newline="") as file:
-            rows = [{k: v for k, v in row.items() if k not in TIMES} for row in csv.DictReader(file, strict=True)]
-        data = json.dumps(sorted(map(str, rows)))
-    elif path.suffix == ".json":
-        kept = {"object_pairs_hook": lambda pairs: {k: v for k, v in pairs if k not in TIMES}}
-        data = json.dumps(json.loads(path.read_text(), **kept))
-    elif path.suffix == ".h5":
-        arrays = []
-        with h5py.File(path) as file:
-            file.visititems(lambda name, item: arrays.append(name) if isinstance(item, h5py.Dataset) else None)
-            data = repr([(name, file[name][()].tobytes()) for name in sorted(arrays)])
-    elif path.suffix == ".keras":
+            return sorted(str([pair for pair in row.items() if pair[0] not in TIMES]) for row in csv.DictReader(file))
+    if path.suffix == ".keras":
         with zipfile.ZipFile(path) as file:
-            data = repr([file.read(name) for name in file.namelist() if name != "metadata.json"])
-    else:
-        data = path.read_bytes().hex()
-    return hashlib.sha256(data.encode()).hexdigest()
+            return [file.read(name) for name in file.namelist() if name != "metadata.json"]
+    readers = {".npy": np.load, ".wav": lambda path: soundfile.read(path)[0]}
+    if path.suffix in readers:
+        return readers[path.suffix](path).tobytes()
+    return "" if path.suffix in (".html", ".png") else path.read_bytes()
 
 
 def contents(folder):
-    """{name: `content`} of what a run has left for its user; pages, pictures and logs are there or not."""
-    paths = [path for path in sorted(folder.rglob("*")) if path.is_file() and "tfevents" not in path.name]
-    paths = [path for path in paths if not any(part[0] == "." for part in path.relative_to(folder).parts)]
-    shown = {".html", ".png"}
-    return {str(p.relative_to(folder)): "" if p.suffix in shown else content(p) for p in paths}
+    """{name: `content`} of the files that a run has left for its user, but for logs."""
+    paths = [path for path in folder.rglob("[!.]*") if path.is_file() and "tfevents" not in path.name]
+    paths = {str(path.relative_to(folder)): path for path in paths if "/." not in str(path.relative_to(folder.parent))}
+    return {name: content(path) for name, path in paths.items()}
 
 
-def run(name, place, inputs, last=0):
-    """One run of a script → exit status, and what it said of errors. last: the operation that it is killed at."""
+def run(name, place, inputs, chosen=()):
+    """One run of a script in this process → its operations in the folder `place`; snapshots of those chosen."""
     script, *words = f"{name} {COMMANDS[name].format(inputs, place)}".split()
-    killing = [ROOT / "tests/killing.py", place, place.with_suffix(".operations"), last, 0, ROOT / script, *words]
-    ended = subprocess.run([sys.executable, *map(str, killing)], cwd=ROOT, capture_output=True, text=True, timeout=300)
-    return ended.returncode, ended.stderr
+    moments = Snapshots(place, place.with_suffix(".operations"))
+    moments.chosen, said = chosen, io.StringIO()
+    with moments.journal, contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+        if (run_eagerly if "train" in script else run_script)(script, *words):
+            raise ValueError(said.getvalue()[-300:])
+    return Path(moments.journal.name).read_text().splitlines()
 
 
 def tried(name, inputs, place):
-    """Kills a script at its moments and runs it again → what happened, as a row of the table."""
-    wholes = []
-    for _ in range(2):
-        shutil.rmtree(place, ignore_errors=True)
-        place.mkdir()
-        status, said = run(name, place, inputs)
-        assert status == 0, said
-        wholes.append(contents(place))
-    operations = place.with_suffix(".operations").read_text().splitlines()
-    same = wholes[0] == wholes[1]
+    """Goes on from what kills leave of a script's run → a row of the table, and what went wrong."""
+    place.mkdir()
+    operations, rng, wrong = run(name, place, inputs), np.random.default_rng(seed), []
+    whole = contents(place)
     writes = [i for i, line in enumerate(operations, 1) if line.startswith("fsync")]
-    rng = np.random.default_rng(seed)
-    moments = [int(rng.choice(writes)), *map(int, rng.choice(len(operations), kills - 1) + 1)][:kills]
-    good, wrong = 0, []
-    for moment in moments:
-        shutil.rmtree(place, ignore_errors=True)
-        place.mkdir()
-        status, said = run(name, place, inputs, moment)
+    moments = {int(rng.choice(writes))}
+    while len(moments) < min(kills, len(operations)):
+        moments.add(int(rng.integers(1, len(operations) + 1)))
+    shutil.rmtree(place)
+    place.mkdir()
+    run(name, place, inputs, moments)
+    again = contents(place)
+    same = {path for path in whole if again[path] == whole[path]}
+    for moment in sorted(moments):
+        shutil.rmtree(place)
+        os.rename(f"{place}.{moment}", place)
         try:
-            assert status == KILLED, f"status {status}: {said}"
-            contents(place)
-            status, said = run(name, place, inputs)
-            assert status == 0, said
+            contents(place)  # nothing is half there
+            run(name, place, inputs)
             now = contents(place)
-            assert set(now) == set(wholes[0]), f"files {set(now) ^ set(wholes[0])}"
-            differ = [path for path in now if same and now[path] != wholes[0][path]]
-            assert not differ, f"other contents: {differ}"
-            good += 1
+            if differ := set(now) ^ set(whole) or {path for path in same if now[path] != whole[path]}:
+                raise ValueError(f"not as undisturbed: {sorted(differ)}")
         except Exception as error:
-            wrong.append(f"{operations[moment - 1]}: {str(error)[-400:]}")
-    return [f"`{name}`", f"{good} of {len(moments)}", "to the bit" if same else "files", str(len(operations))], wrong
+            wrong.append(f"{operations[moment - 1]}: {error}")
+    shutil.rmtree(place)
+    right = f"{len(moments) - len(wrong)} of {len(moments)}"
+    return f"| `{name}` | {right} | {len(same)} of {len(whole)} | {len(operations)} |", wrong
 
 
 def main():
@@ -146,9 +137,7 @@ def main():
         write_inputs(inputs)
         for name in names:
             row, wrong = tried(name, inputs, Path(folder) / "results")
-            print(f"| {' | '.join(row)} |", flush=True)
-            for line in wrong:
-                print(f"    {line}", flush=True)
+            print("\n    ".join([row, *wrong]), flush=True)
 
 
 if __name__ == "__main__":
