@@ -37,6 +37,7 @@ from common.files import writable_folder, write_array, write_clip
 from common.lock import hold
 from common.page import Picture, Sound, write_page
 from common.script import ScriptError, one_line_errors
+from common.solvers import NO_CODE
 from common.view import digits_figure
 from models.audio.digits import DIGITS
 from models.audio.second import Second
@@ -92,7 +93,7 @@ def drawn(generator, n):
     z, codes = random_latent(generator, n, seed), generator.codes
     if codes is None:
         if code_index or code_value != 1:
-            raise ScriptError("code_index and code_value: no layout says where it is; give one, --facts=code=onehot:10")
+            raise ScriptError(f"code_index and code_value: {NO_CODE}")
         return z
     if code_index:
         z[:, codes.places] = codes.code(code_index)

@@ -4,8 +4,8 @@
 recipe = "ours"  # "published": every setting below that is not given as in the paper ["ours", "published"]
 files = "Audio_Examples/real/"  # a folder of recordings, or one recording; WAV, FLAC, OGG, … at any rate
 output = "waves/"  # folder for {name}_reconstruction.wav, {name}.npy (float32, [100]), recovery.csv and latents.csv
-prepared = "auto"  # "True": recordings are taken as they are; "False": none is; "auto": tried ["auto", "True", "False"]
-hop = 0.0  # seconds between the windows that a recording of any length is cut into; 0: only its first is used [0 to 4]
+prepared = "auto"  # take recordings as they are; "auto": both ways, but windows prepared ["auto", "True", "False"]
+hop = 0.0  # seconds between windows that a recording of any length is cut into; 0: only the first is used [0 to 4]
 find = False  # look for the generator's own clips, anywhere in recordings of any length, and for nothing else
 made_here = False  # with a prediction alone: which share of each recording a latent vector explains, too
 report = False  # write index.html into output as well, a page to listen to and look at
@@ -66,7 +66,7 @@ import soundfile
 from tqdm import tqdm
 
 from common.closeness import Closeness
-from common.columns import RECORDINGS, alternatives_in_words, in_words, medians
+from common.columns import RECORDINGS, alternatives_in_words, in_words, medians, windows_in_words
 from common.compared import compared
 from common.files import (
     find_recordings,
@@ -118,6 +118,10 @@ def check_settings():
         )
 
 
+def warn(path, words):
+    complain(__file__, f"warning: {path}: {words}")
+
+
 def read(path, generator):
     """A recording as a Clip prepared for the generator, or None, with a line that says what is wrong with it."""
     try:
@@ -128,7 +132,7 @@ def read(path, generator):
     for warning in clip.warnings:
         more = "; --hop=0.5 recovers the rest, --find the generator's own clips, wherever they lie in it"
         more = more if clip.cut and warning == clip.warnings[0] else ""
-        complain(__file__, f"warning: {path}: {warning}{more}")
+        warn(path, f"{warning}{more}")
     return clip
 
 
@@ -208,7 +212,8 @@ def recover_long(paths, names, table, method, closeness):
         begin, as_it_is = time.perf_counter(), prepared == "True"
         try:
             settings = table.settings | {"recording": table.recording(path)["sha256"]}
-            long = LongRecording(path, names[path], table.folder, generator, samples, as_it_is, settings, overwrite)
+            options = {"settings": settings, "fresh": overwrite, "tell": functools.partial(warn, path)}
+            long = LongRecording(path, names[path], table.folder, generator, samples, as_it_is, **options)
             long.recover(measure=closeness.of, **method)
             rows = long.put_together(report)
         except (AudioError, ValueError) as error:
@@ -217,9 +222,7 @@ def recover_long(paths, names, table, method, closeness):
         seconds = (time.perf_counter() - begin) / len(rows)
         row = table.recording(path) | {"name": names[path], "seconds": seconds} | described() | medians(rows)
         table.add([row])
-        digits = f", sounds like {' '.join(r['predicted_digit'] for r in rows[:12])}" if closeness.judge else ""
-        digits += " …" if digits and len(rows) > 12 else ""
-        words = f"{len(rows)} windows, median {in_words(row)}{digits}, {seconds:.2g} s each"
+        words = f"{len(rows)} windows, {windows_in_words(rows)}, {seconds:.2g} s each"
         tqdm.write(printable(f"{path}: {words}; all windows are in {names[path]}.csv"))
 
 
@@ -233,7 +236,8 @@ def recover_found(paths, names, table, method, closeness):
         begin, rows = time.perf_counter(), []
         try:
             solve = functools.partial(recovered_clips, generator=generator, **options)
-            for row in find_in(path, names[path], table.folder, generator, solve, closeness.of):
+            tell = functools.partial(warn, path)
+            for row in find_in(path, names[path], table.folder, generator, solve, closeness.of, tell):
                 rows.append(row)
                 times = f"{row['start']:.3f} to {row['end']:.3f} s"
                 tqdm.write(printable(f"{path}: {times}: {in_words(row)}"))
@@ -250,8 +254,8 @@ def recover_found(paths, names, table, method, closeness):
 def write_result(folder, name, clip, sample_rate, answer, sure):
     """The files of one recording: its reconstruction at its own level and position, its latent vector, its layer, and
     the coordinates' deviations where they are sure."""
-    heard = np.any(np.ptp(clip.samples, axis=0))  # of silence the reconstruction is silence
-    write_clip(folder, f"{name}_reconstruction", clip.undo(answer.matched * np.float32(heard)), sample_rate)
+    sound = clip.undo(answer.matched * np.float32(clip.has_sound))
+    write_clip(folder, f"{name}_reconstruction", sound, sample_rate)
     write_array(folder / f"{name}.npy", answer.z)
     for ending, values in (("_std", answer.z_std if sure else None), (".layer", answer.layer)):
         write_array(folder / f"{name}{ending}.npy", None if values is None else np.asarray(values, np.float32))

@@ -81,6 +81,7 @@ import numpy as np
 import tensorflow as tf
 
 from common.files import writable_folder
+from common.lock import hold
 from common.memory import check_step
 from common.runs import Logs, StopAtNaN, begin_run, training_strategy
 from common.script import ScriptError, one_line_errors
@@ -238,7 +239,7 @@ def main():
     check_settings(generator)
     strategy = training_strategy(devices)
     for place in (inverse_mapping_checkpoint, logs, waves):
-        writable_folder(place)
+        hold(writable_folder(place))
     run = begin_run(inverse_mapping_checkpoint, settings, generator=generator.sha256, fresh=fresh)
     done = run["epoch"]
     recordings = read_recordings(generator)

@@ -87,6 +87,7 @@ import numpy as np
 import tensorflow as tf
 
 from common.files import writable_folder
+from common.lock import hold
 from common.memory import check_step
 from common.runs import Logs, StopAtNaN, begin_run, training_strategy
 from common.script import ScriptError, one_line_errors
@@ -237,7 +238,7 @@ def main():
     words, recordings = find_datasets(datasets)
     print(f"{words}:\n{counts(recordings)}")
     for place in (classifier_checkpoint, logs):
-        writable_folder(place)
+        hold(writable_folder(place))
     run = begin_run(classifier_checkpoint, settings, fresh=fresh)
     clips = read_splits(recordings)
     train(clips, strategy, run)

@@ -46,6 +46,7 @@ import numpy as np
 import tensorflow as tf
 
 from common.files import find_recordings, writable_folder
+from common.lock import hold
 from common.memory import check_step
 from common.runs import Logs, begin_run
 from common.script import ScriptError, one_line_errors
@@ -196,7 +197,7 @@ def main():
         raise ScriptError(f"batch_size is {batch_size}; an even number from 2 on")
     facts = Facts(peak, "center", shift)
     for place in (checkpoint, logs):
-        writable_folder(place)
+        hold(writable_folder(place))
     run = begin_run(checkpoint, settings, fresh=fresh)
     clips, recordings = read_recordings(facts)
     model = WaveGANTraining(width, lowpass=lowpass)

@@ -36,6 +36,7 @@ SMALLER = {  # what is added to a command, by script; {server} is the address of
     "benchmarks/codes.py": "--num_clips=1 --rows=ciwGAN",
     "benchmarks/generators.py": "--options=published --widths=16 --num_clips=1 --max_iter=1",
     "benchmarks/shipped_classifier.py": "--datasets=datasets/fsdd --triples=10",
+    "benchmarks/faults.py": "--scripts=generate.py --kills=1",
     "benchmarks/formats.py": "--card=",
     "benchmarks/speed.py": "--card= --widths=2 --network_width=1 --turns=1",
     "benchmarks/own_clips.py": "--other= --datasets=datasets/fsdd --num_clips=1 --num_others=1 --damages=none",

@@ -199,6 +199,7 @@ UNFINISHED = (
 )  # of clips that are recovered so far
 CORPUS = ("file", "form", *COMPUTED, "seconds", "size", "sha256", "error", "z", "reconstruction")
 MEDIANS = ("snr_db", "log_spectral_distance", "perceptual_loss", "explained")  # that say something of many windows
+MOST_DIGITS = 12  # of windows, that one line names
 OF_ALTERNATIVES = ("label", "code", "margin_db", "without_code_db")  # phrases that begin a line
 
 
@@ -237,6 +238,15 @@ def medians(rows):
     """The median of each measure of many rows, as one row's columns."""
     known = {name: [row[name] for row in rows if row.get(name) is not None] for name in MEDIANS}
     return {name: float(np.median(values)) for name, values in known.items() if values}
+
+
+def windows_in_words(rows):
+    """How close the reconstructions of many windows are, and which digits the judge hears in the first, as a phrase."""
+    if not any("snr_db" in row for row in rows):
+        return WORDS[SILENT]
+    digits = [row.get("predicted_digit", "silence") for row in rows[:MOST_DIGITS]] + ["…"] * (len(rows) > MOST_DIGITS)
+    heard = f", sounds like {' '.join(digits)}" if any("predicted_digit" in row for row in rows) else ""
+    return f"median {in_words(medians(rows))}{heard}"
 
 
 def in_markdown():

@@ -72,8 +72,9 @@ class Recoverer:
         if not is_finite(answer):
             return {"error": "no finite latent vector was found"}
         form = "as it is" if clip.samples is clip.as_it_is else "prepared"
+        sound = clip.undo(answer.matched * np.float32(clip.has_sound)) if self.waves else None
         row = {"form": form, "z": answer.z, **measured}
-        return row | ({"reconstruction": clip.undo(answer.matched).ravel()} if self.waves else {})
+        return row | ({"reconstruction": sound.ravel()} if self.waves else {})
 
 
 def _write(path, rows):

@@ -2,6 +2,7 @@
 
 import contextlib
 import csv
+import errno
 import hashlib
 import os
 import tempfile
@@ -10,6 +11,7 @@ from collections import Counter
 from pathlib import Path
 
 import numpy as np
+import soundfile
 
 from common.script import complain, one_line
 from models.audio.clip import read_clip, write_wav
@@ -36,7 +38,7 @@ def find_recordings(files, below=False):
     recordings = [p for p in inside if p.suffix.lower() in AUDIO_EXTENSIONS and p.is_file()]
     others = not_taken(inside, recordings, below)
     if not recordings:
-        raise FileNotFoundError(f"{files}: no recordings there ({', '.join(sorted(AUDIO_EXTENSIONS))}){others}")
+        raise FileNotFoundError(f"{path}: no recordings there ({', '.join(sorted(AUDIO_EXTENSIONS))}){others}")
     if others:
         print(f"{printable(path)}: {len(recordings)} recordings{others}")
     return recordings
@@ -132,6 +134,43 @@ def write_clip(folder, name, waveform, sample_rate, z=None):
     if z is not None:
         write_array(path.with_name(f"{name}.npy"), z)
     return path
+
+
+def full_disk(path):
+    return OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+
+
+@contextlib.contextmanager
+def full_disk_named(path):
+    """A context in which what soundfile says of a full disk is an OSError that names `path`."""
+    try:
+        yield
+    except (soundfile.LibsndfileError, AssertionError) as error:  # the latter of fewer samples than it was given
+        raise full_disk(path) from error
+
+
+class Wave(soundfile.SoundFile):
+    """A WAV of 32-bit floats that is being written into an open file, in place of `path`."""
+
+    def __init__(self, path, file, sample_rate, num_channels):
+        self.path, shape = path, (sample_rate, num_channels)
+        with full_disk_named(path):
+            super().__init__(file.fileno(), "w", *shape, "FLOAT", format="WAV", closefd=False)
+
+    def write(self, samples):
+        with full_disk_named(self.path):
+            super().write(samples)
+
+
+@contextlib.contextmanager
+def open_wave(path, count, sample_rate, num_channels):
+    """A Wave that becomes `path`, whole, when `count` samples are in it. Raises OSError, which names `path`, where it
+    cannot be written."""
+    with written_whole(path) as file:
+        with Wave(path, file, sample_rate, num_channels) as wave:
+            yield wave
+        if os.fstat(file.fileno()).st_size < 4 * count * num_channels:  # libsndfile keeps some of it to itself
+            raise full_disk(path)
 
 
 def write_latents(path, rows):

@@ -1,8 +1,6 @@
 """Recordings of any length: the latent vectors of their windows, kept as they come, then one reconstruction."""
 
 import csv
-import errno
-import os
 from contextlib import ExitStack, contextmanager
 from itertools import islice
 from pathlib import Path
@@ -10,11 +8,10 @@ from pathlib import Path
 from common.networks import clip_of
 
 import numpy as np
-import soundfile
 from tqdm import tqdm
 
 from common.columns import ARRAYS, UNFINISHED, WINDOWS, columns
-from common.files import write_array
+from common.files import open_wave, write_array
 from common.recovering import is_finite, recovered, unfinished, waveforms_of
 from common.store import Store
 from models.audio.windows import OverlapAdd, duration_of, window_count, windows
@@ -36,14 +33,15 @@ class LongRecording:
 
     path: of the recording. name: of its results in `folder`. hop: in samples. prepared: as of
     models.audio.windows.windows. settings: what its latent vectors depend on, of common.store.depends_on; what an
-    interrupted run wrote counts only if that is the same, and never if `fresh`.
+    interrupted run wrote counts only if that is the same, and never if `fresh`. tell: as of
+    models.audio.windows.duration_of.
     Raises models.audio.clip.AudioError for what cannot be read.
     """
 
-    def __init__(self, path, name, folder, generator, hop, prepared, settings, fresh=False):
+    def __init__(self, path, name, folder, generator, hop, prepared, settings, fresh=False, tell=None):
         self.path, self.name, self.folder, self.generator = path, name, Path(folder), generator
         self.hop, self.prepared = hop, prepared
-        self.duration = duration_of(path, generator.sample_rate)  # samples
+        self.duration = duration_of(path, generator.sample_rate, tell)  # samples
         self.count = window_count(self.duration, generator.num_samples, hop)
         self.store = Store(self.folder, f"{name}.unfinished", UNFINISHED, settings, by="number", exact=True)
         if fresh:
@@ -90,6 +88,7 @@ class LongRecording:
             while batch := list(islice(clips, BATCH)):
                 part = list(self.store.rows(range(len(rows), len(rows) + len(batch))))
                 for clip, waveform in zip(batch, waveforms_of(part, self.generator)):
+                    waveform *= np.float32(clip.has_sound)
                     for kind, adder in adders.items():
                         waves[kind].write(adder.add(clip, waveform if kind == "reconstruction" else clip.samples))
                 z += [row["z"] for row in part]
@@ -126,17 +125,9 @@ class LongRecording:
     @contextmanager
     def _wave(self, kind):
         """An open {name}_{kind}.wav that takes samples [n, num_channels] and keeps those of the recording's length."""
-        path = self.folder / f"{self.name}_{kind}.wav"
-        with written_whole(path) as file:
-            options = {
-                "samplerate": self.generator.sample_rate,
-                "channels": self.generator.num_channels,
-                "closefd": False,
-            }
-            with soundfile.SoundFile(file.fileno(), "w", subtype="FLOAT", format="WAV", **options) as wave:
-                yield _UpTo(wave, self.duration)
-            if os.fstat(file.fileno()).st_size < 4 * self.duration * self.generator.num_channels:
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))  # libsndfile keeps it to itself
+        path, shape = self.folder / f"{self.name}_{kind}.wav", (self.generator.sample_rate, self.generator.num_channels)
+        with open_wave(path, self.duration, *shape) as wave:
+            yield _UpTo(wave, self.duration)
 
 
 class _UpTo:

@@ -11,6 +11,8 @@ from models.recovery.layer import Layer
 from models.recovery.perceptual import Perceptual
 from models.recovery.published import LBFGSB
 
+NO_CODE = "the facts of this generator name no code; if it has one, such as onehot:10, say --facts=code=onehot:10"
+
 
 def method_of(settings, perceptual_loss, codes=None):
     """{name: argument of models.recovery.recover.recover_clips}: its solver, which is None where the prediction is the
@@ -46,7 +48,7 @@ def code_of(codes, hold_code="", code_scale="1"):
     scale = _scale_of(code_scale)
     if codes is None:
         if hold_code or scale != 1:
-            raise ValueError("hold_code and code_scale: no layout says where it is; give one, --facts=code=onehot:10")
+            raise ValueError(f"hold_code and code_scale: {NO_CODE}")
         return None
     if hold_code:
         codes.code(hold_code)

@@ -12,6 +12,7 @@ disk.
 import os
 import resource
 import runpy
+import shutil
 import sys
 import traceback
 from pathlib import Path
@@ -69,6 +70,23 @@ class Moments:
             safe = min(self.safe.get(about.st_ino, 0), about.st_size)
             if safe < about.st_size:
                 os.truncate(path, safe + (about.st_size - safe) // 2)
+
+
+class Snapshots(Moments):
+    """Keeps, at chosen operations of a run, a copy of what a kill and a power cut there would leave, beside the folder
+    `root`: {root}.{operation}."""
+
+    chosen = ()
+
+    def _next(self, what, path):
+        before = self.count
+        super()._next(what, path)
+        if self.count > before and self.count in self.chosen:
+            sizes = {file: file.stat().st_size for file in self._files()}
+            safe = {file: min(self.safe.get(file.stat().st_ino, 0), size) for file, size in sizes.items()}
+            shutil.copytree(self.root, copy := Path(f"{self.root}.{self.count}"))
+            for file, size in sizes.items():
+                os.truncate(copy / file.relative_to(self.root), safe[file] + (size - safe[file]) // 2)
 
 
 def in_a_fork(work, output):

@@ -174,17 +174,20 @@ def test_what_can_be_used_all_the_same_has_a_warning(tmp_path):
     soundfile.write(tmp_path / "good.wav", TONE, 8000)
     (tmp_path / "cut.wav").write_bytes((tmp_path / "good.wav").read_bytes()[:9000])
     soundfile.write(tmp_path / "silence.wav", np.zeros(8000), 8000)
+    soundfile.write(tmp_path / "constant.wav", np.full(5600, 0.3), 8000)
     soundfile.write(tmp_path / "short.wav", TONE[4000:4080], 8000)
     words = {
         "good.wav": "",
-        "cut.wav": "ends before its samples do",
+        "cut.wav": "cut or damaged",
         "silence.wav": "silence",
+        "constant.wav": "a constant, no sound",
         "short.wav": "only 10 ms",
     }
     for name, expected in words.items():
         clip = prepare(tmp_path / name, preparation=Preparation(0.9, "center"))
         assert expected in " ".join(clip.warnings) and bool(clip.warnings) == bool(expected)
         assert np.isfinite(clip.samples).all()
+        assert clip.has_sound == (name not in ("silence.wav", "constant.wav"))
 
 
 def test_the_spectrogram_is_tensorflows_stft_padded_at_the_end():

@@ -7,6 +7,7 @@ import soundfile
 from common.files import find_recordings
 from models.audio.clip import prepare
 from models.audio.decoding import AudioError
+from models.audio.preparation import Preparation
 from models.audio.windows import duration_of, samples_of
 
 RATE = 16000  # Hz
@@ -37,14 +38,14 @@ def open_mp3(path, samples):
     path.write_bytes(content[following:])
 
 
-def wav_of(size, data=None):
-    """Writes WAV whose header promises `size` bytes of samples; data: of them it holds that many."""
+def wav_of(size):
+    """Writes WAV whose header promises `size` bytes of samples."""
 
     def write(path, samples):
         soundfile.write(path, samples, RATE)
         content = bytearray(path.read_bytes())
         content[40:44] = size.to_bytes(4, "little")
-        path.write_bytes(content[:data])
+        path.write_bytes(content)
 
     return write
 
@@ -73,15 +74,34 @@ def test_a_length_is_what_can_be_read(tmp_path, capfd, name, seconds):
         assert np.abs(together[:, 0] - samples).max() < 2**-14
 
 
-def test_a_wav_that_is_cut_is_said_to_be(tmp_path):
-    wav_of(32000, 9000)(tmp_path / "cut.wav", sound(0.5))
-    assert prepare(tmp_path / "cut.wav").warnings == ("the file ends before its samples do",)
+CUT = {  # format and subtype of files that are cut
+    "a.wav": {}, "b.wav": {"subtype": "ALAW"}, "c.flac": {}, "d.aiff": {}, "e.au": {}, "f.w64": {}, "g.rf64": {},
+    "h.sph": {"format": "NIST"}, "i.mp3": {}, "j.ogg": {"subtype": "OPUS"}, "k.ogg": {},
+}  # fmt: skip
 
 
-def test_a_wav_that_says_it_is_empty_and_is_not_is_answered_with_what_to_do(tmp_path):
+@pytest.mark.parametrize("name", CUT)
+def test_what_is_left_of_a_file_that_is_cut_is_read_and_said(tmp_path, name):
+    path, samples, told = tmp_path / name, np.random.default_rng(0).uniform(-0.3, 0.3, 4 * RATE), []
+    soundfile.write(path, samples, RATE, **CUT[name])
+    whole = duration_of(path, RATE, told.append)
+    assert whole >= len(samples) and not told
+    path.write_bytes(path.read_bytes()[: path.stat().st_size * 6 // 10])
+    duration = duration_of(path, RATE, told.append)
+    assert 0.3 * whole < duration < 0.7 * whole
+    assert told == [f"the file is cut or damaged, {duration / RATE:.3g} s of it can be read"]
+    assert sum(map(len, samples_of(path, 1, RATE))) == duration
+    length = {"num_samples": 4 * RATE, "preparation": Preparation(sample_rate=RATE)}
+    clip = prepare(path, prepared=True, **length)
+    assert clip.warnings == tuple(told) and not clip.samples[duration:].any() and clip.samples[duration - 50 :].any()
+    if name in ("a.wav", "c.flac"):
+        assert np.abs(clip.samples[:duration] - samples[:duration]).max() < 2**-14
+
+
+def test_a_file_without_samples_is_answered_with_what_to_do(tmp_path):
     wav_of(0)(tmp_path / "none.wav", sound(0.5))
     for read in (prepare, duration_of):
-        with pytest.raises(AudioError, match="no samples, and 32,000 bytes follow; .* ffmpeg -i none.wav"):
+        with pytest.raises(AudioError, match="no samples in its 32,044 bytes; .* ffmpeg -i none.wav"):
             read(tmp_path / "none.wav")
 
 

@@ -2,16 +2,18 @@
 
 import errno
 import os
+import resource
 import signal
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 from conftest import ROOT
 
-from common.files import writable_folder
+from common.files import open_wave, writable_folder
 from common.script import complain, one_line_errors
 from models.files.errors import CheckpointError
 from models.files.writing import written_whole
@@ -46,6 +48,19 @@ def test_an_interruption_while_a_script_starts_is_one_line(tmp_path, which, modu
     run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert run.returncode == 130 and run.stdout == "" and not (tmp_path / "out").exists()
     assert run.stderr == "generate.py: stopped while starting; nothing was done\n"
+
+
+@pytest.mark.parametrize("limit", [0, 40, 1000, 41_000])  # bytes: none, within the header, within samples, near the end
+def test_a_wave_on_a_full_disk_is_said_by_its_name(tmp_path, limit):
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
+    try:
+        with pytest.raises(OSError) as said, open_wave(tmp_path / "a.wav", 10_500, 8000, 1) as wave:
+            for _ in range(21):
+                wave.write(np.ones((500, 1), np.float32))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert said.value.filename == str(tmp_path / "a.wav") and not list(tmp_path.iterdir())
 
 
 def test_what_is_written_obeys_the_umask(tmp_path):

@@ -147,6 +147,20 @@ def test_two_runs_into_one_folder_are_refused_in_one_line(tmp_path, weights, cap
     assert run_script("generate.py", *arguments, "--num_samples=1", f"--judge_checkpoint={weights / 'judge'}") == 0
 
 
+@pytest.mark.parametrize("name", ["", "inverse_mapping_", "classifier_"])
+def test_two_trainings_with_one_folder_of_logs_are_refused_in_one_line(tmp_path, weights, capsys, name):
+    (tmp_path / "logs").mkdir()
+    handle = locked(tmp_path / "logs")
+    script = {"": "train_wavegan.py", "inverse_mapping_": "train.py"}.get(name, "train_sc09_classifier.py")
+    recording(tmp_path / "in/3_anna_7.wav")
+    places = [f"--{name}checkpoint={tmp_path / 'mine'}", f"--datasets={tmp_path / 'in'}"]
+    read = [f"--checkpoint={weights / 'checkpoint'}"] * (script == "train.py") + [f"--logs={tmp_path / 'logs'}"]
+    assert run_script(script, *places, *read) == 1
+    said = capsys.readouterr().err
+    os.close(handle)
+    assert f"{tmp_path / 'logs'}: another run is writing there" in said and said.count("\n") == 1
+
+
 def test_clips_that_are_done_are_kept_and_half_a_row_is_done_again(tmp_path, output, capsys):
     tf1_wavegan.write(tmp_path, latent_dim=8, width=2, seed=5)
     generator = load_generator(tmp_path, check_derivative=False)
@@ -203,8 +217,8 @@ def test_the_first_layers_space_has_the_perceptual_loss_with_and_without_a_solve
 @pytest.mark.parametrize(
     "layout, setting, words",
     [
-        ("", {"hold_code": "2"}, "no layout says where it is"),
-        ("", {"code_scale": "free"}, "no layout says where it is"),
+        ("", {"hold_code": "2"}, "name no code"),
+        ("", {"code_scale": "free"}, "name no code"),
         ("onehot:2", {"hold_code": "2"}, "a number from 0 to 1"),
         ("onehot:2", {"code_scale": "21"}, "code_scale is a number above 0, up to 20"),
         ("onehot:2", {"code_scale": "freely"}, "code_scale is a number above 0, up to 20"),

@@ -58,7 +58,7 @@ def test_the_script_end_to_end(tmp_path, networks, generator, few_steps, capsys)
         "warning: ",
         "silence.wav: silence",
         "short.wav: only 10 ms",
-        "cut.wav: the file ends before its samples do",
+        "cut.wav: the file is cut or damaged",
     ):
         assert words in printed.err
     assert (

@@ -7,6 +7,7 @@ import soundfile
 from run_script import run_script
 
 import common.long_recordings
+from common.columns import windows_in_words
 from common.store import Store
 from models.audio.clip import SAMPLE_RATE, AudioError, read_clip
 from models.audio.preparation import PUBLISHED, Preparation
@@ -134,6 +135,15 @@ def test_it_goes_on_where_it_was_stopped(recover, tmp_path, monkeypatch, capsys)
         assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
     one, other = (soundfile.read(tmp_path / run / "long_reconstruction.wav")[0] for run in ("out", "whole"))
     assert np.array_equal(one, other)  # the files' headers hold the time
+
+
+def test_windows_without_sound_are_said_and_stay_silent(recover, tmp_path, capsys):
+    sound = np.concatenate([np.zeros(12000), noise(1, 8000)[:, 0]])
+    soundfile.write(tmp_path / "in/long.wav", sound, 8000, subtype="PCM_16")
+    assert recover("out", "--hop=1") == 0
+    assert "sounds like silence " in capsys.readouterr().out and windows_in_words([{}, {}]) == "no sound in it"
+    reconstruction, rate = soundfile.read(tmp_path / "out/long_reconstruction.wav")
+    assert not reconstruction[:rate].any() and reconstruction[rate:].any()
 
 
 def test_without_hop_a_longer_recording_says_which_setting_does_more(recover, tmp_path, capsys):

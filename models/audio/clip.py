@@ -15,7 +15,7 @@ from scipy.io import wavfile
 
 from models.audio import precision  # noqa: F401
 from models.audio.channels import one_channel
-from models.audio.decoding import AudioError, is_cut, nothing_in, opened, read
+from models.audio.decoding import AudioError, ends_early, nothing_in, opened, read
 from models.audio.preparation import OUR_RATE, PUBLISHED
 
 SAMPLE_RATE = OUR_RATE  # of what the classifier, the judge and the metrics take
@@ -27,6 +27,7 @@ FILTER_MARGIN = 0.05  # seconds read beyond a clip's ends, for the resampling fi
 LONGER = 1.05  # clip's lengths beyond which a recording counts as longer than a clip
 FAINTEST = 1e-20  # what is below is silence, and too small to be brought to a level in float32
 SPEECH_RANGE_DB = 40.0  # what lies further below the loudest frame does not count when a clip is centred
+CONSTANT = "a constant, no sound"  # a warning
 CODED_PADDING = 2400  # samples that MP3 may add to a recording, before it and behind it
 
 
@@ -48,6 +49,11 @@ class Clip:
     warnings: tuple = ()
     cut: bool = False
     as_it_is: np.ndarray | None = None
+
+    @property
+    def has_sound(self):
+        """False for silence and for a constant, whose reconstruction is silence."""
+        return bool(np.ptp(self.samples, axis=0).any())
 
     def unprepared(self):
         """The recording as it is, as a Clip of its own."""
@@ -86,14 +92,15 @@ def _decode(path, seconds):
     duration, longer = len(samples) / rate, len(samples) > most
     if len(samples) == 0:
         raise nothing_in(path)
-    if is_cut(path):
-        warnings.append("the file ends before its samples do")
+    if file.ends_early:
+        warnings.append(ends_early(duration))
     elif longer:
         length = f"more than {duration:.3g} s" if said is None else f"{said:.{2 if said < 10 else 0}f} s"
         warnings.append(f"{length} long, the first {seconds:.3g} s are used")
     samples = samples[: int(np.ceil((seconds + FILTER_MARGIN) * rate))]
     if samples.any() and not np.ptp(samples, axis=0).any():
-        warnings.append("a constant, no sound")
+        warnings.append(CONSTANT)
+        samples = np.zeros_like(samples)  # resampled or padded it would begin and end with a click
     return samples, rate, duration, longer, warnings
 
 
@@ -144,7 +151,7 @@ def fitted(samples, num_samples, preparation=PUBLISHED, prepared=False, warnings
     gain, offset = 1.0, 0
     if np.abs(clip).max() < FAINTEST:
         clip[:] = 0
-        warnings = (*warnings, "silence")
+        warnings = (*warnings, *["silence"] * (CONSTANT not in warnings))
     elif not prepared:
         gain = PUBLISHED_GAIN
         clip *= np.float32(gain)

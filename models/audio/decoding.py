@@ -4,6 +4,7 @@ A header's word on the length is never taken: a file that was written into a pip
 """
 
 import os
+import re
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +13,13 @@ import soundfile
 PCM_16_SCALE = np.float32(32768 / 32767)  # the paper's scripts divide 16-bit samples by 32,767, libsndfile by 32,768
 LOUDEST = 2.0**32  # full scale is 1; float files in units of 32-bit integers reach 2**31, what is above is no sound
 RECORDING_RATES = 1000, 768_000  # Hz, of files: what lies outside is a damaged header
-OPEN_LENGTH = 0x7FFF0000  # bytes; a WAV header that promises more was written before its length was known
+OPEN_LENGTH = 0x7F000000  # bytes; a header that promises more was written before its length was known
 STRETCH = 1000  # times that an MP3 file seems as long as it is; its bit rates differ by 40 at most
+PROMISED = re.compile(r"(?:data|SSND|Data Size|riff) *: (\d+) \(should be (\d+)\)")  # bytes, in libsndfile's log
+OF_RF64 = re.compile(r"frame count (\d+) does not match value from 'ds64' chunk of (\d+)")  # there, the other way
+OF_SPHERE = re.compile(rb"sample_count -i (\d+)")  # in its header
+OGG_PAGE, LAST_PAGE = 65_307, 4  # bytes of a page at most; the flag in its sixth byte
+SMALL_BLOCK = 256  # samples that damage takes with it, at most
 LONGEST = 1e6  # seconds; a header that says more leaves the length open
 AUDIO_EXTENSIONS = frozenset(
     ".wav .wave .flac .ogg .oga .opus .aif .aiff .aifc .w64 .rf64 .caf .au .snd .mp1 .mp2 .mp3 .sph .nist".split()
@@ -45,23 +51,60 @@ class Recording(soundfile.SoundFile):
     soundfile itself reads no farther than the header says, and looks for its place after every block, which FLAC of
     unknown length refuses and MP3 answers with damaged frames.
 
-    seconds: how long it is by its header, None where that is open.
+    seconds: how long it is by its header, None where that is open. ends_early: whether it has been read to an end that
+    lies before the one that its header promises, or to damage, behind which nothing is read.
     """
 
-    stretched = None
+    stretched, done, ends_early = None, 0, False
 
     def __init__(self, path):
-        path = os.fsencode(path) if os.name == "posix" else path  # its name may be no text
-        super().__init__(path)
-        if self.format == "MP3" and not _says_its_length(path):
+        self.path = os.fsencode(path) if os.name == "posix" else path  # its name may be no text
+        super().__init__(self.path)
+        if self.format == "MP3" and not _says_its_length(self.path):
             self.close()
-            self.stretched = _Stretched(path)
+            self.stretched = _Stretched(self.path)
             super().__init__(self.stretched)
         seconds = self.frames / max(self.samplerate, 1)
         self.seconds = None if self.stretched or seconds > LONGEST else seconds
 
     def seekable(self):
         return False
+
+    def read(self, count, **options):
+        """The next `count` samples. Raises soundfile.LibsndfileError for a file without any that can be read."""
+        damage = None
+        try:
+            samples = super().read(0 if self.ends_early else count, **options)
+        except (soundfile.LibsndfileError, RuntimeError) as error:
+            damage, samples = error, self._before_damage(options)
+        self.done += len(samples)
+        if damage and not self.done:
+            raise damage
+        self.ends_early |= bool(damage) or (len(samples) < count and self._is_cut())
+        return samples
+
+    def _before_damage(self, options):
+        """The samples from here to damage, in which soundfile loses a whole block."""
+        with Recording(os.fsdecode(self.path)) as again:
+            parts, options = [], {**options, "always_2d": True}
+            try:
+                soundfile.SoundFile.read(again, self.done, **options)
+                while len(part := soundfile.SoundFile.read(again, SMALL_BLOCK, **options)):
+                    parts.append(part)
+            except (soundfile.LibsndfileError, RuntimeError):
+                pass
+        return np.concatenate([np.zeros((0, self.channels), options["dtype"]), *parts])
+
+    def _is_cut(self):
+        """Whether the header promises more than there is, which libsndfile passes over but for a line in its log."""
+        if self.format == "OGG":
+            return not _has_last_page(self.path)
+        promised = [(self.frames, self.done)] if self.seconds else []
+        promised += PROMISED.findall(self.extra_info) + [pair[::-1] for pair in OF_RF64.findall(self.extra_info)]
+        if self.format == "NIST":
+            with open(self.path, "rb") as file:
+                promised += [(said, self.frames) for said in OF_SPHERE.findall(file.read(HEAD))]
+        return any(int(there) < int(said) < OPEN_LENGTH for said, there in promised)
 
     def close(self):
         super().close()
@@ -98,6 +141,15 @@ def _says_its_length(path):
             head = b""
         first = head + file.read(HEAD)
     return b"Xing" in first or b"Info" in first
+
+
+def _has_last_page(path):
+    """Whether an Ogg file ends with the page that says it is the last."""
+    with open(path, "rb") as file:
+        file.seek(max(0, os.path.getsize(path) - OGG_PAGE))
+        end = file.read()
+    place = end.rfind(b"OggS")
+    return place >= 0 and bool(end[place + 5 : place + 6] and end[place + 5] & LAST_PAGE)
 
 
 def opened(path):
@@ -142,33 +194,20 @@ def unreadable(path, error):
             f"make a WAV of it first: ffmpeg -i {Path(path).name} {Path(path).stem}.wav"
         )
     cause = str(error).split(": ")[-1].strip().rstrip(".")
-    return AudioError(f"{path}: not a readable recording ({cause})")
+    more = f"; perhaps ffmpeg reads it: ffmpeg -i {Path(path).name} mended.wav" if "malformed" in cause else ""
+    return AudioError(f"{path}: not a readable recording ({cause}){more}")
 
 
-def is_cut(path):
-    """True for a RIFF WAV that promises more samples than it has (libsndfile reads it in silence)."""
-    promised, there = _bytes_of_samples(path)
-    return there < promised < OPEN_LENGTH
+def ends_early(seconds):
+    """A recording that ends early, of which so many seconds can be read, as a phrase."""
+    return f"the file is cut or damaged, {seconds:.3g} s of it can be read"
 
 
 def nothing_in(path):
     """The AudioError of a recording without samples."""
-    promised, there = _bytes_of_samples(path)
-    if there > promised == 0:
-        said = f"its header says that it has no samples, and {there:,} bytes follow"
-        return AudioError(f"{path}: {said}; with the header mended it is read: ffmpeg -i {Path(path).name} mended.wav")
-    return AudioError(f"{path}: no samples in it")
-
-
-def _bytes_of_samples(path):
-    """How many bytes of samples a RIFF WAV promises and how many follow, (0, 0) for another file."""
-    size = Path(path).stat().st_size
-    with open(path, "rb") as file:
-        if file.read(4) != b"RIFF" or file.seek(4, 1) < 0 or file.read(4) != b"WAVE":
-            return 0, 0
-        while len(header := file.read(8)) == 8:
-            length = int.from_bytes(header[4:], "little")
-            if header[:4] == b"data":
-                return length, size - file.tell()
-            file.seek(length + length % 2, 1)
-    return 0, 0
+    if (size := os.path.getsize(path)) <= HEAD:
+        return AudioError(f"{path}: no samples in it")
+    name = Path(path).name
+    return AudioError(
+        f"{path}: libsndfile finds no samples in its {size:,} bytes; perhaps ffmpeg does: ffmpeg -i {name} mended.wav"
+    )

@@ -6,7 +6,7 @@ import librosa
 import numpy as np
 
 from models.audio.clip import FILTER_MARGIN, SAMPLE_RATE, fitted, mixed
-from models.audio.decoding import nothing_in, opened, read
+from models.audio.decoding import ends_early, nothing_in, opened, read
 
 BLOCK_SECONDS = 10.0  # read at once, at least
 
@@ -40,9 +40,9 @@ def _resampled(samples, rate, wanted):
     return samples if rate == wanted else librosa.resample(samples, orig_sr=rate, target_sr=wanted, axis=0)
 
 
-def duration_of(path, sample_rate=SAMPLE_RATE):
+def duration_of(path, sample_rate=SAMPLE_RATE, tell=None):
     """The duration of a recording in samples at `sample_rate` in Hz, counted by reading it, since what its header says
-    may be wrong. Raises AudioError for a file that cannot be read to its end, or holds no samples."""
+    may be wrong. tell: called with a phrase if it ends early. Raises AudioError for a file without samples."""
     frames = 0
     with opened(path) as file:
         rate = file.samplerate
@@ -50,6 +50,8 @@ def duration_of(path, sample_rate=SAMPLE_RATE):
             frames += len(samples)
     if not frames:
         raise nothing_in(path)
+    if tell and file.ends_early:
+        tell(ends_early(frames / rate))
     return ceil(frames * sample_rate / rate)
 
 

@@ -326,10 +326,10 @@ def seldom(solver):
 
 ATTEMPTS = (  # of each clip, in this order, until it is done; each keeps what is better
     Attempt("as it is", looks_as_made, as_it_is),
-    Attempt("without clicks", explained_in_part, without_clicks, lambda solver: 3),
     Attempt("placed", recognised, at_its_place),
     Attempt("placed, from zero", misled, at_its_place_from_zero),
     Attempt("as it is, from zero", maybe_unmoved, from_zero),
+    Attempt("without clicks", explained_in_part, without_clicks, lambda solver: 3),
     Attempt("through a channel", maybe_channelled, through_a_channel),
     Attempt("through a channel, shaken", channelled_minimum, shaken, seldom, draws=1),
     Attempt("among noise", beside_noise, among_noise),
