@@ -266,7 +266,7 @@ def without_clicks(tries, chosen, number, why):
             hit.append(one)
             fits.append(replace(one.fit, present=np.where(there, 0, one.fit.present).astype(np.float32)))
     if hit:
-        for one, fit in zip(hit, descend(hit, fits, tries.options, smoothing=NEARER)):
+        for one, fit in zip(hit, descend(hit, fits, tries.brisk(hit), smoothing=NEARER)):
             one.keep(fit, why)
 
 

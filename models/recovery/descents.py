@@ -85,7 +85,9 @@ class Fit:
         level, offset, delay = self.x[-3:]
         gain = self.alignment.gain
         place = Alignment(gain * np.exp(level), self.alignment.offset + gain * offset, self.alignment.shift + delay)
-        return replace(placed(problem, self.x[:-3], place, True), objective=self.objective, normal=self.normal)
+        again = placed(problem, self.x[:-3], place, True)
+        present = again.present * self.present  # without what was left out as a click
+        return replace(again, present=present, objective=self.objective, normal=self.normal)
 
 
 def placed(problem, z, alignment, free, channel=None):
