@@ -23,6 +23,10 @@ NEEDED = 0.5  # share of an objective without a channel that is left with it, at
 HELPED = 0.75  # share of a clip's objective that a channel leaves at once, at most, or it is not looked for
 CHANNELS = "speed", "hum", "filter", "levels", "room"
 LARGEST = 256  # unknowns that a channel counts as at most: a room's are held back
+# Objectives of a sound through a channel of each kind: what has more unknowns explains more of any sound, so more is
+# asked of it. That of what is predicted, above which the sound is not the generator's; and where a descent has to end.
+LIKELY = {Played: PROMISING, Basis: 0.25, Levels: 0.25, Room: 0.12}
+ENOUGH = {Played: EXPLAINED, Basis: 0.01, Levels: 0.01, Room: 0.001}
 SAMPLES = 16  # of a clip for each unknown, at least, where a channel is looked for: fewer are explained by any
 MAINS = 50.0, 60.0  # Hz
 IMPULSE = 1e-6  # energy of a filter beside its largest tap, up to which it is level and place alone
@@ -118,10 +122,16 @@ def _look(standings, places, kind, options, why):
         for i, value in enumerate(_objectives(standings, predicted)):
             if value < values[i]:
                 fits[i], values[i] = predicted[i], value
+    certain = standings[0].problem.predict is not None or isinstance(kind, Room)
+    likely = [i for i, value in enumerate(values) if value < LIKELY[type(kind)] or not certain]
+    if not likely:
+        return
+    standings, fits, values = ([some[i] for i in likely] for some in (standings, fits, values))
     near = [value < PROMISING for value in values]
     fits = [fit if there else replace(fit, x=0 * fit.x) for fit, there in zip(fits, near)]
+    options = options | {"above": ENOUGH[type(kind)]}
     fits = descend(standings, fits, options, smoothing=[NEARER if there else np.inf for there in near])
-    lost = [i for i, fit in enumerate(fits) if near[i] and fit.objective >= EXPLAINED]
+    lost = [i for i, fit in enumerate(fits) if near[i] and fit.objective >= EXPLAINED and not standings[i].spent]
     if lost:
         begun = [replace(fits[i], x=0 * fits[i].x) for i in lost]
         for i, fit in zip(lost, descend([standings[i] for i in lost], begun, options)):
@@ -131,7 +141,7 @@ def _look(standings, places, kind, options, why):
     if isinstance(kind, Room):
         fits = _freed(standings, fits, options)
     for standing, fit in zip(standings, fits):
-        if fit.objective < EXPLAINED:
+        if fit.objective < ENOUGH[type(kind)]:
             standing.back = 0
             standing.keep(fit, why, NEEDED)
 
@@ -169,6 +179,8 @@ def _freed(standings, fits, options):
     near = [i for i, fit in enumerate(fits) if fit.objective < EXPLAINED]
     for kind in rooms(standings[0].problem.generator)[1:]:
         near = [i for i in near if not standings[i].spent]
+        if not near:
+            break
         begun = [replace(fits[i], channel=kind) for i in near]
         for i, fit in zip(near, descend([standings[i] for i in near], begun, options, smoothing=LANDING)):
             fits[i] = fit

@@ -35,6 +35,7 @@ BACK = 3  # descents in a row that lead back to the same objective, after which 
 SAME = 0.01  # share of an objective up to which another is the same
 FREE = 0.5, 0.02, 0.5  # deviations of log gain, offset and delay in samples, behind what is known of them
 WEIGHED, WEIGHED_JACOBIANS = 4, 6  # descents in a row under noise that is known better each time, and their Jacobians
+KEPT = 16  # Jacobians of a budget that are kept for these
 LIKELIER = 1e-3  # of the logarithm of what remains, by which it has to fall for another
 ALIGNMENTS = 4  # of a target by its delay, at most
 LEAST_ODDS = 0.01  # of a block's being drawn, relative to the mean
@@ -136,8 +137,14 @@ class Standing:
 
     @property
     def spent(self):
-        """Whether its budget of Jacobians is used up."""
-        return bool(self.problem.budget) and self.cost >= self.problem.budget
+        """Whether its budget of Jacobians is used up, but for what weighing the noise may take in the end."""
+        budget = self.problem.budget or np.inf
+        return self.cost >= (budget - KEPT if budget > 4 * KEPT else budget)
+
+    @property
+    def left(self):
+        """Jacobians that are left of its budget, infinite without one."""
+        return (self.problem.budget or np.inf) - self.cost
 
     def missed(self, most=np.inf, noisy=np.inf):
         """Whether its exact answer was missed, and its objective is `most` or less. Where what remains is steady and
@@ -313,6 +320,7 @@ def from_places(standings, begins, options, why):
     fits = descend(standings, fits, options, near, finished=False)
     for _ in range(ALIGNMENTS):
         again = [i for i, fit in enumerate(fits) if fit.objective < EXPLAINED and abs(fit.x[-1]) > PLACED]
+        again = [i for i in again if standings[i].left >= 1]
         fits = [fit.folded(standing.problem) for fit, standing in zip(fits, standings)]
         if not again:
             break
@@ -382,6 +390,8 @@ def under_noise(standing, options):
     fit, noise = replace(fit, free=False, channel=fit.channel or moved(generator)), Noise(fit.remains(generator))
     best, width = None, ALIGNED if fit.objective < NEAR_TRUTH else NEARER
     for _ in range(WEIGHED):
+        if standing.left < 1:
+            break
         weighed = replace(fit, noise=noise)
         (weighed,) = descend_under(
             residual_of(generator, [weighed]), [standing], [weighed], options, width, WEIGHED_JACOBIANS

@@ -6,11 +6,11 @@ import numpy as np
 
 from models.audio.clip import FRAME_LENGTH, HOP_LENGTH
 from models.generator.excerpts import BLOCKS
-from models.recovery.errors import CONVERGED
+from models.recovery.errors import MISSED
 
 STEADY = 0.3  # of how a sound's power changes with time: what remains and changes less is noise
 DITHER = 4.0  # times the power of rounding: triangular dither has 3; a relative that can be told has 10 or more
-ACCURACY = 10 * 2 * CONVERGED  # of a sound's energy, what a solver leaves that is done at a tenth of this: 90 dB
+ACCURACY = 2 * MISSED  # of a sound's energy, up to which an answer counts as exact
 FOLLOWS = 0.15, 0.6  # correlation of amplitudes in the spectrogram, and of levels over time, above which one follows
 SURROGATES = 16  # of a residual: steady noise of its spectrum
 
