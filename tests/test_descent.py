@@ -120,6 +120,7 @@ def test_the_first_layers_space_reaches_further(generator, perceptual_loss):
         recover(clips, plain, layer=Layer(), start=z)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["nearest", pytest.param("transposed", marks=pytest.mark.slow)])
 def test_adaptation_nears_its_recordings_and_keeps_the_rest(tmp_path, kind):
     keras.utils.set_random_seed(0)  # of so few channels, all may be dead

@@ -144,6 +144,7 @@ for limit in (20_000, 1000):
 """
 
 
+@pytest.mark.slow
 def test_libraries_that_crash_on_a_full_disk_are_kept_from_it(tmp_path):
     command = [sys.executable, "-c", FULL, str(tmp_path)]
     environment = os.environ | {"PYTHONPATH": str(ROOT), "CUDA_VISIBLE_DEVICES": ""}

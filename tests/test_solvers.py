@@ -12,7 +12,7 @@ from common.store import depends_on
 from models.audio.clip import Clip
 from models.generator.generator import Generator, random_latent
 from models.metrics.metrics import condition_number, latent_mse
-from models.recovery import descents
+from models.recovery import attempts, descents
 from models.recovery.alignment import centred, moved, recorded
 from models.recovery.attempts import LevenbergMarquardt
 from models.recovery.descents import Standing, descend, from_elsewhere, placed, under_weights, unsettled
@@ -464,8 +464,10 @@ def test_no_two_tries_draw_the_same(folded, monkeypatch):
         return random_starts(targets, count, seed, *others)
 
     monkeypatch.setattr(descents, "random_starts", noted)
+    drawing = [replace(one, when=lambda standing: True) for one in attempts.ATTEMPTS if one.draws]
+    monkeypatch.setattr(attempts, "ATTEMPTS", drawing)
     near = (folded(true) + 0.1 * folded(-true)).numpy()  # which no latent vector explains to the last
-    solve(LevenbergMarquardt(restarts=2), near, folded, true, place_known=True)
+    solve(LevenbergMarquardt(max_iter=3, restarts=2, budget=0), near, folded, true, place_known=True)
     assert len(set(drawn)) == len(drawn) > 1
 
 

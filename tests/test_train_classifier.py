@@ -68,6 +68,7 @@ def test_killed_in_mid_epoch_and_resumed_on_two_devices(recordings, tmp_path):
     assert len(list((tmp_path / "logs/mistakes").glob("*_predicted_*.wav"))) == round(10 * (1 - accuracy / 100))
 
 
+@pytest.mark.slow
 def test_ctrl_c_is_one_line_and_keeps_the_last_whole_epoch(recordings, tmp_path, monkeypatch, capsys):
     def stop(self, epoch, logs=None):
         if epoch == 1:

@@ -46,6 +46,7 @@ def test_the_variables_alone_are_the_session_s_generator(tmp_path, variant):
     assert with_graph.sha256 == alone.sha256 and np.array_equal(with_graph(z), alone(z))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("variant", [{}, {"batch_norm": True, "filter_taps": 64}], ids=["plain", "filter"])
 def test_its_latent_vectors_are_recovered(tmp_path, variant):
     write(tmp_path, width=3, **variant)

@@ -114,6 +114,7 @@ def test_a_long_recording_becomes_one_sound_and_many_latent_vectors(recover, gen
     assert not list((tmp_path / "out").glob("long.unfinished*"))
 
 
+@pytest.mark.slow
 def test_it_goes_on_where_it_was_stopped(recover, tmp_path, monkeypatch, capsys):
     assert recover("whole", "--hop=0.5") == 0
     kept, own = [], Store.add
