@@ -5,6 +5,7 @@ import numpy as np
 from models.recovery import filter_words, speed
 from models.recovery import verdict as v
 from models.recovery.alignment import inside
+from models.recovery.altered import clicks
 from models.recovery.remainder import remainder
 
 SELDOM = 0.01  # share of a sound's energy at levels that are not counted, at either end
@@ -26,7 +27,9 @@ def made_by(clip, answer):
     if answer.alignment is None or answer.explained is None:
         return None
     target = np.asarray(clip.samples, np.float32).reshape(answer.matched.shape)
-    left = remainder(answer.matched, target, inside(target), clip.gain * v.step_of(target / np.float32(clip.gain)))
+    known = inside(target)
+    known = np.where(clicks(target - answer.matched, known), 0, known)
+    left = remainder(answer.matched, target, known, clip.gain * v.step_of(target / np.float32(clip.gain)))
     return v.verdict(answer.explained, left, channel_in_words(answer))
 
 

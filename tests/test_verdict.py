@@ -1,6 +1,7 @@
 """Who made a sound, from what its latent vector leaves of it."""
 
 import csv
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -9,10 +10,12 @@ import soundfile
 import tf1_wavegan
 from run_script import run_script
 
-from common.verdicts import WORDS, in_words
+from common.verdicts import WORDS, in_words, made_by
+from models.audio.clip import Clip
 from models.generator.generator import generate
 from models.generator.loading import load_generator
 from models.recovery import verdict as v
+from models.recovery.problem import Alignment
 from models.recovery.remainder import remainder
 
 STEP, SAMPLES = 1 / 32767, 16384
@@ -133,6 +136,17 @@ def test_the_script_says_which_of_several_generators_made_a_sound(tmp_path, caps
     assert f"closest to {tmp_path}/b, " in capsys.readouterr().out
     (row,) = csv.DictReader((tmp_path / "out/recovery.csv").open())
     assert row["closest"] == f"{tmp_path}/b" and row["next"] == f"{tmp_path}/a" and float(row["closer_db"]) > 10
+
+
+def test_a_click_says_nothing_of_who_made_a_sound(sound):
+    target = rounded(sound).astype(np.float32)
+    target[8000:8005] += 0.5
+    answer = SimpleNamespace(
+        alignment=Alignment(), explained=1.0, matched=sound.astype(np.float32), sample_rate=SAMPLES
+    )
+    assert made_by(Clip(target[:, 0]), answer) == v.UNTOUCHED
+    answer.matched = 1.01 * answer.matched
+    assert made_by(Clip(target[:, 0]), answer) not in v.OWN
 
 
 def test_every_verdict_has_words():
