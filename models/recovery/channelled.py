@@ -129,7 +129,8 @@ def _look(standings, places, kind, options, why):
     standings, fits, values = ([some[i] for i in likely] for some in (standings, fits, values))
     near = [value < PROMISING for value in values]
     fits = [fit if there else replace(fit, x=0 * fit.x) for fit, there in zip(fits, near)]
-    options = options | {"above": ENOUGH[type(kind)]}
+    if not isinstance(kind, Room):  # whose penalty keeps it above that at first
+        options = options | {"above": ENOUGH[type(kind)]}
     fits = descend(standings, fits, options, smoothing=[NEARER if there else np.inf for there in near])
     lost = [i for i, fit in enumerate(fits) if near[i] and fit.objective >= EXPLAINED and not standings[i].spent]
     if lost:
