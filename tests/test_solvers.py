@@ -467,7 +467,7 @@ def test_no_two_tries_draw_the_same(folded, monkeypatch):
     drawing = [replace(one, when=lambda standing: True) for one in attempts.ATTEMPTS if one.draws]
     monkeypatch.setattr(attempts, "ATTEMPTS", drawing)
     near = (folded(true) + 0.1 * folded(-true)).numpy()  # which no latent vector explains to the last
-    solve(LevenbergMarquardt(max_iter=3, restarts=2, budget=0), near, folded, true, place_known=True)
+    solve(LevenbergMarquardt(max_iter=2, restarts=1, budget=0), near, folded, true, place_known=True)
     assert len(set(drawn)) == len(drawn) > 1
 
 

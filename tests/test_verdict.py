@@ -124,6 +124,7 @@ def test_the_generator_that_leaves_the_least_is_named_with_its_margin():
     assert v.nearest({"a/": 1e-3, "b/": 1e-7, "c/": 1.0}) == ("b/", "a/", pytest.approx(40))
 
 
+@pytest.mark.slow
 def test_the_script_says_which_of_several_generators_made_a_sound(tmp_path, capsys):
     for name, seed in (("a", 5), ("b", 6)):
         (tmp_path / name).mkdir()
