@@ -83,7 +83,7 @@ from common.long_recordings import LongRecording, hop_in_samples
 from common.page import Sound, write_page
 from common.recovering import is_finite, recovered
 from common.script import EXIT_FAILED, ScriptError, complain, one_line_errors
-from common.solvers import channels_of, method_of
+from common.solvers import exact_solver, method_of
 from common.store import Store, depends_on
 from models.audio.clip import AudioError, prepare
 from models.files.latents import known_latent
@@ -195,7 +195,9 @@ def recover_files(paths, names, table, method, closeness, others):
             row |= {"name": names[path], "seconds": seconds, "form": form(clip)} | described()
             row |= {} if share is None else {"explained": float(share)}
             if others:
-                row |= compared(path, main_checkpoint(), answer, others, budget, PREPARED.get(prepared), seed)
+                row |= compared(
+                    path, main_checkpoint(), answer, others, exact_solver(settings), PREPARED.get(prepared), seed
+                )
             table.add([table.recording(path) | row])
             known, wrong = truth(path, answer.z, generator, int(row.get("label", 0)))
             words = f"{row['form']}: " * (row["form"] == AS_IT_IS) + alternatives_in_words(row) + in_words(row, wrong)
@@ -230,8 +232,7 @@ def recover_found(paths, names, table, method, closeness):
     """Finds the generator's own clips in recordings of any length; says each as soon as it is known. method: as of
     `recover_files`."""
     generator, options = method["generator"], {name: method[name] for name in ("inverse_mapping", "code", "seed")}
-    options |= {"solver": LevenbergMarquardt(max_iter, restarts, budget=budget, channels=channels_of(channels))}
-    options["only_exact"] = True
+    options |= {"solver": exact_solver(settings), "only_exact": True}
     for path in paths:
         begin, rows = time.perf_counter(), []
         try:

@@ -25,9 +25,7 @@ def method_of(settings, perceptual_loss, codes=None):
     solver, layer = None, None
     weight = {} if (chosen := settings["log_spectral_weight"]) < 0 else {"log_spectral_weight": chosen}
     if settings["gradient"]:
-        exact = LevenbergMarquardt(settings["max_iter"], settings["restarts"], settings["stft_share"])
-        exact = replace(exact, budget=settings.get("budget", exact.budget))
-        exact = replace(exact, channels=channels_of(settings.get("channels", ",".join(exact.channels))))
+        exact = exact_solver(settings)
         solver = {
             "perceptual": Perceptual(perceptual_loss, exact=exact, **weight),
             "levenberg_marquardt": exact,
@@ -37,6 +35,13 @@ def method_of(settings, perceptual_loss, codes=None):
         layer = Layer(perceptual_loss, **weight)
     code = code_of(codes, settings.get("hold_code", ""), settings.get("code_scale", "1"))
     return {"solver": solver, "layer": layer, "code": code}
+
+
+def exact_solver(settings):
+    """The LevenbergMarquardt of a script's settings; what it has no setting for is as usual."""
+    exact = LevenbergMarquardt(settings["max_iter"], settings["restarts"], settings["stft_share"])
+    channels = channels_of(settings["channels"]) if "channels" in settings else exact.channels
+    return replace(exact, budget=settings.get("budget", exact.budget), channels=channels)
 
 
 def code_of(codes, hold_code="", code_scale="1"):

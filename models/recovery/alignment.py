@@ -88,10 +88,12 @@ def as_generated(target, alignment):
     if alignment is None or alignment.plain:
         return target
     waveform = np.multiply(*aligned(target, alignment))
+    if alignment.filter is not None:
+        waveform = without(waveform, alignment.filter)
     if alignment.levels is not None:
         levels = alignment.levels[:, None]
         waveform = waveform * levels / np.maximum(levels**2, LOST * (levels**2).max())
-    return waveform if alignment.filter is None else without(waveform, alignment.filter)
+    return waveform
 
 
 def centred(targets):

@@ -214,7 +214,8 @@ def minimum(one):
 
 def beside_noise(one):
     """It is explained for the most part, and what remains may be another sound's."""
-    return one.explained and not (one.in_a_room or one.fit.noise) and unsettled(one, EXPLAINED)
+    beside = one.in_a_room or one.fit.noise or one.problem.near
+    return one.explained and not beside and unsettled(one, EXPLAINED)
 
 
 def still_missed(one):
@@ -363,9 +364,7 @@ def settled(one):
     lower, upper = one.problem.box()
     prior = np.where(lower < upper, prior_deviation(generator), 0.0)
     free = np.append(np.ones(k, bool), (fit.free,) * 3)
-    unknowns = int((prior > 0).sum()) + (3 if fit.channel is None else fit.channel.size) * (
-        fit.free or fit.noise is not None
-    )
+    unknowns = int((prior > 0).sum()) + (3 * fit.free if fit.noise is None else fit.channel.size)
     if fit.noise is None:
         variance = variance_left(fit.sound(generator).astype(np.float64), fit.aligned, fit.present > 0, unknowns)
     else:  # what remains is as loud everywhere

@@ -1,10 +1,10 @@
 """Least squares for a generator's sound that went through an unknown linear channel: the channel is eliminated.
 
-The target is a sum of known operations on w(z) and a constant: of filters (models/recovery/filters.py), or of small
-changes of speed and position (models/recovery/speed.py). Given z their coefficients are linear, so the best ones are
-solved for at every z, and what is minimised over z alone is what no such channel explains: variable projection (Golub
-and Pereyra 1973), with Kaufman's approximation of its Jacobian (1975), which is the sound's own through the channel,
-off the columns of the operations.
+The target is a sum of known operations on w(z) and a constant: of filters (models/recovery/filters.py and rooms.py), or
+of small changes of level, speed and position (models/recovery/placing.py). Given z their coefficients are linear, so
+the best ones are solved for at every z, and what is minimised over z alone is what no such channel explains: variable
+projection (Golub and Pereyra 1973), with Kaufman's approximation of its Jacobian (1975), which is the sound's own
+through the channel, off the columns of the operations.
 """
 
 import numpy as np
@@ -41,12 +41,11 @@ class Channelled:
     """Problems for targets [n, num_samples, num_channels] that are a generator's sound through a channel each, as
     `least_squares.minimise` takes them.
 
-    basis: the operations that a channel is made of, models.recovery.filters.Basis, models.recovery.rooms.Room,
-    or one of models.recovery.placing.
-    present [n, num_samples · num_channels]: 0 for each sample that nothing is known of, else 1. noises: a
-    models.recovery.noise.Noise of each, by which what remains is weighed, or None. The objective is half of what
-    remains, relative to the target's energy about its mean, weighed in the same way. Coordinates behind those of a
-    latent vector change nothing.
+    basis: the operations that a channel is made of, models.recovery.filters.Basis, models.recovery.rooms.Room, or one
+    of models.recovery.placing. present [n, num_samples · num_channels]: 0 for each sample that nothing is known of,
+    else 1. noises: a models.recovery.noise.Noise of each, by which what remains is weighed, or None. The objective is
+    half of what remains, relative to the target's energy about its mean, weighed in the same way. Coordinates behind
+    those of a latent vector change nothing.
     """
 
     def __init__(self, generator, targets, basis, present=1.0, noises=None):

@@ -1,5 +1,5 @@
-"""Clips that may have gone through more than another level, offset and position: a linear filter, or another speed.
-Where their descents begin, and what was found of them.
+"""Clips that may have gone through more than another level, offset and position: a linear filter, a room, another
+speed, levels that change, or hum beside them. Where their descents begin, and what was found of them.
 
 A filter has the level, the sign and the position of a sound among its special cases, so it is looked for where those
 alone do not explain a clip that the generator seems to have made. Only the product of all is known. The convention is
@@ -114,15 +114,15 @@ def _look(standings, places, kind, options, why):
     if not standings:
         return
     fits = [_begun(one, one.fit.x[:-3], place, kind) for one, place in zip(standings, places)]
-    values = _objectives(standings, fits)
-    if standings[0].problem.predict is not None:
+    values, predicts = _objectives(standings, fits), standings[0].problem.predict is not None
+    if predicts:
         z = standings[0].problem.predict(np.stack([fit.aligned for fit in fits])).astype(np.float64)
         z = [np.clip(one, *standing.problem.box()) for one, standing in zip(z, standings)]
         predicted = [_begun(*one, kind) for one in zip(standings, z, places)]
         for i, value in enumerate(_objectives(standings, predicted)):
             if value < values[i]:
                 fits[i], values[i] = predicted[i], value
-    certain = standings[0].problem.predict is not None or isinstance(kind, Room)
+    certain = predicts or isinstance(kind, Room)
     likely = [i for i, value in enumerate(values) if value < LIKELY[type(kind)] or not certain]
     if not likely:
         return

@@ -49,7 +49,7 @@ class Played:
 
 
 class Levels:
-    """A level that changes with time, as compression and fades have it, and a delay."""
+    """A level that changes with time, as compression and fades have it."""
 
     def __init__(self, num_samples):
         places = np.linspace(0, TIMES_OF_LEVEL - 1, num_samples)

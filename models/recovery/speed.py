@@ -1,4 +1,4 @@
-"""A recording's speed: those that a generator's sound may have been played at, what refines one, and words for it.
+"""A recording's speed: those that a generator's sound may have been played at, and words for one.
 
 A speed is how many times longer a sound lasts than the generator made it: above 1 it is slower, and lower. Time is
 stretched about a clip's middle, so that speed and position hardly depend on each other.
