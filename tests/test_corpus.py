@@ -151,7 +151,7 @@ def test_codes_are_recovered(corpus):
     assert kept["code"].null_count == 0 and min(kept["margin_db"].to_pylist()) > 20
     held = Recoverer(False, True, 0, False, **options, hold_code="1").rows(paths[:1])[0]
     assert held["code"] == "1" and np.array_equal(held["z"][codes.places], [0, 1, 0])
-    with pytest.raises(ValueError, match="no layout"):
+    with pytest.raises(ValueError, match="name no code"):
         Recoverer(False, True, 0, False, "", **weights(corpus), hold_code="1")
 
 
