@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from models.recovery.descents import ALIGNED, ALIGNMENTS, LANDING, NEARER, descend, placed, residual_of
+from models.recovery.descents import ALIGNED, LANDING, NEARER, ROUNDS, descend, placed, residual_of
 from models.recovery.errors import EXPLAINED, FAR, NOISY, PROMISING
 from models.recovery.filters import ORIGIN, Basis, filters
 from models.recovery.locating import usual_place
@@ -157,7 +157,7 @@ def _begun(standing, z, place, kind):
 def _followed(standings, fits, options):
     """Aligns the clips that are explained by what their descents found of speed and position, and descends again, until
     nothing moves."""
-    for _ in range(ALIGNMENTS):
+    for _ in range(ROUNDS):
         again = []
         for i, (standing, fit) in enumerate(zip(standings, fits)):
             if fit.objective < EXPLAINED and not standing.spent:

@@ -37,7 +37,8 @@ FREE = 0.5, 0.02, 0.5  # deviations of log gain, offset and delay in samples, be
 WEIGHED, WEIGHED_JACOBIANS = 4, 6  # descents in a row under noise that is known better each time, and their Jacobians
 KEPT = 16  # Jacobians of a budget that are kept for these
 LIKELIER = 1e-3  # of the logarithm of what remains, by which it has to fall for another
-ALIGNMENTS = 4  # of a target by its delay, at most
+ROUNDS = 5  # of a descent, at most
+FELL = 0.5  # share of its objective that a round by other excerpts has to leave at most, or the whole waveform follows
 LEAST_ODDS = 0.01  # of a block's being drawn, relative to the mean
 PLACED = 1e-3  # samples of delay below which a target needs no other
 
@@ -253,28 +254,41 @@ def drawn_excerpts(standings, fits):
     return starts
 
 
-def descend(standings, fits, options, smoothing=np.inf, finished=True):
+def descend(standings, fits, options, smoothing=np.inf):
     """Descends from a Fit of each clip → where each ends, as Fits. options: what `minimise` takes. smoothing: a number,
-    or one for each clip. Where it can, the way there goes by Jacobians of excerpts, and finished: an explained clip
-    then goes on by those of the whole waveform, which its answer and its deviations are of.
+    or one for each clip.
+
+    It goes in rounds. Where it can, the first are by Jacobians of excerpts, which are drawn anew each time: what is a
+    local minimum of some is none of others. An explained clip then goes on by those of the whole waveform, which its
+    answer and its deviations are of. Where gain, offset and delay are unknowns the target is aligned again by them
+    behind each round, since a delay is known to first order only.
     """
-    if not by_excerpts(standings, fits):
-        return descend_under(residual_of(standings[0].problem.generator, fits), standings, fits, options, smoothing)
-    problem = residual_of(standings[0].problem.generator, fits, excerpts=drawn_excerpts(standings, fits))
-    fits = descend_under(problem, standings, fits, options | {"target": ENOUGH}, smoothing)
-    return finish(standings, fits, options) if finished else fits
-
-
-def finish(standings, fits, options):
-    """Descends on, by Jacobians of whole waveforms, where a descent by those of excerpts has explained a clip."""
-    fits, near = list(fits), [i for i, fit in enumerate(fits) if fit.objective < EXPLAINED]
-    if near and by_excerpts(standings, fits):
-        chosen, begun = [standings[i] for i in near], [fits[i] for i in near]
-        noise = [ALIGNED if fit.objective < NEAR_TRUTH else LANDING for fit in begun]
-        for i, fit in zip(
-            near, descend_under(residual_of(chosen[0].problem.generator, begun), chosen, begun, options, noise)
-        ):
-            fits[i] = fit
+    fits, noise = list(fits), np.array(np.broadcast_to(np.asarray(smoothing, float), len(fits)))
+    going, whole = np.arange(len(fits)), np.full(len(fits), not by_excerpts(standings, fits))
+    for left in reversed(range(ROUNDS)):
+        parts = [(entire, going[whole[going] == entire]) for entire in (False, True)]
+        ended = {}
+        for entire, some in parts:
+            if len(some):
+                chosen, begun = [standings[i] for i in some], [fits[i] for i in some]
+                excerpts = None if entire else drawn_excerpts(chosen, begun)
+                problem = residual_of(chosen[0].problem.generator, begun, excerpts=excerpts)
+                ends = options if entire else options | {"target": ENOUGH}
+                ended |= zip(some, descend_under(problem, chosen, begun, ends, noise[some]))
+        going = []
+        for i, fit in sorted(ended.items()):
+            standing, explained = standings[i], fit.objective < EXPLAINED
+            misplaced = fit.free and abs(fit.x[-1]) > PLACED and fit.objective > CONVERGED
+            fell = fit.objective < FELL * fits[i].objective
+            fits[i] = fit.folded(standing.problem) if explained and fit.free else fit
+            if explained and standing.left >= 1 and (misplaced or not whole[i]):
+                going.append(i)
+                near = fit.objective < (NEAR_TRUTH if misplaced else ENOUGH)
+                whole[i] |= not fell or left == 1 or near and not misplaced
+                noise[i] = ALIGNED if near else LANDING if whole[i] else NEARER
+        going = np.array(going, int)
+        if not len(going):
+            break
     return fits
 
 
@@ -317,17 +331,7 @@ def from_places(standings, begins, options, why):
             placed(standing.problem, begin.z, begin.alignment, True) if far else replace(standing.fit, free=True)
         )
         near.append(NEARER if not far or begin.near else np.inf)
-    fits = descend(standings, fits, options, near, finished=False)
-    for _ in range(ALIGNMENTS):
-        again = [i for i, fit in enumerate(fits) if fit.objective < EXPLAINED and abs(fit.x[-1]) > PLACED]
-        again = [i for i in again if standings[i].left >= 1]
-        fits = [fit.folded(standing.problem) for fit, standing in zip(fits, standings)]
-        if not again:
-            break
-        chosen = [standings[i] for i in again]
-        for i, fit in zip(again, descend(chosen, [fits[i] for i in again], options, ALIGNED, finished=False)):
-            fits[i] = fit
-    for standing, fit in zip(standings, finish(standings, fits, options)):
+    for standing, fit in zip(standings, descend(standings, fits, options, near)):
         standing.back = 0
         standing.keep(fit, why, share=0.5)
 

@@ -20,10 +20,11 @@ from dataclasses import dataclass
 import numpy as np
 import tensorflow as tf
 
-DAMPINGS = np.float64(10.0) ** np.arange(-3, 3)  # tried around the current damping, as factors
-BETWEEN = np.float64(10.0) ** np.arange(-1, 2)  # the same, in a step without a new Jacobian
+DAMPINGS = np.float64(10.0) ** np.arange(-2, 2)  # tried around the current damping, as factors
+BETWEEN = np.float64(10.0) ** np.arange(-1, 1)  # the same, in a step without a new Jacobian
 SMALLEST_DAMPING, LARGEST_DAMPING = 1e-12, 1e6  # relative to the norm of the normal matrix
 SHARE = 0.3  # of the residual's energy, that the noise explains to first order; its curvature explains more
+BELOW = 0.3  # exponent of how far the averaged objective is below the plain one: so much less the noise explains
 MOST = 0.5  # share of the prior's energy that the noise has at most, so that σ² is finite
 PULL = 0.1  # towards the prior's mean, as a share of what the posterior has; it vanishes with the residual
 STEPS = 3  # behind each Jacobian, at most, the first among them
@@ -164,7 +165,9 @@ class _Problems:
         self.variance[index], self.directions[index], self.inverses[index] = self._posterior(index)
 
     def _posterior(self, index):
-        energy = 2 * SHARE * self.factor[index] * self.objective[index]
+        plain = np.maximum(self.objective[index], 1e-30)
+        below = np.clip(self.averaged[index] / plain, 1e-6, 1.0) ** BELOW
+        energy = 2 * SHARE * self.factor[index] * below * plain
         return posterior(self.normal[index], np.maximum(energy, 1e-30), self.deviation[index])
 
     def look(self, index):
@@ -259,22 +262,24 @@ def minimise(
     iteration. smoothing: deviation of the noise at the first iteration, a number or [n, 1], about the error that z
     begins with; that of the prior if it is smaller.
     least_fall, above: a problem whose objective is above `above` is given up when it would take its third Jacobian or a
-    later one, and is less than the share `least_fall` below where it was two Jacobians before. hopeless: it is given up
+    later one, and neither that nor what it is averaged over the noise is at least the share `least_fall` below where it
+    was two Jacobians before. hopeless: it is given up
     after the first Jacobian where its objective is above `above`, and above this when it is averaged over the noise.
     Returns a Descent.
     """
     target, longest = np.broadcast_to(target, len(z)), np.broadcast_to(max_iter, len(z))
     state, active = _Problems(problem, z, lower, upper, deviation, smoothing), np.arange(len(z))
-    earlier = np.full((len(z), 3), np.inf)  # objectives at the last three Jacobians
+    earlier = np.full((2, len(z), 2), np.inf)  # objectives, and averaged ones, at the last two Jacobians
     while len(active):
         state.settle(active)
         over = state.iterations[active] >= longest[active]
         lowest = state.lowest[active]
         over |= (lowest > above) & (state.iterations[active] == 1) & (state.averaged[active] > hopeless)
+        now = np.stack([lowest, state.averaged[active]])
         if least_fall:
-            over |= (lowest > above) & (lowest >= (1 - least_fall) * earlier[active, 1])
+            over |= (lowest > above) & (now >= (1 - least_fall) * earlier[:, active, 0]).all(axis=0)
+        earlier[:, active] = np.stack([earlier[:, active, 1], now], axis=2)
         active = active[~over]
-        earlier[active] = np.column_stack([earlier[active, 1:], state.lowest[active]])
         if len(active):
             state.iterate(active, tolerance)
         active = active[(state.idle[active] < IDLE) & (state.lowest[active] > target[active])]

@@ -13,6 +13,7 @@ positive, and its mean output follows in closed form; smooth functions are avera
 
 import tensorflow as tf
 
+from models.generator.jacobian.fast_convolution import FastConvolution
 from models.generator.jacobian.graph_walk import BATCH_NORMALISATION, GraphWalk, UnknownOperation, normalisation_factor
 from models.generator.jacobian.rules import (
     AVERAGED,
@@ -47,6 +48,12 @@ class ForwardMode:
             raise UnknownOperation("the output has no derivative by the latent vector")
         smooth = [op for op in self.walk.operations if op.type in AVERAGED and op.outputs[0].name in self._active]
         self._smooth = AVERAGED if len(smooth) <= MOST_AVERAGED else frozenset()
+
+        self._fast = {}  # {name of a convolution: its FastConvolution}
+        for op in self.walk.operations:
+            kernel = op.inputs[1].name if op.type in ("Conv2D", "Conv2DBackpropInput") else None
+            if kernel and op.outputs[0].name in self._active and kernel not in self._varying:
+                self._fast[op.name] = FastConvolution.of(self.walk, op)
 
     def _classify(self, op):
         """Sorts an operation's outputs: active, with a derivative by z; varying, dependent on z or on n; valued, on z
@@ -126,7 +133,12 @@ class ForwardMode:
 
     def _linear(self, op, at):
         inputs = [at.tangent_or_structure(tensor) for tensor in op.inputs]
-        return at.apply(op, inputs)
+        fast = self._fast.get(op.name)
+        return (
+            [fast(next(x for x, tensor in zip(inputs, op.inputs) if tensor.name in self._active))]
+            if fast
+            else at.apply(op, inputs)
+        )
 
     def _padded(self, op, at):
         t, paddings = at.tangents[op.inputs[0].name], at.structure(op.inputs[1])

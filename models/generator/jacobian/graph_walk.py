@@ -148,6 +148,12 @@ class GraphWalk:
         results = getattr(tf.raw_ops, op.type)(**arguments)
         return results if isinstance(results, (list, tuple)) else [results]
 
+    def constant(self, tensor):
+        """The value of a symbolic tensor that depends on no input, computed now."""
+        with tf.init_scope():
+            values = self.apply(tensor.op, [self.constant(one) for one in tensor.op.inputs])
+        return values[tensor.value_index]
+
     def sizes(self, tensor):
         """A symbolic tensor's sizes beyond its first axis. Raises ValueError if they are not known, or the first axis
         is not that of the clips.
