@@ -141,9 +141,9 @@ def form(clip):
     return AS_IT_IS if prepared == "True" or clip.samples is clip.as_it_is else "prepared"
 
 
-def share_explained(clips, z, generator):
+def share_explained(clips, z, generator, inverse_mapping):
     """The share of each clip [n] that a latent vector near the prediction z [n, latent_dim] explains."""
-    options = {"solver": LevenbergMarquardt(), "start": z, "only_exact": True}
+    options = {"solver": LevenbergMarquardt(), "start": z, "inverse_mapping": inverse_mapping, "only_exact": True}
     return recover(np.stack(clips), generator, **options).explained
 
 
@@ -186,7 +186,8 @@ def recover_files(paths, names, table, method, closeness, others):
         rows = closeness.of(clips, answers)
         shares = [None] * len(batch)
         if made_here and all(answer.explained is None for answer in answers):
-            shares = share_explained([clip.samples for clip in clips], np.stack([a.z for a in answers]), generator)
+            predicted = np.stack([answer.z for answer in answers])
+            shares = share_explained([clip.samples for clip in clips], predicted, generator, method["inverse_mapping"])
         for path, clip, answer, row, share in zip(batch, clips, answers, rows, shares):
             if not is_finite(answer):
                 complain(__file__, f"{path}: no finite latent vector was found")

@@ -273,7 +273,7 @@ def descend(standings, fits, options, smoothing=np.inf):
                 chosen, begun = [standings[i] for i in some], [fits[i] for i in some]
                 excerpts = None if entire else drawn_excerpts(chosen, begun)
                 problem = residual_of(chosen[0].problem.generator, begun, excerpts=excerpts)
-                ends = options if entire else options | {"target": ENOUGH}
+                ends = options if entire else options | {"target": ENOUGH, "patient_below": EXPLAINED}
                 ended |= zip(some, descend_under(problem, chosen, begun, ends, noise[some]))
         going = []
         for i, fit in sorted(ended.items()):

@@ -249,6 +249,7 @@ def minimise(
     report=None,
     least_fall=0.0,
     above=0.0,
+    patient_below=0.0,
     hopeless=np.inf,
 ):
     """Descends from z [n, k], all problems side by side; each one stops by itself.
@@ -262,8 +263,8 @@ def minimise(
     iteration. smoothing: deviation of the noise at the first iteration, a number or [n, 1], about the error that z
     begins with; that of the prior if it is smaller.
     least_fall, above: a problem whose objective is above `above` is given up when it would take its third Jacobian or a
-    later one, and neither that nor what it is averaged over the noise is at least the share `least_fall` below where it
-    was two Jacobians before. hopeless: it is given up
+    later one, and is less than the share `least_fall` below where it was two Jacobians before; below `patient_below`
+    only if this is true of the objective averaged over the noise, too. hopeless: it is given up
     after the first Jacobian where its objective is above `above`, and above this when it is averaged over the noise.
     Returns a Descent.
     """
@@ -277,7 +278,8 @@ def minimise(
         over |= (lowest > above) & (state.iterations[active] == 1) & (state.averaged[active] > hopeless)
         now = np.stack([lowest, state.averaged[active]])
         if least_fall:
-            over |= (lowest > above) & (now >= (1 - least_fall) * earlier[:, active, 0]).all(axis=0)
+            stays, stays_averaged = now >= (1 - least_fall) * earlier[:, active, 0]
+            over |= (lowest > above) & stays & (stays_averaged | (lowest > patient_below))
         earlier[:, active] = np.stack([earlier[:, active, 1], now], axis=2)
         active = active[~over]
         if len(active):

@@ -54,6 +54,7 @@ def recover(
     solver=None,  # Perceptual(), LevenbergMarquardt() or LBFGSB(); None: the start is the answer
     layer=None,  # models.recovery.layer.Layer, where the first layer's output is optimised too
     start=None,  # latent vectors [n, latent_dim] to begin from, such as models.recovery.starts.predict returns
+    inverse_mapping=None,  # predicts where a target aligned or filtered in another way would begin, or None
     only_exact=False,  # whether clips that no latent vector explains are given up as soon as that is seen
     seed=0,  # of whatever the solver draws, a number or a list of numbers
     report=None,  # called with the number of clips still being worked on
@@ -68,7 +69,10 @@ def recover(
     if targets.shape[1] != generator.num_samples:
         raise ValueError(f"targets have {targets.shape[1]} samples, the generator makes {generator.num_samples}")
     start = [None] * len(targets) if start is None else np.asarray(start, np.float32)
-    problems = [Problem(target, generator, begin, only_exact=only_exact) for target, begin in zip(targets, start)]
+    again = inverse_mapping and (lambda others: predict(others, inverse_mapping))
+    problems = [
+        Problem(target, generator, begin, predict=again, only_exact=only_exact) for target, begin in zip(targets, start)
+    ]
     answers = answers_of(solver, problems, seed=seed, report=report)
     if layer is not None:
         answers = layer.further(targets, answers, generator)

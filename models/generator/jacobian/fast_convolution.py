@@ -20,6 +20,7 @@ LARGEST = 64  # samples of a block, at most
 MOVING = 16  # multiplications that take as long as to write and read one number of those in between
 SLOWER = 2  # times as long as another takes a multiplication there and back, whose matrices are narrow
 GAIN = 1.3  # by which it has to be less work to be worth its while
+MOST = 2**27  # numbers of the points of all kernels of a graph, half a GiB
 
 
 class Plan(NamedTuple):
@@ -98,50 +99,59 @@ def convolved(x, kernel, chosen):
     return tf.reshape(x, (n, blocks * chosen.outputs, filters))[:, :length]
 
 
-_shared = weakref.WeakValueDictionary()  # points of kernels {(the kernel's id, its sizes, the plan's): tensor}
+_shared = weakref.WeakValueDictionary()  # points of kernels {(the variable's id, sizes and stride, points): tensor}
 
 
 class FastConvolution:
-    """A convolution of a models.generator.jacobian.graph_walk.GraphWalk, of tangents.
+    """A convolution of a models.generator.jacobian.graph_walk.GraphWalk whose kernel is constant, for tangents.
 
-    Called on [n, 1, length, in], it returns what the operation itself does. `of` makes one.
+    Called on [n, 1, length, in], it returns what the operation itself does. `of` makes one. numbers: of its points,
+    which are several times as many as the kernel has.
     """
 
-    def __init__(self, walk, op, chosen, padding, stride):
+    def __init__(self, walk, op, chosen, sizes, padding, stride):
         self._walk, self._op, self._plan, self._padding, self._stride = walk, op, chosen, padding, stride
+        self.numbers = chosen.points * sizes[0] * sizes[1]
 
     @classmethod
     def of(cls, walk, op):
         """The fast form of an operation, or None where there is none, or it would not be faster."""
         stride = walk.subpixel.get(op.name, 1)
-        if not (op.name in walk.subpixel or _of_waveforms(op)):
+        if op.name not in walk.subpixel and not _of_waveforms(op):
             return None
-        (_, size, *sides), length = op.inputs[1].shape, op.outputs[0].shape[2] // stride
+        (_, taps, channels, filters), length = op.inputs[1].shape, op.outputs[0].shape[2] // stride
         if op.name in walk.subpixel:
-            (filters, channels), (taps, *padding) = sides, phase_taps(size, stride)
-            size, filters, padding = len(taps), stride * filters, padding[::-1]
+            filters, channels = stride * channels, filters
+            taps, *padding = phase_taps(taps, stride)
+            taps, padding = len(taps), padding[::-1]
         else:
-            channels, filters = sides
-            padding = _padding(op, size)
-        chosen = best_plan(length, size, channels, filters)
-        return chosen and cls(walk, op, chosen, padding, stride)
+            added = taps - 1 if op.get_attr("padding") == b"SAME" else 0
+            padding = added // 2, added - added // 2
+        chosen = best_plan(length, taps, channels, filters)
+        return chosen and cls(walk, op, chosen, (channels, filters), padding, stride)
 
     @functools.cached_property
     def _points(self):
-        """The points of its kernel, shared among the graphs that use one kernel alike: they are several times larger
-        than it."""
+        """The points of its kernel, one tensor for all graphs that capture the same variable."""
         root = self._op.inputs[1]
-        while root.op.type in ("Identity", "ExpandDims", "Reshape", "ReadVariableOp") and root.op.inputs:
+        while root.op.type in ("Identity", "ExpandDims", "Reshape", "ReadVariableOp"):
             root = root.op.inputs[0]
-        key = id(self._walk.constant(root)), tuple(self._op.inputs[1].shape), self._stride, self._plan.points
-        if key not in _shared:
+        captured = root.op.type == "Placeholder"
+        key = (
+            captured and id(self._walk.constant(root)),
+            tuple(self._op.inputs[1].shape),
+            self._stride,
+            self._plan.points,
+        )
+        points = _shared.get(key) if captured else None
+        if points is None:
             with tf.init_scope():
                 kernel = tf.cast(self._walk.constant(self._op.inputs[1])[0], tf.float32)
                 kernel = transposed_kernel(kernel, self._stride)[0] if self._op.name in self._walk.subpixel else kernel
                 points = points_of_kernel(kernel, self._plan)
+        if captured:
             _shared[key] = points
-            return points
-        return _shared[key]
+        return points
 
     def __call__(self, x):
         x = tf.pad(tf.squeeze(x, 1), [[0, 0], list(self._padding), [0, 0]])
@@ -158,7 +168,12 @@ def _of_waveforms(op):
     return known and op.get_attr("strides") == op.get_attr("dilations") == [1, 1, 1, 1]
 
 
-def _padding(op, size):
-    """Places before and after that a convolution with a kernel of this size adds."""
-    added = size - 1 if op.get_attr("padding") == b"SAME" else 0
-    return added // 2, added - added // 2
+def fast_convolutions(walk, chosen):
+    """{name: FastConvolution} of those operations `chosen` of a walk that have one, from the first on, as long as their
+    points are not too many."""
+    found, numbers = {}, 0
+    for op in chosen:
+        fast = FastConvolution.of(walk, op)
+        if fast is not None and numbers + fast.numbers <= MOST:
+            found[op.name], numbers = fast, numbers + fast.numbers
+    return found

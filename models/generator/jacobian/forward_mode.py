@@ -13,7 +13,7 @@ positive, and its mean output follows in closed form; smooth functions are avera
 
 import tensorflow as tf
 
-from models.generator.jacobian.fast_convolution import FastConvolution
+from models.generator.jacobian.fast_convolution import fast_convolutions
 from models.generator.jacobian.graph_walk import BATCH_NORMALISATION, GraphWalk, UnknownOperation, normalisation_factor
 from models.generator.jacobian.rules import (
     AVERAGED,
@@ -49,11 +49,12 @@ class ForwardMode:
         smooth = [op for op in self.walk.operations if op.type in AVERAGED and op.outputs[0].name in self._active]
         self._smooth = AVERAGED if len(smooth) <= MOST_AVERAGED else frozenset()
 
-        self._fast = {}  # {name of a convolution: its FastConvolution}
-        for op in self.walk.operations:
-            kernel = op.inputs[1].name if op.type in ("Conv2D", "Conv2DBackpropInput") else None
-            if kernel and op.outputs[0].name in self._active and kernel not in self._varying:
-                self._fast[op.name] = FastConvolution.of(self.walk, op)
+        self._fast = fast_convolutions(self.walk, [op for op in self.walk.operations if self._convolves(op)])
+
+    def _convolves(self, op):
+        """Whether an operation is a convolution of what has a derivative with a kernel that is the same for all."""
+        kinds = "Conv2D", "Conv2DBackpropInput"
+        return op.type in kinds and self.is_active(op.outputs[0].name) and op.inputs[1].name not in self._varying
 
     def _classify(self, op):
         """Sorts an operation's outputs: active, with a derivative by z; varying, dependent on z or on n; valued, on z
@@ -133,12 +134,9 @@ class ForwardMode:
 
     def _linear(self, op, at):
         inputs = [at.tangent_or_structure(tensor) for tensor in op.inputs]
-        fast = self._fast.get(op.name)
-        return (
-            [fast(next(x for x, tensor in zip(inputs, op.inputs) if tensor.name in self._active))]
-            if fast
-            else at.apply(op, inputs)
-        )
+        if op.name in self._fast:
+            return [self._fast[op.name](inputs[LINEAR[op.type][0]])]
+        return at.apply(op, inputs)
 
     def _padded(self, op, at):
         t, paddings = at.tangents[op.inputs[0].name], at.structure(op.inputs[1])
