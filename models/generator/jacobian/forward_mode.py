@@ -217,7 +217,7 @@ class _Pass:
         self.smoothing = smoothing
         name = mode.walk.input.name
         self.means, self.tangents = {name: z}, {name: tf.reshape(directions, (-1, directions.shape[2]))}
-        self._shapes = {}  # {sizes, and whether for tangents: the shape by clip, a tensor}
+        self.counts = tf.stack([self.n, self.k])
         self._structure = {}  # what depends on the number of clips, and what besides z they have, for n k of them
         for tensor, value in zip(mode.walk.others, others):
             self.means[tensor.name], self._structure[tensor.name] = value, tf.repeat(value, self.k, axis=0)
@@ -259,24 +259,44 @@ class _Pass:
             else self.structure(tensor)
         )
 
-    def _by_clip(self, tensor, k):
-        """[n k m, …] → [n, k, m, …]; an operation may have laid m parts of a clip along the first axis."""
-        key = (k is self.k, *tensor.shape[1:])
-        if key not in self._shapes:
-            self._shapes[key] = tf.stack([self.n, k, -1, *tensor.shape[1:]])
-        return tf.reshape(tensor, self._shapes[key])
-
     def onto(self, tangents, factor):
         """tangents [n k m, …] times a factor [n m, …] of the values, or one that is the same for all clips."""
         if not factor.shape.rank or factor.shape[0] is not None or factor.shape.rank != tangents.shape.rank:
             return tangents * factor
-        product = self._by_clip(tangents, self.k) * self._by_clip(factor, 1)
-        return tf.reshape(product, [-1, *product.shape[3:]])
+        return _times(tangents, factor, self.counts)
 
     def deviation(self, x, tangents):
         """Standard deviation of x [n m, …] over the noise, to first order, from its tangents."""
-        self.widths.append(tf.norm(self._by_clip(tangents, self.k), axis=1))  # [n, m, …]
+        self.widths.append(_width(tangents, self.counts))  # [n, m, …]
         return scaled(self.widths[-1], self.smoothing, x)
 
     def positive_part(self, x, tangents):
-        return positive_part(x, self.deviation(x, tangents))
+        mean, probability, width = _positive_part(x, tangents, self.smoothing, self.counts)
+        self.widths.append(width)
+        return mean, probability
+
+
+# Functions of their own, traced once for tensors of one shape: a graph of hundreds of layers is built much faster so.
+
+
+def _by_clip(tensor, *counts):
+    """[n k m, …] → [n, k, m, …]; an operation may have laid m parts of a clip along the first axis."""
+    return tf.reshape(tensor, tf.stack([*counts, -1, *tensor.shape[1:]]))
+
+
+def _width(tangents, counts):
+    return tf.norm(_by_clip(tangents, counts[0], counts[1]), axis=1)
+
+
+@tf.function(autograph=False)
+def _times(tangents, factor, counts):
+    """tangents [n k m, …] times a factor [n m, …]. counts: n and k."""
+    product = _by_clip(tangents, counts[0], counts[1]) * _by_clip(factor, counts[0], 1)
+    return tf.reshape(product, [-1, *product.shape[3:]])
+
+
+@tf.function(autograph=False)
+def _positive_part(x, tangents, smoothing, counts):
+    """positive_part of x [n m, …] by its tangents, and its width. counts: n and k."""
+    width = _width(tangents, counts)
+    return *positive_part(x, scaled(width, smoothing, x)), width

@@ -5,6 +5,7 @@ What TensorFlow runs as a whole is here a list of operations that other code may
 models/generator/jacobian/forward_mode.py needs.
 """
 
+import functools
 import inspect
 
 import tensorflow as tf
@@ -20,11 +21,17 @@ class UnknownOperation(ValueError):
     """An operation that cannot be run or differentiated one by one; the message names it."""
 
 
+@functools.cache
+def _accepted(kind):
+    """The names of what tf.raw_ops takes for a kind of operation, in their order."""
+    return list(inspect.signature(getattr(tf.raw_ops, kind)).parameters)
+
+
 def parameters(op, inputs):
     """An operation's arguments for tf.raw_ops: its inputs in their order, as lists where it takes lists, and its
     attributes by name.
     """
-    accepted = list(inspect.signature(getattr(tf.raw_ops, op.type)).parameters)
+    accepted = _accepted(op.type)
     arguments, position, counts = {}, 0, set()
     for name, argument in zip(
         accepted, op.op_def.input_arg
