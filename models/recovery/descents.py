@@ -52,7 +52,7 @@ class Fit:
     last three were unknowns. channel: the operations of a models.recovery.channel.Channelled, of which what is compared
     went through the best sum, whose level takes the place of theirs; or None. noise: the
     models.recovery.noise.Noise by which what remains was weighed, with a channel, or None. normal [k + 3, k + 3]: the
-    normal matrix of its last Jacobian.
+    normal matrix of its last Jacobian. averaged: the objective averaged over the noise at the end of its descent.
     """
 
     x: np.ndarray
@@ -64,6 +64,7 @@ class Fit:
     free: bool = False
     channel: object = None
     noise: Noise | None = None
+    averaged: float = np.inf
 
     def best(self, generator):
         """The generator's waveform [samples, channels], and the models.recovery.filters.BestChannel that it went
@@ -280,6 +281,10 @@ def descend(standings, fits, options, smoothing=np.inf):
             standing, explained = standings[i], fit.objective < EXPLAINED
             misplaced = fit.free and abs(fit.x[-1]) > PLACED and fit.objective > CONVERGED
             fell = fit.objective < FELL * fits[i].objective
+            if not (explained or whole[i]) and fit.averaged < EXPLAINED and standing.left >= 1:
+                going.append(i)  # where it began: the excerpts were explained, and the rest was not
+                whole[i] = True
+                continue
             fits[i] = fit.folded(standing.problem) if explained and fit.free else fit
             if explained and standing.left >= 1 and (misplaced or not whole[i]):
                 going.append(i)
@@ -316,7 +321,8 @@ def descend_under(problem, standings, fits, options, smoothing=np.inf, max_iter=
     results = []
     for i, (standing, fit) in enumerate(zip(standings, fits)):
         standing.cost += int(descent.iterations[i])
-        results.append(replace(fit, x=descent.z[i], objective=float(descent.objective[i]), normal=descent.normal[i]))
+        ended = {"objective": float(descent.objective[i]), "averaged": float(descent.averaged[i])}
+        results.append(replace(fit, x=descent.z[i], normal=descent.normal[i], **ended))
     return results
 
 

@@ -42,12 +42,13 @@ FIXED = 1e-6  # deviation of a coordinate whose bounds coincide
 
 @dataclass
 class Descent:
-    """z [n, k], objective ½‖r‖² [n], iterations [n], which are Jacobians, and the normal matrices of the last
-    Jacobians [n, k, k].
+    """z [n, k], objective ½‖r‖² [n], the same averaged over the noise at the last step [n], iterations [n], which are
+    Jacobians, and the normal matrices of the last Jacobians [n, k, k].
     """
 
     z: np.ndarray
     objective: np.ndarray
+    averaged: np.ndarray
     iterations: np.ndarray
     normal: np.ndarray
 
@@ -263,8 +264,8 @@ def minimise(
     iteration. smoothing: deviation of the noise at the first iteration, a number or [n, 1], about the error that z
     begins with; that of the prior if it is smaller.
     least_fall, above: a problem whose objective is above `above` is given up when it would take its third Jacobian or a
-    later one, and is less than the share `least_fall` below where it was two Jacobians before; below `patient_below`
-    only if this is true of the objective averaged over the noise, too. hopeless: it is given up
+    later one, and is less than the share `least_fall` below where it was two Jacobians before; where it is below
+    `patient_below` averaged over the noise, only if this is true of the average, too. hopeless: it is given up
     after the first Jacobian where its objective is above `above`, and above this when it is averaged over the noise.
     Returns a Descent.
     """
@@ -279,7 +280,7 @@ def minimise(
         now = np.stack([lowest, state.averaged[active]])
         if least_fall:
             stays, stays_averaged = now >= (1 - least_fall) * earlier[:, active, 0]
-            over |= (lowest > above) & stays & (stays_averaged | (lowest > patient_below))
+            over |= (lowest > above) & stays & (stays_averaged | (now[1] > patient_below))
         earlier[:, active] = np.stack([earlier[:, active, 1], now], axis=2)
         active = active[~over]
         if len(active):
@@ -288,4 +289,4 @@ def minimise(
         if report:
             report(active)
     state.finish(np.flatnonzero((state.lowest <= target) & (state.iterations > 0)))
-    return Descent(state.best, state.lowest, state.iterations, state.jacobian)
+    return Descent(state.best, state.lowest, state.averaged, state.iterations, state.jacobian)
