@@ -72,6 +72,14 @@ def test_a_channel_is_what_its_columns_say_and_has_a_transpose(basis):
     assert products[0] == pytest.approx(products[1], rel=1e-9, abs=1e-9)
 
 
+@pytest.mark.parametrize("level", [0.0, 0.7])
+def test_a_constant_has_a_room_that_explains_nothing(level):
+    target = np.random.default_rng(4).normal(size=4096)
+    best = BestRoom(Room(4096, 1e-2), np.full(4096, level), target, np.ones(4096))
+    energy, left = ((target - target.mean()) ** 2).sum(), (best.residual**2).sum()
+    assert np.isfinite(best.off(np.ones((2, 4096)))).all() and 0.8 * energy < left <= energy * (1 + 1e-9)
+
+
 def test_a_room_is_the_best_sum_of_its_taps_without_writing_them_down():
     """Against plain least squares on every column, the penalty's square roots behind the samples."""
     rng, n = np.random.default_rng(0), 2000

@@ -13,6 +13,7 @@ import scipy.linalg
 BEFORE = 16  # samples by which a sound is advanced at most
 SHARE = 9  # part of a clip that the taps last for
 FALL = 3.0  # decades by which the penalty grows to the last of them
+ROUNDED = 1e-10  # of the products of a sound, up to which they are rounding
 PENALTIES = 1e-2, 1e-3, 1e-5  # relative to the sound's energy, one after another
 
 
@@ -85,10 +86,11 @@ class BestRoom:
         self.first, self.last = known[0], known[-1] + 1
         self.weight, count = weights[self.first], self.last - self.first
         products = room.gram(wave, self.first, self.last)
+        least = ROUNDED * max(products.diagonal().max(), 1.0)  # of a wave that is constant or silent there
         self.means = room.products(wave, self._inside(np.ones(room.num_samples))) / count  # of each column
         products -= count * self.means[:, None] * self.means
-        self.roots = np.sqrt(room.penalties * products[BEFORE, BEFORE])
-        products[np.diag_indices_from(products)] += self.roots**2
+        self.roots = np.sqrt(room.penalties * max(products[BEFORE, BEFORE], least))
+        products[np.diag_indices_from(products)] += self.roots**2 + least
         self.factor = scipy.linalg.cho_factor(products, lower=False, overwrite_a=True, check_finite=False)
         mean = target[self.first : self.last].mean()
         taps = self._solve(room.products(wave, self._inside(target - mean)))
