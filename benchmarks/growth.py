@@ -1,9 +1,9 @@
 """How the cost of recovery grows: with the number of clips, with the generator's width, and with its samples.
 
-Generators of random weights and WaveGAN's shape make clips, which are recovered from zero; the clips are the shipped
-generator's, and begin at predictions. What counts is processor time, TensorFlow on one thread, without the compiling
-of the first clip. Prints a Markdown table, and draws it on logarithmic axes, as what each takes beside the first of its
-row.
+More and more clips are the shipped generator's, and begin at predictions. Wider generators and longer sounds are of
+random weights and WaveGAN's shape, and begin at zero. What counts is processor time, TensorFlow on one thread, without
+the compiling of the first clip. Prints a Markdown table, and draws it on logarithmic axes, as what each takes beside
+the first of its row.
 """
 
 counts = "1,3,10,30"  # clips of the shipped generator
@@ -25,6 +25,7 @@ from common.settings import from_shell
 
 from_shell(globals())
 
+import tempfile
 import time
 
 import common.networks  # noqa: F401
@@ -35,31 +36,22 @@ import numpy as np
 from common.script import one_line_errors
 from common.view import pyplot, save_figure, write_figures
 from models.files.errors import CheckpointError
-from models.generator.generator import Generator, generate, random_latent
-from models.generator.layers import DENSE, DENSE_BIAS, SubpixelWaveGAN
+from models.generator.generator import generate, random_latent
+from models.generator.loading import load_generator
 from models.metrics.metrics import EXACT, latent_mse
 from models.recovery.attempts import LevenbergMarquardt
 from models.recovery.recover import recover
 from models.recovery.starts import predict
+from tests import tf1_wavegan
 
 STREAM = 20_151  # separates these latent vectors from every other use of a seed
-LATENT_DIM, KERNEL = 100, 25
 
 
 def wavegan(width, num_samples):
-    """A generator of random weights and WaveGAN's shape, of 16,384 samples, or of 32,768 or 65,536 as its version 2."""
-    rng = np.random.default_rng([STREAM, seed, width, num_samples])
-    channels = [width * 2**i for i in reversed(range(5 if num_samples == 16384 else 6))]
-    variables = {
-        DENSE: rng.uniform(-1, 1, (LATENT_DIM, 16 * channels[0])) * (6 / (LATENT_DIM + 16 * channels[0])) ** 0.5,
-        DENSE_BIAS: np.zeros(16 * channels[0]),
-    }
-    for i, (given, made) in enumerate(zip(channels, [*channels[1:], 1])):
-        scope = f"G/upconv_{i}/conv1d"
-        variables[f"{scope}/kernel"] = rng.normal(size=(KERNEL, given, made)) * (2 / (KERNEL * given)) ** 0.5
-        variables[f"{scope}/bias"] = np.zeros(made)
-    function = SubpixelWaveGAN(variables, num_samples)
-    return Generator(function, LATENT_DIM, function.description, "")
+    """A generator of random weights and WaveGAN's shape, written as its makers would."""
+    with tempfile.TemporaryDirectory() as folder:
+        tf1_wavegan.write(Path(folder), width=width, length=num_samples, seed=seed, trials=1)
+        return load_generator(folder)
 
 
 def measured(generator, count, inverse_mapping=None):

@@ -7,6 +7,8 @@ import tensorflow as tf
 from models.generator.generator import Generator, random_latent
 from models.generator.jacobian import fast_convolution
 from models.generator.jacobian.fast_convolution import best_plan, convolved, plan, points_of_kernel
+from models.generator.jacobian.forward_mode import ForwardMode
+from models.generator.jacobian.graph_walk import as_concrete
 
 EPS = np.finfo(np.float64).eps
 
@@ -69,9 +71,6 @@ def test_a_jacobian_is_the_same(every):
 
 
 def _convolutions(generator):
-    from models.generator.jacobian.forward_mode import ForwardMode
-    from models.generator.jacobian.graph_walk import as_concrete
-
     mode = ForwardMode(as_concrete(generator.function, generator.latent_dim))
     return mode.walk, [op for op in mode.walk.operations if mode._convolves(op)]
 

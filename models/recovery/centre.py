@@ -16,6 +16,12 @@ class Centre:
     tangents: tf.Tensor
     widths: list
 
+    def jacobian(self, k):
+        """Waveform, derivatives by k unknowns and widths, as Generator.jacobian returns them: the generator takes no
+        part in those beyond its own."""
+        beyond = k - self.tangents.shape[1]
+        return self.waveform, tf.pad(self.tangents, [[0, 0], [0, beyond], [0, 0]]), self.widths
+
 
 def centre(generator):
     """The Centre of a generator."""

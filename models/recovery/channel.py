@@ -112,10 +112,7 @@ class Channelled:
             one = slice(row, row + 1)
             near, along = z[one, : self.k].astype(np.float32), directions[one, :, : self.k]
             if is_central(self.generator, z[row], smoothing[row], directions[row]):
-                known = centre(self.generator)
-                beyond = along.shape[1] - self.k  # unknowns that the generator does not take
-                waveform, tangents = known.waveform, np.pad(known.tangents, [[0, 0], [0, beyond], [0, 0]])
-                widths = known.widths
+                waveform, tangents, widths = centre(self.generator).jacobian(along.shape[1])
             else:
                 waveform, tangents, widths = self.generator.jacobian(near, smoothing[one], along)
             self._widths[i] = [np.asarray(part)[0] for part in widths]

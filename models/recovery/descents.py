@@ -267,15 +267,7 @@ def descend(standings, fits, options, smoothing=np.inf):
     fits, noise = list(fits), np.array(np.broadcast_to(np.asarray(smoothing, float), len(fits)))
     going, whole = np.arange(len(fits)), np.full(len(fits), not by_excerpts(standings, fits))
     for left in reversed(range(ROUNDS)):
-        parts = [(entire, going[whole[going] == entire]) for entire in (False, True)]
-        ended = {}
-        for entire, some in parts:
-            if len(some):
-                chosen, begun = [standings[i] for i in some], [fits[i] for i in some]
-                excerpts = None if entire else drawn_excerpts(chosen, begun)
-                problem = residual_of(chosen[0].problem.generator, begun, excerpts=excerpts)
-                ends = options if entire else options | {"target": ENOUGH, "patient_below": EXPLAINED}
-                ended |= zip(some, descend_under(problem, chosen, begun, ends, noise[some]))
+        ended = _round(standings, fits, [going[~whole[going]], going[whole[going]]], options, noise)
         going = []
         for i, fit in sorted(ended.items()):
             standing, explained = standings[i], fit.objective < EXPLAINED
@@ -292,9 +284,21 @@ def descend(standings, fits, options, smoothing=np.inf):
                 whole[i] |= not fell or left == 1 or near and not misplaced
                 noise[i] = ALIGNED if near else LANDING if whole[i] else NEARER
         going = np.array(going, int)
-        if not len(going):
-            break
     return fits
+
+
+def _round(standings, fits, parts, options, noise):
+    """Descends from some of the Fits → {number: where it ends}. parts: the numbers of those that go by excerpts, and of
+    those that go by the whole waveform."""
+    ended = {}
+    for some, entire in zip(parts, (False, True)):
+        if len(some):
+            chosen, begun = [standings[i] for i in some], [fits[i] for i in some]
+            excerpts = None if entire else drawn_excerpts(chosen, begun)
+            problem = residual_of(chosen[0].problem.generator, begun, excerpts=excerpts)
+            ends = options if entire else options | {"target": ENOUGH, "patient_below": EXPLAINED}
+            ended |= zip(some, descend_under(problem, chosen, begun, ends, noise[some]))
+    return ended
 
 
 def descend_under(problem, standings, fits, options, smoothing=np.inf, max_iter=None):

@@ -69,7 +69,7 @@ def recover(
     if targets.shape[1] != generator.num_samples:
         raise ValueError(f"targets have {targets.shape[1]} samples, the generator makes {generator.num_samples}")
     start = [None] * len(targets) if start is None else np.asarray(start, np.float32)
-    again = inverse_mapping and (lambda others: predict(others, inverse_mapping))
+    again = _predictor(inverse_mapping)
     problems = [
         Problem(target, generator, begin, predict=again, only_exact=only_exact) for target, begin in zip(targets, start)
     ]
@@ -77,6 +77,11 @@ def recover(
     if layer is not None:
         answers = layer.further(targets, answers, generator)
     return Recovery(finished(problem, answer) for problem, answer in zip(problems, answers))
+
+
+def _predictor(inverse_mapping):
+    """What a Problem calls `predict`, or None without an inverse mapping."""
+    return inverse_mapping and (lambda targets: predict(targets, inverse_mapping))
 
 
 def finished(problem, answer):
@@ -122,7 +127,7 @@ def recover_clips(
     found = with_label if generator.takes_label else forms_of
     options = {"solver": solver, "code": code, "only_exact": only_exact, "seed": seed, "report": report}
     if not generator.takes_label:  # a network that predicts belongs to one label
-        options["predict"] = inverse_mapping and (lambda targets: predict(targets, inverse_mapping))
+        options["predict"] = _predictor(inverse_mapping)
     results = found(list(clips), generator, **options)
     if layer is not None:
         results = _further(layer, list(results))

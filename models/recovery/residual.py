@@ -115,9 +115,8 @@ class Residual:
 
     def _linearised_at_centre(self, near, one, along):
         """As Mismatch.linearised, from what the generator knows of its centre."""
-        generator, known = self.generator, centre(self.generator)
-        beyond = along.shape[1] - generator.latent_dim  # unknowns that the generator does not take
-        flat, tangents, widths = known.waveform, tf.pad(known.tangents, [[0, 0], [0, beyond], [0, 0]]), known.widths
+        generator = self.generator
+        flat, tangents, widths = centre(generator).jacobian(along.shape[1])
         if self.excerpts is not None:
             starts = self.excerpts[one]
             flat, tangents = (tf.constant(cut(a.numpy(), starts, generator.num_samples)) for a in (flat, tangents))

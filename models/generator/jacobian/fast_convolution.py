@@ -116,18 +116,17 @@ class FastConvolution:
     @classmethod
     def of(cls, walk, op):
         """The fast form of an operation, or None where there is none, or it would not be faster."""
-        stride = walk.subpixel.get(op.name, 1)
-        if op.name not in walk.subpixel and not _of_waveforms(op):
-            return None
-        (_, taps, channels, filters), length = op.inputs[1].shape, op.outputs[0].shape[2] // stride
-        if op.name in walk.subpixel:
-            filters, channels = stride * channels, filters
-            taps, *padding = phase_taps(taps, stride)
-            taps, padding = len(taps), padding[::-1]
-        else:
+        if stride := walk.subpixel.get(op.name, 0):
+            _, size, made, channels = op.inputs[1].shape
+            taps, *sides = phase_taps(size, stride)
+            taps, filters, padding = len(taps), stride * made, sides[::-1]
+        elif _of_waveforms(op):
+            _, taps, channels, filters = op.inputs[1].shape
             added = taps - 1 if op.get_attr("padding") == b"SAME" else 0
-            padding = added // 2, added - added // 2
-        chosen = best_plan(length, taps, channels, filters)
+            stride, padding = 1, (added // 2, added - added // 2)
+        else:
+            return None
+        chosen = best_plan(op.outputs[0].shape[2] // stride, taps, channels, filters)
         return chosen and cls(walk, op, chosen, (channels, filters), padding, stride)
 
     @functools.cached_property
@@ -136,22 +135,21 @@ class FastConvolution:
         root = self._op.inputs[1]
         while root.op.type in ("Identity", "ExpandDims", "Reshape", "ReadVariableOp"):
             root = root.op.inputs[0]
-        captured = root.op.type == "Placeholder"
-        key = (
-            captured and id(self._walk.constant(root)),
-            tuple(self._op.inputs[1].shape),
-            self._stride,
-            self._plan.points,
-        )
-        points = _shared.get(key) if captured else None
+        if root.op.type != "Placeholder":
+            return self._computed()
+        shape = tuple(self._op.inputs[1].shape)
+        key = id(self._walk.constant(root)), shape, self._stride, self._plan.points
+        points = _shared.get(key)
         if points is None:
-            with tf.init_scope():
-                kernel = tf.cast(self._walk.constant(self._op.inputs[1])[0], tf.float32)
-                kernel = transposed_kernel(kernel, self._stride)[0] if self._op.name in self._walk.subpixel else kernel
-                points = points_of_kernel(kernel, self._plan)
-        if captured:
-            _shared[key] = points
+            points = _shared[key] = self._computed()
         return points
+
+    def _computed(self):
+        with tf.init_scope():
+            kernel = tf.cast(self._walk.constant(self._op.inputs[1])[0], tf.float32)
+            if self._op.name in self._walk.subpixel:
+                kernel, _ = transposed_kernel(kernel, self._stride)
+            return points_of_kernel(kernel, self._plan)
 
     def __call__(self, x):
         x = tf.pad(tf.squeeze(x, 1), [[0, 0], list(self._padding), [0, 0]])

@@ -213,11 +213,11 @@ class _Pass:
     """One differentiation: the means over the noise around z [n, …], and the mean tangents [n k, …]."""
 
     def __init__(self, mode, z, smoothing, directions, others):
-        self.mode, self.n, self.k = mode, tf.shape(z)[0], tf.shape(directions)[1]
+        self.mode, self.k = mode, tf.shape(directions)[1]
         self.smoothing = smoothing
         name = mode.walk.input.name
         self.means, self.tangents = {name: z}, {name: tf.reshape(directions, (-1, directions.shape[2]))}
-        self.counts = tf.stack([self.n, self.k])
+        self.counts = tf.stack([tf.shape(z)[0], self.k])
         self._structure = {}  # what depends on the number of clips, and what besides z they have, for n k of them
         for tensor, value in zip(mode.walk.others, others):
             self.means[tensor.name], self._structure[tensor.name] = value, tf.repeat(value, self.k, axis=0)
