@@ -144,14 +144,16 @@ def train(clips, strategy, run):
         network = build_judge(width) if JUDGING else build_classifier(depth=depth, width=width, features=features)
         front = network.get_layer("log_mel" if JUDGING else "features")
         body = keras.Model(front.output, network.output)  # what is behind the features
-        optimizer = keras.optimizers.Adam(rate(epochs * max(1, len(recordings) // batch_size)))
+        steps = max(1, len(recordings) // batch_size)
+        optimizer = keras.optimizers.Adam(rate(epochs * steps))
         loss = smoothed_crossentropy(smoothing)
         body.compile(optimizer, loss, metrics=["accuracy"], jit_compile="auto" if xla else False)
     check_step(batch_size, body)
     varied = (warp, pace, equalizer, noise, room, narrow, mask_seconds, mask_bands)
     view = MEL if JUDGING else LINEAR
     picture = SpectrogramAugmentation(view, *varied) if augmented else lambda waveform, seed: front(waveform)
-    batches = training_batches(waveforms, recordings, batch_size, seed, picture, balanced)
+    done = run["epoch"]
+    batches = training_batches(waveforms, recordings, batch_size, seed, picture, balanced, skipped=done * steps)
     validation = evaluation_batches(clips["valid"][0], batch_size).map(lambda waveform, digit: (front(waveform), digit))
 
     def export(_, place):
@@ -164,7 +166,8 @@ def train(clips, strategy, run):
         body.fit(
             batches,
             validation_data=validation,
-            initial_epoch=run["epoch"],
+            initial_epoch=done,
+            steps_per_epoch=steps,
             epochs=epochs,
             verbose=1 if sys.stdout.isatty() else 2,
             shuffle=False,  # the batches already are

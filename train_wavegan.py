@@ -25,7 +25,7 @@ batch_size = 16  # clips a step, even; half are decoded recordings, half samples
 generator_rate = 0.0003  # learning rate of generator and encoder at the beginning [0 to 10]
 discriminator_rate = 0.0003  # learning rate of the discriminators at the beginning [0 to 10]
 half_life = 40000  # steps in which both learning rates halve; 0: they stay [0 to 1e9]
-seed = 0  # of the order of the clips and their displacement [0 to 2,147,483,647]
+seed = 0  # of the first weights, the order of the clips and their displacement [0 to 2,147,483,647]
 
 # Figures of samples on the way
 judged_every = 5  # epochs between two looks at the figures of 1,000 samples; 0: none [0 to 1,000,000]
@@ -200,6 +200,7 @@ def main():
         hold(writable_folder(place))
     run = begin_run(checkpoint, settings, fresh=fresh)
     clips, recordings = read_recordings(facts)
+    keras.utils.set_random_seed(seed)
     model = WaveGANTraining(width, lowpass=lowpass)
     model.compile(generator_rate, discriminator_rate)
     model.build((None, model.latent_dim))
@@ -213,7 +214,7 @@ def main():
     try:
         with fast_products():
             model.fit(
-                displaced_batches(clips, recordings, batch_size, shift, seed + first),
+                displaced_batches(clips, recordings, batch_size, shift, seed, skipped=first * steps),
                 initial_epoch=first,
                 steps_per_epoch=steps,
                 epochs=epochs,

@@ -53,6 +53,7 @@ COMMANDS = {  # {0}: the folder of inputs, {1}: that of results
     " --inverse_mapping_checkpoint={1}/mapping --steps=2 --batch_size=2 --real_batch_size=2",
     "train_wavegan.py": f"{TRAINED} --checkpoint={{1}}/wavegan --steps=1 --batch_size=2 --judged_every=0",
     "train_sc09_classifier.py": f"{TRAINED} --classifier_checkpoint={{1}}/classifier --xla=False",
+    "train_sc09_classifier.py --recipe=judge": f"{TRAINED} --classifier_checkpoint={{1}}/judge --xla=False",
     "adapt_wavegan.py": f"--files={RECORDINGS} --output={{1}}/adapted --num_recordings=4 --steps=2 "
     + NETWORKS.replace(JUDGE, ""),
 }

@@ -22,6 +22,7 @@ STATE = "training"  # folder of the run's own state, below that of the exported 
 PREVIOUS = "previous"  # folder for the weights of the run before
 LATEST = "latest.weights.h5"  # in the state: weights, the optimizer's, and as an attribute what is known of the run
 KNOWN = "run"  # that attribute, JSON: "epoch", "generator" and "settings" of `begin_run`, "best" of the class Best
+DRAWN_IN_AN_EPOCH = 2**32  # random tensors that a layer draws in an epoch, at most
 SPARE = f"{LATEST}.bkp"  # the state of the epoch before
 HDF5_BYTES = 2**16  # that an HDF5 file needs beside its arrays, more or less
 
@@ -130,6 +131,12 @@ class Saved(keras.callbacks.Callback):
         except (OSError, ValueError, KeyError, RuntimeError) as error:
             cause = first_line(error)
             raise ValueError(f"{path}: not the state of this run ({cause}); --fresh begins anew") from error
+
+    def on_epoch_begin(self, epoch, logs=None):
+        """Dropout draws in each epoch what it draws in a run that nothing has interrupted."""
+        for variable in self.model.variables:
+            if variable.path.endswith("seed_generator_state"):
+                variable.assign([variable[0], epoch * DRAWN_IN_AN_EPOCH])
 
     def on_epoch_end(self, epoch, logs=None):
         leaving, known = [], self.known | {"epoch": epoch + 1}

@@ -70,10 +70,8 @@ def shares(recordings):
     return np.array([1 / (len(sets) * sets[digit] * sizes[digit, dataset]) for digit, dataset in groups])
 
 
-def _drawn(dataset, recordings, seed, balanced, afresh):
-    """Endless clips in random order. balanced: see `shares`; otherwise each clip once before any comes again. afresh:
-    whether each iteration has another order.
-    """
+def _drawn(dataset, recordings, seed, balanced):
+    """Endless clips in random order. balanced: see `shares`; otherwise each clip once before any comes again."""
     if not balanced:
         return dataset.shuffle(len(recordings), seed=seed).repeat()
     names = list(dict.fromkeys((r.digit, r.dataset) for r in recordings))
@@ -85,47 +83,46 @@ def _drawn(dataset, recordings, seed, balanced, afresh):
         part = part.apply(tf.data.experimental.assert_cardinality(len(members)))
         parts.append(part.shuffle(len(members), seed=seed + i).repeat())
         weights.append(share[members].sum())
-    return tf.data.Dataset.sample_from_datasets(parts, weights, seed, rerandomize_each_iteration=afresh)
+    return tf.data.Dataset.sample_from_datasets(parts, weights, seed, rerandomize_each_iteration=False)
 
 
-def training_batches(dataset, recordings, batch_size, seed, augmentation=None, balanced=False):
-    """Batches (waveform float32 [batch, 16384], digit int32 [batch]) in a new order each epoch, as many an epoch as
-    there are recordings for; whole batches only, where there is one.
+def training_batches(dataset, recordings, batch_size, seed, augmentation=None, balanced=False, skipped=0):
+    """Endless batches (waveform float32 [batch, 16384], digit int32 [batch]); of fewer recordings than a batch has,
+    batches of all of them.
 
     dataset, recordings: from `decoded`. augmentation: what makes of waveforms [batch, 16384] and a seed [2] what a
     network is to see, an Augmentation or a SpectrogramAugmentation, or None for the recordings as they are. balanced:
-    draw the digits evenly, and the data sets evenly within a digit. The same seed gives the same batches.
+    draw the digits evenly, and the data sets evenly within a digit; otherwise each clip comes once before any comes
+    again. The same seed gives the same batches; skipped: how many of them an earlier run has had.
     """
-    count = len(recordings)
-    clips = _drawn(dataset, recordings, seed, balanced, afresh=True).take(count)
-    batches = clips.batch(batch_size, drop_remainder=count >= batch_size)
+    clips = _drawn(dataset, recordings, seed, balanced).batch(min(batch_size, len(recordings))).skip(skipped)
     if augmentation is None:
-        return _in_memory(batches.map(_as_float32, tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE))
-    seeds = tf.data.Dataset.random(seed, rerandomize_each_iteration=True).batch(2)
+        return _in_memory(clips.map(_as_float32, tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE))
+    seeds = tf.data.Dataset.random(seed).batch(2).skip(skipped)
 
     def changed(clips, fresh):
         waveform, digit = _as_float32(*clips)
         return augmentation(waveform, fresh), digit
 
-    return _in_memory(tf.data.Dataset.zip(batches, seeds).map(changed, tf.data.AUTOTUNE).prefetch(2))
+    return _in_memory(tf.data.Dataset.zip(clips, seeds).map(changed, tf.data.AUTOTUNE).prefetch(2))
 
 
-def displaced_batches(dataset, recordings, batch_size, shift, seed, augmentation=None, balanced=False):
+def displaced_batches(dataset, recordings, batch_size, shift, seed, augmentation=None, balanced=False, skipped=0):
     """Endless batches (waveform float32 [batch, …], digit int32 [batch]) of clips moved, around the end, by up to
     `shift` samples either way.
 
     dataset, recordings: from `decoded`. augmentation: an Augmentation of the clips [16384] after that, or None; each
     keeps its peak. balanced: draw the digits evenly, and the data sets evenly within a digit. The same seed gives the
-    same batches, so that skipping those of an earlier run goes on where it ended.
+    same batches; skipped: how many of them an earlier run has had.
     """
-    clips = _drawn(dataset, recordings, seed, balanced, afresh=False)
+    clips = _drawn(dataset, recordings, seed, balanced)
     seeds = tf.data.Dataset.random(seed).batch(2)
 
     def displaced(clip, fresh):
         waveform, digit = _as_float32(*clip)
         return tf.roll(waveform, tf.random.stateless_uniform((), fresh, -shift, shift + 1, tf.int32), axis=0), digit
 
-    moved = tf.data.Dataset.zip(clips, seeds).map(displaced).batch(batch_size, drop_remainder=True)
+    moved = tf.data.Dataset.zip(clips, seeds).skip(skipped * batch_size).map(displaced).batch(batch_size, drop_remainder=True)
     if augmentation is None:
         return _in_memory(moved.prefetch(4))
 
@@ -135,7 +132,7 @@ def displaced_batches(dataset, recordings, batch_size, shift, seed, augmentation
         peak, new_peak = (tf.reduce_max(tf.abs(a), axis=1, keepdims=True) for a in (waveform, other))
         return other * peak / tf.maximum(new_peak, 1e-6), digit
 
-    more = tf.data.Dataset.random(seed + 1).batch(2)
+    more = tf.data.Dataset.random(seed + 1).batch(2).skip(skipped)
     return _in_memory(tf.data.Dataset.zip(moved, more).map(changed, tf.data.AUTOTUNE).prefetch(4))
 
 

@@ -134,7 +134,8 @@ class Generator(Value):
             _check_alike(output, tf.concat(alone, axis=0))
         self._order, self.num_samples, self.num_channels = _waveform_axes(output)
         if check_derivative:
-            self._check_derivative(z)
+            both = (forward.run, forward.walk.run) if forward else (self._differentiated, self._function)
+            self._check_derivative(z, *both)
         self._derived = {}
 
     def __call__(self, z):
@@ -231,9 +232,10 @@ class Generator(Value):
         tangents = forward.jvp(output, unconnected_gradients=tf.UnconnectedGradients.ZERO)
         return output[::k], tangents, []
 
-    def _check_derivative(self, z):
+    def _check_derivative(self, z, differentiated, function):
         """Compares forward with reverse mode: both are exact, so where they differ one of them is wrong about an
-        operation.
+        operation. differentiated, function: as `_differentiated` and `_function`, and better not compiled, which takes
+        seconds for hundreds of operations.
         """
         rng = np.random.default_rng(1)
         directions = rng.normal(size=(DIRECTIONS, self.latent_dim)).astype(np.float32)
@@ -241,10 +243,10 @@ class Generator(Value):
         try:
             with tf.GradientTape() as tape:
                 tape.watch(z)
-                total = tf.reduce_sum(self(z) * weights[:, 0].astype(np.float32))
+                total = tf.reduce_sum(self._as_waveform(function(z)) * weights[:, 0].astype(np.float32))
             gradient = tape.gradient(total, z)
             alike = tf.constant(np.repeat(directions[None], TRIALS, axis=0))
-            _, tangents, _ = self._differentiated(z, tf.zeros(TRIALS), alike)
+            _, tangents, _ = differentiated(z, tf.zeros(TRIALS), alike)
         except LookupError as error:
             raise CheckpointError(f"one of its operations has no derivative ({first_line(error)})") from error
         if gradient is None:

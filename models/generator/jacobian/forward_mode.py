@@ -125,10 +125,11 @@ class ForwardMode:
         specs = [tf.TensorSpec(shape, tf.float32) for shape in ([None, latent_dim], [None], [None, None, latent_dim])]
         specs += [tf.TensorSpec(other.shape, other.dtype) for other in self.walk.others]
 
-        def run(z, smoothing, directions, *others):
-            return _Pass(self, z, smoothing, directions, others).result()
+        return tf.function(self.run, autograph=False, input_signature=specs)
 
-        return tf.function(run, autograph=False, input_signature=specs)
+    def run(self, z, smoothing, directions, *others):
+        """What `compiled` returns, one operation after the other: slower, and at once."""
+        return _Pass(self, z, smoothing, directions, others).result()
 
     # Each rule returns the tangents of the outputs; those of nonlinear functions set the mean of the output as well.
 
@@ -261,7 +262,7 @@ class _Pass:
 
     def onto(self, tangents, factor):
         """tangents [n k m, …] times a factor [n m, …] of the values, or one that is the same for all clips."""
-        if not factor.shape.rank or factor.shape[0] is not None or factor.shape.rank != tangents.shape.rank:
+        if not factor.shape.rank or factor.shape[0] == 1 or factor.shape.rank != tangents.shape.rank:
             return tangents * factor
         return _times(tangents, factor, self.counts)
 
@@ -285,7 +286,7 @@ def _by_clip(tensor, *counts):
 
 
 def _width(tangents, counts):
-    return tf.norm(_by_clip(tangents, counts[0], counts[1]), axis=1)
+    return tf.sqrt(tf.reduce_sum(tf.square(_by_clip(tangents, counts[0], counts[1])), axis=1))
 
 
 @tf.function(autograph=False)

@@ -111,15 +111,17 @@ class GraphWalk:
         graph.
         """
 
-        def run(z):
-            values = {self.input.name: tf.cast(z, dtype)}
-            for op in self.operations:
-                self.step(op, values, dtype)
-            return values[self.output.name]
+        signature = [tf.TensorSpec([None, self.input.shape[1]], tf.float32)]
+        return tf.function(lambda z: self.run(z, dtype), autograph=False, input_signature=signature)
 
-        return tf.function(
-            run, autograph=False, input_signature=[tf.TensorSpec([None, self.input.shape[1]], tf.float32)]
-        )
+    def run(self, z, dtype=tf.float32):
+        """The output for latent vectors z [n, latent_dim], one operation after the other: as `compiled`, slower, and
+        without the seconds in which a graph of hundreds of operations is made and optimised.
+        """
+        values = {self.input.name: tf.cast(z, dtype)}
+        for op in self.operations:
+            self.step(op, values, dtype)
+        return values[self.output.name]
 
     def step(self, op, values, dtype=tf.float32):
         """Runs one operation on values {name: tensor} that hold its inputs, and adds its outputs to them."""
