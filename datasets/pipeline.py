@@ -122,7 +122,8 @@ def displaced_batches(dataset, recordings, batch_size, shift, seed, augmentation
         waveform, digit = _as_float32(*clip)
         return tf.roll(waveform, tf.random.stateless_uniform((), fresh, -shift, shift + 1, tf.int32), axis=0), digit
 
-    moved = tf.data.Dataset.zip(clips, seeds).skip(skipped * batch_size).map(displaced).batch(batch_size, drop_remainder=True)
+    left = tf.data.Dataset.zip(clips, seeds).skip(skipped * batch_size)
+    moved = left.map(displaced).batch(batch_size, drop_remainder=True)
     if augmentation is None:
         return _in_memory(moved.prefetch(4))
 

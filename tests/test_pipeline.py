@@ -196,4 +196,3 @@ def test_digits_are_drawn_evenly_and_data_sets_evenly_within_a_digit(recordings)
     assert abs(other - 100) < 4.5 * np.sqrt(2000 * 0.05 * 0.95)
     assert set(indices) == set(range(len(several)))
     assert drawn(3, 1)[0] == indices[:150] and drawn(3, 2)[0] != indices[:150]
-
