@@ -4,7 +4,7 @@ back.
 
 import numpy as np
 
-from models.recovery.altered import holds_values, unaltered
+from models.recovery.altered import clipped, unaltered
 from models.recovery.filters import LOST, through, without
 from models.recovery.stretching import at, in_clip, in_recording
 
@@ -54,17 +54,30 @@ def recorded(target):
 
 def inside(target, shift=0.0, generator=None):
     """1 where a target [samples, channels], `shift` samples earlier, was recorded, 0 where it was padded, or altered in
-    a way that the generator's own sounds never show; without a generator every way is one."""
+    a way that the sounds of the generator, if one is given, never show."""
     first, last = recorded(target)
     places = np.arange(len(target))[:, None] + shift
     there = np.broadcast_to((places > first - NEAR) & (places < last + NEAR), target.shape).astype(np.float32)
-    if generator is not None and holds_values(generator):
+    if generator is None:
         return there
-    whole = unaltered(target)
-    if whole.all():
-        return there
-    nearest = np.clip(np.floor(places[:, 0] + [[NEAR], [1 - NEAR]]).astype(int), 0, len(target) - 1)
-    return there * whole[nearest].min(axis=0)
+    whole = unaltered(target, generator)
+    return there if whole.all() else there * _around(whole, places[:, 0])
+
+
+def _around(known, places):
+    """The least of `known` [samples, channels] of the samples on both sides of places [samples]."""
+    nearest = np.clip(np.floor(places + [[NEAR], [1 - NEAR]]).astype(int), 0, len(known) - 1)
+    return known[nearest].min(axis=0)
+
+
+def bounded(target, alignment, generator):
+    """True for the samples of an `aligned` target [samples, channels] that were clipped, so that the generator's are as
+    far from zero, or farther: none where the speed has changed."""
+    found = clipped(target, generator)
+    if alignment.speed != 1 or not found.any():
+        return np.zeros(target.shape, bool)
+    places = np.arange(len(target)) + alignment.shift
+    return _around(found, places) & ((places > 0) & (places < len(target) - 1))[:, None]
 
 
 def as_recorded(waveform, alignment):

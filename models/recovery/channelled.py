@@ -10,6 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from models.generator.excerpts import BLOCKS
 from models.recovery.descents import ALIGNED, LANDING, NEARER, ROUNDS, descend, placed, residual_of
 from models.recovery.errors import EXPLAINED, FAR, NOISY, PROMISING
 from models.recovery.filters import ORIGIN, Basis, filters
@@ -28,6 +29,7 @@ LARGEST = 256  # unknowns that a channel counts as at most: a room's are held ba
 LIKELY = {Played: PROMISING, Basis: 0.25, Levels: 0.25, Room: 0.12}
 ENOUGH = {Played: EXPLAINED, Basis: 0.01, Levels: 0.01, Room: 0.001}
 SAMPLES = 16  # of a clip for each unknown, at least, where a channel is looked for: fewer are explained by any
+SILENT = 1e-6  # energy of a block of a clip relative to its loudest one, up to which it holds no sound
 MAINS = 50.0, 60.0  # Hz
 IMPULSE = 1e-6  # energy of a filter beside its largest tap, up to which it is level and place alone
 UNMOVED = 0.01  # samples by which speed and position move a clip's ends, below which it needs no other alignment
@@ -45,7 +47,7 @@ def look_for_channels(standings, options, why, names=CHANNELS):
     too: at another speed, through a filter, in a room. names: of CHANNELS, those that are looked for.
     """
     generator = standings[0].problem.generator
-    kinds = _kinds(generator, names)
+    kinds, samples = _kinds(generator, names), [_sounding(one.fit) for one in standings]
     at_once = np.array([_at_once(standings, kind) for kind in kinds]).reshape(len(kinds), len(standings))
     unknown = [i for i, one in enumerate(standings) if one.fit.objective > FAR]
     speeds = [None] * len(standings)
@@ -56,7 +58,7 @@ def look_for_channels(standings, options, why, names=CHANNELS):
     for kind, left in zip(kinds, at_once):
         chosen, places = [], []
         for i, one in enumerate(standings):
-            if not one.missed(noisy=NOISY) or one.spent:
+            if not one.missed(noisy=NOISY) or one.spent or not _enough(samples[i], kind, generator):
                 continue
             place = None
             if left[i] < HELPED * one.fit.objective and HELPED * left[i] < at_once[:, i].min():
@@ -73,7 +75,7 @@ def look_for_channels(standings, options, why, names=CHANNELS):
 
 
 def _kinds(generator, names):
-    """What a channel may be made of, the fewest unknowns first, as far as a clip has samples for them."""
+    """What a channel may be made of, the fewest unknowns first, as far as a generator's sounds have samples for them."""
     made = {
         "speed": lambda: [played(generator)],
         "hum": lambda: [humming(generator, mains) for mains in MAINS],
@@ -82,8 +84,21 @@ def _kinds(generator, names):
         "room": lambda: rooms(generator)[:1],
     }
     kinds = [kind for name in CHANNELS if name in names for kind in made[name]()]
-    fewest = min(LARGEST, generator.num_samples // SAMPLES - generator.latent_dim)
-    return [kind for kind in kinds if min(kind.size, LARGEST) <= fewest]
+    return [kind for kind in kinds if _enough(generator.num_samples, kind, generator)]
+
+
+def _enough(samples, kind, generator):
+    """Whether so many samples tell the unknowns of a channel of a kind beside those of the generator."""
+    return SAMPLES * (min(kind.size, LARGEST) + generator.latent_dim) <= samples
+
+
+def _sounding(fit):
+    """Samples of the target of a Fit that are known and hold sound, counted in blocks of its time."""
+    known = fit.present.min(axis=1)
+    centred = known[:, None] * (fit.aligned - fit.aligned.mean(axis=0))
+    energies = np.array([(part**2).sum() for part in np.array_split(centred, BLOCKS)])
+    counts = np.array([part.sum() for part in np.array_split(known, BLOCKS)])
+    return int(counts[energies > SILENT * energies.max()].sum())
 
 
 def _shift(standing):

@@ -9,7 +9,7 @@ import scipy.stats
 
 from models.generator.excerpts import BLOCKS, EXCERPTS, RUN
 from models.generator.generator import generate
-from models.recovery.alignment import aligned
+from models.recovery.alignment import aligned, bounded
 from models.recovery.centre import prior_deviation
 from models.recovery.channel import Channelled
 from models.recovery.errors import CONVERGED, ENOUGH, EXPLAINED, FAR, MISSED, NEAR_TRUTH, NOISY
@@ -48,8 +48,8 @@ class Fit:
     """One place that a descent led to, with all that belongs to it: nothing of it changes by itself.
 
     x [k + 3]: the unknowns, then the logarithm of a gain, an offset and a delay beside `alignment`, at which the target
-    was compared: `aligned` [samples, channels], and `present`, 0 where a sample of it is not known. free: whether the
-    last three were unknowns. channel: the operations of a models.recovery.channel.Channelled, of which what is compared
+    was compared: `aligned` [samples, channels], `present`, 0 where a sample of it is not known, and `bounded`, True
+    where it was clipped, so that only one side of it is. free: whether the last three were unknowns. channel: the operations of a models.recovery.channel.Channelled, of which what is compared
     went through the best sum, whose level takes the place of theirs; or None. noise: the
     models.recovery.noise.Noise by which what remains was weighed, with a channel, or None. normal [k + 3, k + 3]: the
     normal matrix of its last Jacobian. averaged: the objective averaged over the noise at the end of its descent.
@@ -61,6 +61,7 @@ class Fit:
     alignment: Alignment
     aligned: np.ndarray
     present: np.ndarray
+    bounded: np.ndarray
     free: bool = False
     channel: object = None
     noise: Noise | None = None
@@ -97,7 +98,8 @@ def placed(problem, z, alignment, free, channel=None):
     """A Fit to a Problem that no descent has measured yet, at unknowns z [k]."""
     x = np.append(z, (0.0, 0.0, 0.0))
     known = aligned(problem.target, alignment, problem.generator)
-    return Fit(x, np.inf, np.zeros((len(x), len(x))), alignment, *known, free, channel)
+    clipped = bounded(problem.target, alignment, problem.generator)
+    return Fit(x, np.inf, np.zeros((len(x), len(x))), alignment, *known, clipped, free, channel)
 
 
 @dataclass
@@ -227,7 +229,8 @@ def residual_of(generator, fits, stft_share=0.0, excerpts=None):
     if fits[0].channel is not None:
         noises = None if fits[0].noise is None else [fit.noise for fit in fits]
         return Channelled(generator, targets, fits[0].channel, present, noises)
-    return Residual(generator, targets, stft_share, present, excerpts)
+    bounds = np.stack([fit.bounded.reshape(-1) for fit in fits])
+    return Residual(generator, targets, stft_share, present, excerpts, bounds if bounds.any() else False)
 
 
 def by_excerpts(standings, fits):

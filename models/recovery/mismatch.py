@@ -9,6 +9,7 @@ from models.audio.clip import HOP_LENGTH, spectrogram
 
 EXPONENT = 0.5  # of the STFT magnitudes: loudness grows roughly like this
 FLOOR = 1e-3  # magnitude below which nothing is heard and the compression turns linear; a full-scale sine reaches 64
+BOUNDED = -1.0  # the weight of a sample that has to be as far from zero as the target's, or farther
 SILENCE = 1e-3  # energy of a target below which the objective is no longer relative to it
 
 
@@ -20,7 +21,8 @@ def compressed(real, imaginary):
 
 
 def relative(flat, weights):
-    """Weights [n, s] of the samples of targets [n, s], scaled to a weighted energy of 1; float32."""
+    """Weights [n, s] of the samples of targets [n, s], scaled to a weighted energy of 1; float32. Weights below 0 are
+    of samples that were clipped."""
     energy = np.sum((flat * weights) ** 2, axis=1, keepdims=True)
     return (weights / np.sqrt(np.maximum(energy, SILENCE))).astype(np.float32)
 
@@ -99,14 +101,20 @@ class Mismatch:
 
     def _residuals(self, waveform, originals):
         """Waveforms [m, s] → how far they are from the originals, a list of one or two arrays [m, …]."""
-        parts = [(waveform - originals[0]) * originals[1]]
+        parts = [(waveform - originals[0]) * self._weights(waveform, originals)]
         if len(originals) > 2:
             parts.append((compressed(*self._stft(waveform))[0] - originals[2]) * originals[3])
         return parts
 
+    def _weights(self, waveform, originals):
+        """The weight of each sample of waveforms [m, s], 0 where a clipped one is as far from zero as it has to be."""
+        target, weights = originals[:2]
+        beyond = (waveform - target) * tf.sign(target) > 0
+        return tf.where((weights < 0) & beyond, 0.0, weights)
+
     def _tangents(self, waveform, tangents, originals):
         """Waveforms [m, s] and tangents [m, k, s] of theirs → those of the residuals, a list of [m, k, …]."""
-        parts = [tangents * originals[1][:, None]]
+        parts = [tangents * self._weights(waveform, originals)[:, None]]
         if len(originals) > 2:
             real, imaginary = self._stft(waveform)
             tangent_real, tangent_imaginary = self._stft(tangents)

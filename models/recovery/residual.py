@@ -13,7 +13,7 @@ import tensorflow as tf
 from models.generator.excerpts import EXCERPTS, cut
 from models.recovery.centre import centre, is_central
 from models.recovery.errors import CLOSE
-from models.recovery.mismatch import mismatch, relative
+from models.recovery.mismatch import BOUNDED, mismatch, relative
 
 AVERAGED_AT_ONCE = 64  # waveforms
 
@@ -25,18 +25,20 @@ class Residual:
     spectral: weight of the spectral part in [0, 1]; 0 is waveforms only, 1 is magnitudes only. Both parts are scaled to
     the target's own energy, so the objective is half the weighted mean of the two relative squared errors. A problem
     that `settle` finds within 20 dB of its waveform is one of waveforms only from then on (not with spectral 1).
-    present: [n, num_samples * num_channels], 0 for each sample of a waveform that nothing is known of, else 1. Three
-    more coordinates of z are gain, offset and delay (models/recovery/mismatch.py).
+    present: [n, num_samples * num_channels], 0 for each sample of a waveform that nothing is known of, else 1.
+    bounded: the same, True for each that was clipped, which the generator's has to reach or to exceed. Three more
+    coordinates of z are gain, offset and delay (models/recovery/mismatch.py).
 
     excerpts: int32 [n, EXCERPTS], the blocks with which excerpts of the waveforms begin (models/generator/excerpts.py);
     Jacobians and whatever goes by them are of these alone, relative to their energy, and without a spectral part.
     `evaluate` and `settle` always take the whole. None: everything does.
     """
 
-    def __init__(self, generator, targets, spectral=0.0, present=1.0, excerpts=None):
+    def __init__(self, generator, targets, spectral=0.0, present=1.0, excerpts=None, bounded=False):
         self.generator, self.functions = generator, mismatch(generator)
         self.originals = self.functions.originals(targets)
         self.present, self.excerpts = np.broadcast_to(present, self.originals[0].shape), excerpts
+        self.present = np.where(bounded, BOUNDED, self.present)
         self.reweigh(np.ones((len(targets), 1)))
         spectral = spectral if self.functions.has_spectrum else 0.0
         self.weights = np.full(len(targets), spectral, np.float32)  # of the spectral part, [n]

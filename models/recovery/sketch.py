@@ -7,9 +7,11 @@ is found by correlation with it; a usual level is one that the generator's own s
 from dataclasses import dataclass
 
 import numpy as np
+import scipy.ndimage
 
 from models.generator.generator import BATCH, generate, random_latent
 from models.recovery.alignment import centred, unit
+from models.recovery.altered import unaltered
 from models.recovery.centre import centre
 
 FARTHEST = 800  # samples that a clip may have been moved by, and no more than an eighth of it
@@ -18,6 +20,7 @@ BROAD = 0.7  # share of a peak that its neighbours have where a fraction can be 
 RIDGE = 0.03  # of the sketch of a generator, relative to the mean of its power
 RECOGNISED = 0.7  # of the least share that the sketch explains of the generator's sounds: below, a target seems none
 UNMOVED = 0.95  # share of the best place's score that the place as it is has, if a clip may not have been moved
+PEAKS, PEAK_WIDTH = 8, 8  # places at which a target with altered samples is looked at again, and samples between them
 ALIKE = 2  # the levels of a generator's sounds are alike where the largest is less than this many times the smallest
 LEVELS = 1.5  # times the largest level or mean of the generator's sounds, or the smallest divided by it: the usual ones
 
@@ -65,7 +68,8 @@ def place(targets, generator):
     whether they are recognised, but turned over: the mean waveform is part of every sound, and theirs is negative.
 
     The mean waveform over the prior and its derivatives span what a clip can be to first order, whatever its level. At
-    every shift a target is projected onto them, all shifts at once by correlation.
+    every shift a target is projected onto them, all shifts at once by correlation; one of which samples were altered
+    without these, too, at the places that are best with them and where it is.
     """
     known = sketch(generator)
     rows, inverse = known.rows, known.inverse
@@ -79,10 +83,32 @@ def place(targets, generator):
         parts = inverse @ alike
         scores = (alike * parts).sum(axis=0)
         turned[i] = parts[0, scores.argmax()] < 0
-        best[i], shares[i] = summit(scores) - farthest, scores.max()
-        unmoved[i] = scores[farthest] >= UNMOVED * shares[i]
+        best[i], shares[i], as_it_is = summit(scores) - farthest, scores.max(), scores[farthest]
+        there = unaltered(targets[i], generator).min(axis=1)
+        if not there.all():
+            tried = {shift: _share_of(known, target, there, shift) for shift in (0, *shifts[_peaks(scores)])}
+            best[i] = max(tried, key=tried.get)
+            shares[i], as_it_is = tried[best[i]], tried[0]
+        unmoved[i] = as_it_is >= UNMOVED * shares[i]
     recognised = shares > RECOGNISED * known.share
     return best, recognised, unmoved, recognised & turned
+
+
+def _share_of(known, target, there, shift):
+    """The share of a target [samples] that a Sketch explains, `shift` samples late, of those samples of which `there`
+    is 1, not 0."""
+    target, there = (np.roll(samples, -shift) for samples in (target * there, there))
+    rows, (target,) = known.rows * there, unit(target[None])
+    products = rows.astype(np.float64) @ rows.T
+    products += RIDGE * np.trace(products) / len(products) * np.eye(len(products))
+    alike = rows @ target
+    return alike @ np.linalg.solve(products, alike)
+
+
+def _peaks(scores):
+    """Where scores [m] are highest within PEAK_WIDTH on either side, the PEAKS highest such places."""
+    tops = np.flatnonzero(scores == scipy.ndimage.maximum_filter1d(scores, 2 * PEAK_WIDTH + 1))
+    return tops[np.argsort(-scores[tops])[:PEAKS]]
 
 
 def summit(scores):
