@@ -55,14 +55,16 @@ from models.files.errors import CheckpointError
 from models.generator.generator import generate, random_latent
 from models.generator.loading import load_generator
 from models.metrics.metrics import EXACT, latent_mse
+from models.recovery import verdict
 from models.recovery.attempts import LevenbergMarquardt
 
+FOUND = 0.01  # latent MSE up to which a latent vector is found
 STREAM = 20_118  # separates these latent vectors from every other use of a seed
-BATCH = 10  # sounds at once, and kept at once
+BATCH = 1  # sounds at once, so that the seconds are those of each
 OWN, RECORDINGS, OTHER = "own", "recordings", "another generator"
 COLUMNS = (
-    "| damage | method | exact | SNR, dB | deviation of z | error of z, rms | area, recordings | area, generator "
-    "| Jacobians | s | s, recordings |"
+    "| damage | method | exact | found | named its own | SNR, dB | deviation of z | error of z | area, recordings "
+    "| area, generator | Jacobians | s | longest, s | s, recordings |"
 )
 
 
@@ -108,8 +110,8 @@ def measured(waves, damage, method, kind, source, generator, mapping, until):
     for first in range(0, len(left), BATCH):
         if time.monotonic() > until:
             break
-        for numbers, _, answers, seconds in recovered(left[first : first + BATCH], load, BATCH, **how):
-            store.add([unfinished(*one, seconds) for one in zip(numbers, answers, Ended(answers).rows())])
+        for numbers, clips, answers, seconds in recovered(left[first : first + BATCH], load, BATCH, **how):
+            store.add([unfinished(*one, seconds) for one in zip(numbers, answers, Ended(answers, clips).rows())])
     return store
 
 
@@ -121,8 +123,9 @@ def row(damage, method, kinds, true):
     def of(kind, name):
         return [one[name] for one in kinds.get(kind, {}).values() if name in one]
 
-    exact = sum(error < EXACT for error in errors)
-    cells = [damage, method, f"{exact} of {len(own)}", f"{np.median(of(OWN, 'snr_db')):.0f}"]
+    counts = sum(error < EXACT for error in errors), sum(error <= FOUND for error in errors)
+    counts = (*counts, sum(key in verdict.OWN for key in of(OWN, "made_by")))
+    cells = [damage, method, *(f"{count} of {len(own)}" for count in counts), f"{np.median(of(OWN, 'snr_db')):.0f}"]
     deviations = of(OWN, "z_std")
     cells.append(f"{np.median(deviations):.1g}" if deviations else "")
     cells.append(f"{np.median(np.sqrt(errors)):.1g}")
@@ -130,6 +133,7 @@ def row(damage, method, kinds, true):
         known = bool(kinds.get(kind))
         cells.append(f"{area_under_roc(of(OWN, 'explained'), of(kind, 'explained')):.3f}" if known else "")
     seconds = [f"{np.mean(of(kind, 'seconds')):.1f}" if kinds.get(kind) else "" for kind in (OWN, RECORDINGS)]
+    seconds.insert(1, f"{max(of(OWN, 'seconds')):.0f}")
     return "| " + " | ".join([*cells, f"{np.median(of(OWN, 'iterations')):.0f}", *seconds]) + " |"
 
 

@@ -77,7 +77,8 @@ def _deviations(ended):
     """At a local minimum, whose remainder follows the sound, nothing says how sure a coordinate is."""
     sure = [True] * len(ended.answers) if ended.made_by is None else [key in OWN for key in ended.made_by]
     return [
-        np.median(one.z_std) if known and one.z_std is not None else None for known, one in zip(sure, ended.answers)
+        np.sqrt(np.mean(one.z_std**2)) if known and one.z_std is not None else None
+        for known, one in zip(sure, ended.answers)
     ]
 
 
@@ -160,7 +161,7 @@ COLUMNS = (
     Column("offset", float, "what was added to it", form=".3g", of=_answers("offset")),
     Column("shift", float, "how much later the sound lies", "samples", ".2f", _answers("shift")),
     Column("speed", float, "how many times longer the sound lasts", form=".6g", of=_answers("speed")),
-    Column("z_std", float, "standard deviation of a coordinate, median", "", ".2g", _deviations,
+    Column("z_std", float, "standard deviation of a coordinate, RMS", "", ".2g", _deviations,
            "coordinates ±{z_std:.1g}"),
     Column("determined", int, "directions of the latent vector that the clip determines", of=_answers("determined"),
            phrase=_determined),

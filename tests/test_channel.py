@@ -6,7 +6,7 @@ import scipy.signal
 import tf1_wavegan
 
 from models.audio.channels import one_channel
-from models.generator.generator import generate, random_latent
+from models.generator.generator import Generator, generate, random_latent
 from models.generator.loading import load_generator
 from models.metrics.metrics import EXACT, latent_mse
 from models.recovery import filter_words, speed
@@ -17,6 +17,7 @@ from models.recovery.filters import ORIGIN, Basis, BestChannel, filters, through
 from models.recovery.noise import Noise, lapped, unlapped
 from models.recovery.placing import Levels, Played
 from models.recovery.recover import recover
+from models.recovery.residual import Residual
 from models.recovery.rooms import BEFORE, BestRoom, Room
 from models.recovery.stretching import at, in_clip, in_recording
 
@@ -222,3 +223,65 @@ def test_samples_that_hold_a_value_are_altered_and_clicks_stand_out():
     assert not clicks(remains, np.ones_like(remains)).any()
     remains[4000:4005] += 0.5
     assert clicks(remains, np.ones_like(remains))[4000:4005].all() and clicks(remains, np.ones_like(remains)).sum() < 20
+
+
+def exactly(generator, z, recovery):
+    errors = latent_mse(z, recovery.z)
+    assert (errors < EXACT).all(), errors
+    return recovery
+
+
+def test_a_clipped_sample_bounds_the_sound_on_one_side(generator):
+    z = random_latent(generator, 2, 11)
+    sounds = generate(generator, z)
+    most = 0.4 * np.abs(sounds).max(axis=(1, 2), keepdims=True)
+    clipped = np.clip(sounds, -most, most)
+    bounded = np.abs(clipped) == most
+    problem = Residual(generator, clipped, present=~bounded.reshape(2, -1), bounded=bounded.reshape(2, -1))
+    index = np.arange(2)
+    assert (problem.evaluate(z, index) < 1e-12).all()  # farther from zero than the target, where that is clipped
+    nearer = generate(generator, 0.5 * z)
+    short = np.where(bounded, np.maximum(np.sign(clipped) * (clipped - nearer), 0), clipped - nearer)
+    expected = 0.5 * (short**2).sum(axis=(1, 2)) / (clipped**2).sum(axis=(1, 2))
+    np.testing.assert_allclose(problem.evaluate(0.5 * z, index), expected, rtol=1e-4)
+    exactly(generator, z, recover(clipped, generator, solver=LevenbergMarquardt()))
+
+
+def test_what_is_cut_is_told_from_what_a_generator_holds_by_itself(generator):
+    """One whose sounds fade to silence in their second half; then a part of the first is cut."""
+    fade = np.clip(np.linspace(3, -1, 16384), 0, 1).astype(np.float32) ** 2
+
+    def fading(z):
+        return generator(z)[..., 0] * fade
+
+    own = Generator(fading, generator.latent_dim, "fading", "0")
+    z = random_latent(own, 2, 12)
+    sounds = generate(own, z)
+    assert all(unaltered(sound, own).all() for sound in sounds) and unaltered(sounds[0], own).all()
+    cut = sounds.copy()
+    cut[:, 3000:6000] = 0
+    for sound in cut:
+        known = unaltered(sound, own)
+        assert not known[3000:6000].any() and known[:3000].all() and known[6000:].all()
+    exactly(own, z, recover(cut, own, solver=LevenbergMarquardt()))
+
+
+def test_an_echo_is_found_with_its_delay(generator):
+    z = random_latent(generator, 2, 13)
+    sounds = generate(generator, z)
+    late = np.pad(sounds, [(0, 0), (3001, 0), (0, 0)])[:, :16384]
+    recovery = exactly(
+        generator, z, recover(sounds - 0.4 * late, generator, solver=LevenbergMarquardt(channels=("echo",)))
+    )
+    for one in recovery:
+        taps = one.alignment.filter
+        assert np.abs(taps).argmax() == ORIGIN and np.abs(taps[ORIGIN + 2000 :]).argmax() == 1001
+        assert taps[ORIGIN + 3001] / taps[ORIGIN] == pytest.approx(-0.4, abs=1e-3)
+
+
+def test_a_click_is_only_what_has_most_of_what_remains():
+    remains = 0.01 * np.random.default_rng(0).normal(size=(8192, 1))
+    remains[4000:4005] += 0.5
+    assert clicks(remains, np.ones_like(remains)).any()
+    remains[:2000] *= 20  # as a local minimum leaves it
+    assert not clicks(remains, np.ones_like(remains)).any()

@@ -54,12 +54,10 @@ def recorded(target):
 
 def inside(target, shift=0.0, generator=None):
     """1 where a target [samples, channels], `shift` samples earlier, was recorded, 0 where it was padded, or altered in
-    a way that the sounds of the generator, if one is given, never show."""
+    a way that the generator's own sounds never show; without a generator every way is one."""
     first, last = recorded(target)
     places = np.arange(len(target))[:, None] + shift
     there = np.broadcast_to((places > first - NEAR) & (places < last + NEAR), target.shape).astype(np.float32)
-    if generator is None:
-        return there
     whole = unaltered(target, generator)
     return there if whole.all() else there * _around(whole, places[:, 0])
 

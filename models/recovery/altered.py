@@ -11,13 +11,14 @@ from models.generator.generator import generate, random_latent
 
 SOUNDS = 16  # of a generator, by which it is told what they do by themselves
 HELD = 16  # samples in a row of exactly the same value, from which on they may be a cut or a gate
-STEPS = 4  # of a recording's rounding, within which a sound fades to what it holds
+STEPS = 4  # of a recording's rounding, or times what is usual, within which a sound comes to what it holds
 CLIPPED = 8  # samples at a recording's largest or smallest value, in rows of two or more, from which on it was clipped
 LEVELLED = 1e-3  # of the peak, by which clipped samples differ after rounding
 CLICK = 8.0  # times the median of what remains around it, from which on a sample is a click
 AROUND, EVERY = 1024, 4  # samples of that median, and which of them it takes
 WIDER = 2  # samples left out at either side of a click
 MOST = 0.05  # share of a clip's samples that clicks hit: more is no click
+LOUD = 0.5  # share of the energy of what remains that clicks have: less is the sound's own
 
 
 @dataclass(frozen=True)
@@ -65,22 +66,24 @@ def _levelled(samples):
     return found
 
 
-def clipped(target, generator):
+def clipped(target, generator=None):
     """True for samples of a target [samples, channels] that were clipped: the sound was as far from zero there, or
-    farther."""
-    if habits(generator).clips:
+    farther. Without a generator every sound that looks clipped was."""
+    if generator is not None and habits(generator).clips:
         return np.zeros(target.shape, bool)
     return np.stack([_levelled(samples) for samples in target.T], axis=1)
 
 
-def unaltered(target, generator):
+def unaltered(target, generator=None):
     """1 where a target [samples, channels] may be as the generator made it; 0 where it was clipped, or holds a value
-    that it comes to more abruptly than the generator's sounds and the recording's rounding do, as a cut or a gate."""
+    that it comes to more abruptly than the generator's sounds, if one is given, and the recording's rounding do, as a
+    cut or a gate."""
     known = 1 - clipped(target, generator).astype(np.float32)
+    abrupt = 0.0 if generator is None else habits(generator).abrupt
     for channel, samples in enumerate(target.T):
         changes = np.abs(np.diff(samples))
         step = changes[changes > 0].min(initial=np.inf)
-        gentle = max(habits(generator).abrupt * np.abs(samples).max(), STEPS * step)
+        gentle = max(STEPS * abrupt * np.abs(samples).max(), STEPS * step)
         for first, end, edge in _held(samples):
             if edge > gentle:
                 known[first:end, channel] = 0
@@ -89,10 +92,12 @@ def unaltered(target, generator):
 
 def clicks(residual, known):
     """True where what remains of a clip, residual [samples, channels], of which `known` is 1 where a sample is known,
-    stands out from what remains around it; nowhere where those are more than a click's share of what is known."""
+    stands out from what remains around it; nowhere where those are more than a click's share of what is known, or less
+    than LOUD of what remains."""
     size = np.abs(np.where(known > 0, residual, 0))
     around = scipy.ndimage.median_filter(size[::EVERY], (AROUND // EVERY, 1), mode="reflect").repeat(EVERY, axis=0)
     found = (size > CLICK * np.maximum(around[: len(size)], 1e-12)) & (known > 0)
     found = scipy.ndimage.binary_dilation(found, np.ones((2 * WIDER + 1, 1)))
     found &= known > 0
-    return found if found.sum() < MOST * (known > 0).sum() else np.zeros_like(found)
+    few, loud = found.sum() < MOST * (known > 0).sum(), (size[found] ** 2).sum() > LOUD * (size**2).sum()
+    return found if few and loud else np.zeros_like(found)

@@ -196,8 +196,10 @@ def misled(one):
 
 
 def maybe_unmoved(one):
-    """Its place may have been a wrong one: it lies and sounds as if it had not been moved, and was not tried so."""
-    return bool(one.begins) and one.usual and one.unmoved and "as it is" not in one.tried and not one.explained
+    """Its place may have been a wrong one: it lies and sounds as if it had not been moved, or parts of it are missing,
+    by which it was placed; and it was not tried as it is."""
+    untried = bool(one.begins) and "as it is" not in one.tried and not one.explained
+    return untried and (one.usual and one.unmoved or one.altered)
 
 
 def far_minimum(one):
@@ -241,9 +243,13 @@ def as_it_is(tries, chosen, number, why):
 
 
 def from_zero(tries, chosen, number, why):
-    fits = [_as_it_is_at_zero(one) for one in chosen]
-    for one, fit in zip(chosen, descend(chosen, fits, tries.hopeful(chosen))):
-        one.keep(fit, why)
+    """Where parts of a clip are missing a first Jacobian tells nothing."""
+    for some in ([one for one in chosen if one.altered is altered] for altered in (False, True)):
+        if some:
+            options = tries.patient() if some[0].altered else tries.hopeful(some)
+            fits = [_as_it_is_at_zero(one) for one in some]
+            for one, fit in zip(some, descend(some, fits, options)):
+                one.keep(fit, why)
 
 
 def at_its_place(tries, chosen, number, why):

@@ -12,22 +12,23 @@ import numpy as np
 
 from models.generator.excerpts import BLOCKS
 from models.recovery.descents import ALIGNED, LANDING, NEARER, ROUNDS, descend, placed, residual_of
+from models.recovery.echoes import Echo, echo_of
 from models.recovery.errors import EXPLAINED, FAR, NOISY, PROMISING
 from models.recovery.filters import ORIGIN, Basis, filters
 from models.recovery.locating import usual_place
-from models.recovery.placing import Levels, Played, humming, levelled, played
+from models.recovery.placing import Levels, Played, humming, levelled, moved, played
 from models.recovery.problem import Alignment
 from models.recovery.rooms import Room, rooms
 from models.recovery.speed import place_by_speed
 
 NEEDED = 0.5  # share of an objective without a channel that is left with it, at most
 HELPED = 0.75  # share of a clip's objective that a channel leaves at once, at most, or it is not looked for
-CHANNELS = "speed", "hum", "filter", "levels", "room"
+CHANNELS = "speed", "echo", "hum", "filter", "levels", "room"
 LARGEST = 256  # unknowns that a channel counts as at most: a room's are held back
 # Objectives of a sound through a channel of each kind: what has more unknowns explains more of any sound, so more is
 # asked of it. That of what is predicted, above which the sound is not the generator's; and where a descent has to end.
-LIKELY = {Played: PROMISING, Basis: 0.25, Levels: 0.25, Room: 0.12}
-ENOUGH = {Played: EXPLAINED, Basis: 0.01, Levels: 0.01, Room: 0.001}
+LIKELY = {Played: PROMISING, Echo: 0.25, Basis: 0.25, Levels: 0.25, Room: 0.12}
+ENOUGH = {Played: EXPLAINED, Echo: 0.01, Basis: 0.01, Levels: 0.01, Room: 0.001}
 SAMPLES = 16  # of a clip for each unknown, at least, where a channel is looked for: fewer are explained by any
 SILENT = 1e-6  # energy of a block of a clip relative to its loudest one, up to which it holds no sound
 MAINS = 50.0, 60.0  # Hz
@@ -55,6 +56,9 @@ def look_for_channels(standings, options, why, names=CHANNELS):
         targets = np.stack([standings[i].problem.target for i in unknown])
         for i, other, speed, shift in zip(unknown, *place_by_speed(targets, generator)):
             speeds[i] = (speed, shift) if other else None
+    if "echo" in names:
+        for one in standings:
+            _look_for_an_echo(one, options, why)
     for kind, left in zip(kinds, at_once):
         chosen, places = [], []
         for i, one in enumerate(standings):
@@ -74,8 +78,28 @@ def look_for_channels(standings, options, why, names=CHANNELS):
         _look(chosen, places, kind, options, why)
 
 
+def _look_for_an_echo(standing, options, why):
+    """Descends with an echo, where one helps the clip's own sound or the predicted one at once."""
+    generator, place = standing.problem.generator, (1.0, np.round(_shift(standing)))
+    seems_own = standing.fit.objective < PROMISING or standing.recognised
+    if not standing.missed(noisy=NOISY) or standing.spent or not seems_own:
+        return
+    begun = [_begun(standing, standing.fit.x[:-3], place, None), *_predicted([standing], [place], None)]
+    best, kind = np.inf, None
+    for fit in begun:
+        echo = echo_of(fit.sound(generator), fit.aligned * fit.present)
+        if echo is None or not _enough(_sounding(fit), echo, generator):
+            continue
+        without, left = (_objectives([standing], [replace(fit, channel=one)])[0] for one in (moved(generator), echo))
+        if left < min(HELPED * without, best):
+            best, kind = left, echo
+    if kind is not None:
+        _look([standing], [place], kind, options, why)
+
+
 def _kinds(generator, names):
-    """What a channel may be made of, the fewest unknowns first, as far as a generator's sounds have samples for them."""
+    """What a channel may be made of, the fewest unknowns first, as far as a generator's sounds have samples for them;
+    but for an echo, which is another for each clip."""
     made = {
         "speed": lambda: [played(generator)],
         "hum": lambda: [humming(generator, mains) for mains in MAINS],
@@ -83,7 +107,7 @@ def _kinds(generator, names):
         "levels": lambda: [levelled(generator)],
         "room": lambda: rooms(generator)[:1],
     }
-    kinds = [kind for name in CHANNELS if name in names for kind in made[name]()]
+    kinds = [kind for name, make in made.items() if name in names for kind in make()]
     return [kind for kind in kinds if _enough(generator.num_samples, kind, generator)]
 
 
@@ -129,15 +153,11 @@ def _look(standings, places, kind, options, why):
     if not standings:
         return
     fits = [_begun(one, one.fit.x[:-3], place, kind) for one, place in zip(standings, places)]
-    values, predicts = _objectives(standings, fits), standings[0].problem.predict is not None
-    if predicts:
-        z = standings[0].problem.predict(np.stack([fit.aligned for fit in fits])).astype(np.float64)
-        z = [np.clip(one, *standing.problem.box()) for one, standing in zip(z, standings)]
-        predicted = [_begun(*one, kind) for one in zip(standings, z, places)]
-        for i, value in enumerate(_objectives(standings, predicted)):
-            if value < values[i]:
-                fits[i], values[i] = predicted[i], value
-    certain = predicts or isinstance(kind, Room)
+    values, predicted = _objectives(standings, fits), _predicted(standings, places, kind)
+    for i, value in enumerate(_objectives(standings, predicted) if predicted else ()):
+        if value < values[i]:
+            fits[i], values[i] = predicted[i], value
+    certain = predicted or isinstance(kind, Room)
     likely = [i for i, value in enumerate(values) if value < LIKELY[type(kind)] or not certain]
     if not likely:
         return
@@ -160,6 +180,16 @@ def _look(standings, places, kind, options, why):
         if fit.objective < ENOUGH[type(kind)]:
             standing.back = 0
             standing.keep(fit, why, NEEDED)
+
+
+def _predicted(standings, places, kind):
+    """Fits through a channel at what is predicted of the clips at places [n]; none without a prediction."""
+    if standings[0].problem.predict is None:
+        return []
+    targets = [_begun(one, one.fit.x[:-3], place, kind).aligned for one, place in zip(standings, places)]
+    z = standings[0].problem.predict(np.stack(targets)).astype(np.float64)
+    z = [np.clip(one, *standing.problem.box()) for one, standing in zip(z, standings)]
+    return [_begun(*one, kind) for one in zip(standings, z, places)]
 
 
 def _begun(standing, z, place, kind):

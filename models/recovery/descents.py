@@ -2,6 +2,7 @@
 and place as unknowns, or under random weights. models/recovery/attempts.py says which is taken when.
 """
 
+import functools
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -10,6 +11,7 @@ import scipy.stats
 from models.generator.excerpts import BLOCKS, EXCERPTS, RUN
 from models.generator.generator import generate
 from models.recovery.alignment import aligned, bounded
+from models.recovery.altered import unaltered
 from models.recovery.centre import prior_deviation
 from models.recovery.channel import Channelled
 from models.recovery.errors import CONVERGED, ENOUGH, EXPLAINED, FAR, MISSED, NEAR_TRUTH, NOISY
@@ -49,8 +51,9 @@ class Fit:
 
     x [k + 3]: the unknowns, then the logarithm of a gain, an offset and a delay beside `alignment`, at which the target
     was compared: `aligned` [samples, channels], `present`, 0 where a sample of it is not known, and `bounded`, True
-    where it was clipped, so that only one side of it is. free: whether the last three were unknowns. channel: the operations of a models.recovery.channel.Channelled, of which what is compared
-    went through the best sum, whose level takes the place of theirs; or None. noise: the
+    where it was clipped, so that only one side of it is. free: whether the last three were unknowns. channel: the
+    operations of a models.recovery.channel.Channelled, of which what is compared went through the best sum, whose level
+    takes the place of theirs; or None. noise: the
     models.recovery.noise.Noise by which what remains was weighed, with a channel, or None. normal [k + 3, k + 3]: the
     normal matrix of its last Jacobian. averaged: the objective averaged over the noise at the end of its descent.
     """
@@ -133,6 +136,11 @@ class Standing:
     @property
     def explained(self):
         return self.fit.objective < EXPLAINED
+
+    @functools.cached_property
+    def altered(self):
+        """Whether samples of it were cut, gated or clipped."""
+        return not unaltered(self.problem.target, self.problem.generator).all()
 
     @property
     def in_a_room(self):

@@ -14,7 +14,7 @@ BEFORE = 16  # samples by which a sound is advanced at most
 SHARE = 9  # part of a clip that the taps last for
 FALL = 3.0  # decades by which the penalty grows to the last of them
 ROUNDED = 1e-10  # of the products of a sound, up to which they are rounding
-PENALTIES = 1e-2, 1e-3, 1e-5  # relative to the sound's energy, one after another
+PENALTIES = 1e-2, 1e-3, 1e-4, 1e-5, 1e-6, 1e-7  # relative to the sound's energy, one after another
 
 
 class Room:
