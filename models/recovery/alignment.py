@@ -8,6 +8,7 @@ from models.recovery.altered import clipped, unaltered
 from models.recovery.filters import LOST, through, without
 from models.recovery.stretching import at, in_clip, in_recording
 
+MUCH = 0.02  # share of a target's samples, above which its sound cannot be placed with what was altered
 NEAR = 0.05  # samples beyond an end of a waveform, to which it still is known
 
 
@@ -60,6 +61,15 @@ def inside(target, shift=0.0, generator=None):
     there = np.broadcast_to((places > first - NEAR) & (places < last + NEAR), target.shape).astype(np.float32)
     whole = unaltered(target, generator)
     return there if whole.all() else there * _around(whole, places[:, 0])
+
+
+def missing(target, generator):
+    """True for those samples of a target [samples], from the first to the last that was recorded, that were altered in
+    a way that the generator's own sounds never show, where they are MUCH of it; else nowhere."""
+    first, last = recorded(target)
+    found = (unaltered(target, generator) == 0).any(axis=1)
+    found[:first], found[last + 1 :] = False, False
+    return found & (found.mean() > MUCH)
 
 
 def _around(known, places):

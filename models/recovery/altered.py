@@ -11,7 +11,8 @@ from models.generator.generator import generate, random_latent
 
 SOUNDS = 16  # of a generator, by which it is told what they do by themselves
 HELD = 16  # samples in a row of exactly the same value, from which on they may be a cut or a gate
-STEPS = 4  # of a recording's rounding, or times what is usual, within which a sound comes to what it holds
+STEPS = 32  # of a recording's rounding, within which a sound comes to what it holds
+USUAL = 4  # times what is usual for a generator, within which one of its sounds does
 CLIPPED = 8  # samples at a recording's largest or smallest value, in rows of two or more, from which on it was clipped
 LEVELLED = 1e-3  # of the peak, by which clipped samples differ after rounding
 CLICK = 8.0  # times the median of what remains around it, from which on a sample is a click
@@ -83,7 +84,7 @@ def unaltered(target, generator=None):
     for channel, samples in enumerate(target.T):
         changes = np.abs(np.diff(samples))
         step = changes[changes > 0].min(initial=np.inf)
-        gentle = max(STEPS * abrupt * np.abs(samples).max(), STEPS * step)
+        gentle = max(USUAL * abrupt * np.abs(samples).max(), STEPS * step)
         for first, end, edge in _held(samples):
             if edge > gentle:
                 known[first:end, channel] = 0

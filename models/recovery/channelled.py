@@ -21,9 +21,11 @@ from models.recovery.problem import Alignment
 from models.recovery.rooms import Room, rooms
 from models.recovery.speed import place_by_speed
 
+HELD_BACK = 0.02  # objective in a room whose taps are held back most, above which it is none
 NEEDED = 0.5  # share of an objective without a channel that is left with it, at most
 HELPED = 0.75  # share of a clip's objective that a channel leaves at once, at most, or it is not looked for
-CHANNELS = "speed", "echo", "hum", "filter", "levels", "room"
+CHANNELS = "speed", "hum", "filter", "levels", "echo", "room"
+ECHO = "an echo"
 LARGEST = 256  # unknowns that a channel counts as at most: a room's are held back
 # Objectives of a sound through a channel of each kind: what has more unknowns explains more of any sound, so more is
 # asked of it. That of what is predicted, above which the sound is not the generator's; and where a descent has to end.
@@ -56,10 +58,11 @@ def look_for_channels(standings, options, why, names=CHANNELS):
         targets = np.stack([standings[i].problem.target for i in unknown])
         for i, other, speed, shift in zip(unknown, *place_by_speed(targets, generator)):
             speeds[i] = (speed, shift) if other else None
-    if "echo" in names:
-        for one in standings:
-            _look_for_an_echo(one, options, why)
     for kind, left in zip(kinds, at_once):
+        if kind is ECHO:
+            for one in standings:
+                _look_for_an_echo(one, options, why)
+            continue
         chosen, places = [], []
         for i, one in enumerate(standings):
             if not one.missed(noisy=NOISY) or one.spent or not _enough(samples[i], kind, generator):
@@ -99,16 +102,17 @@ def _look_for_an_echo(standing, options, why):
 
 def _kinds(generator, names):
     """What a channel may be made of, the fewest unknowns first, as far as a generator's sounds have samples for them;
-    but for an echo, which is another for each clip."""
+    ECHO for an echo, which is another for each clip, and would explain a part of what a filter does."""
     made = {
         "speed": lambda: [played(generator)],
         "hum": lambda: [humming(generator, mains) for mains in MAINS],
         "filter": lambda: [filters(generator)],
         "levels": lambda: [levelled(generator)],
+        "echo": lambda: [ECHO],
         "room": lambda: rooms(generator)[:1],
     }
-    kinds = [kind for name, make in made.items() if name in names for kind in make()]
-    return [kind for kind in kinds if _enough(generator.num_samples, kind, generator)]
+    kinds = [kind for name in CHANNELS if name in names for kind in made[name]()]
+    return [kind for kind in kinds if kind is ECHO or _enough(generator.num_samples, kind, generator)]
 
 
 def _enough(samples, kind, generator):
@@ -135,7 +139,7 @@ def _at_once(standings, kind):
     it is explained by; infinite for the others."""
     values = [np.inf] * len(standings)
     chosen = [i for i, one in enumerate(standings) if one.fit.objective < PROMISING]
-    if chosen:
+    if chosen and kind is not ECHO:
         some = [standings[i] for i in chosen]
         fits = [replace(one.fit, channel=kind, free=False) for one in some]
         for i, value in zip(chosen, _objectives(some, fits)):
@@ -164,8 +168,7 @@ def _look(standings, places, kind, options, why):
     standings, fits, values = ([some[i] for i in likely] for some in (standings, fits, values))
     near = [value < PROMISING for value in values]
     fits = [fit if there else replace(fit, x=0 * fit.x) for fit, there in zip(fits, near)]
-    if not isinstance(kind, Room):  # whose penalty keeps it above that at first
-        options = options | {"above": ENOUGH[type(kind)]}
+    options = options | {"above": HELD_BACK if isinstance(kind, Room) else ENOUGH[type(kind)]}
     fits = descend(standings, fits, options, smoothing=[NEARER if there else np.inf for there in near])
     lost = [i for i, fit in enumerate(fits) if near[i] and fit.objective >= EXPLAINED and not standings[i].spent]
     if lost:
@@ -221,8 +224,9 @@ def _followed(standings, fits, options):
 
 
 def _freed(standings, fits, options):
-    """Descends again from Fits through a Room that explain their clips, under smaller penalties one after another."""
-    near = [i for i, fit in enumerate(fits) if fit.objective < EXPLAINED]
+    """Descends again from Fits through a Room that nearly explain their clips, under smaller penalties one after
+    another."""
+    near = [i for i, fit in enumerate(fits) if fit.objective < HELD_BACK]
     for kind in rooms(standings[0].problem.generator)[1:]:
         near = [i for i in near if not standings[i].spent]
         if not near:

@@ -10,8 +10,7 @@ import scipy.stats
 
 from models.generator.excerpts import BLOCKS, EXCERPTS, RUN
 from models.generator.generator import generate
-from models.recovery.alignment import aligned, bounded
-from models.recovery.altered import unaltered
+from models.recovery.alignment import aligned, bounded, missing
 from models.recovery.centre import prior_deviation
 from models.recovery.channel import Channelled
 from models.recovery.errors import CONVERGED, ENOUGH, EXPLAINED, FAR, MISSED, NEAR_TRUTH, NOISY
@@ -139,8 +138,8 @@ class Standing:
 
     @functools.cached_property
     def altered(self):
-        """Whether samples of it were cut, gated or clipped."""
-        return not unaltered(self.problem.target, self.problem.generator).all()
+        """Whether many samples of it were cut, gated or clipped."""
+        return bool(missing(self.problem.target, self.problem.generator).any())
 
     @property
     def in_a_room(self):

@@ -10,8 +10,7 @@ import numpy as np
 import scipy.ndimage
 
 from models.generator.generator import BATCH, generate, random_latent
-from models.recovery.alignment import centred, unit
-from models.recovery.altered import unaltered
+from models.recovery.alignment import centred, missing, unit
 from models.recovery.centre import centre
 
 FARTHEST = 800  # samples that a clip may have been moved by, and no more than an eighth of it
@@ -84,7 +83,7 @@ def place(targets, generator):
         scores = (alike * parts).sum(axis=0)
         turned[i] = parts[0, scores.argmax()] < 0
         best[i], shares[i], as_it_is = summit(scores) - farthest, scores.max(), scores[farthest]
-        there = unaltered(targets[i], generator).min(axis=1)
+        there = ~missing(targets[i], generator)
         if not there.all():
             tried = {shift: _share_of(known, target, there, shift) for shift in (0, *shifts[_peaks(scores)])}
             best[i] = max(tried, key=tried.get)
@@ -95,8 +94,8 @@ def place(targets, generator):
 
 
 def _share_of(known, target, there, shift):
-    """The share of a target [samples] that a Sketch explains, `shift` samples late, of those samples of which `there`
-    is 1, not 0."""
+    """The share of a target [samples] that a Sketch explains, `shift` samples late, of those samples where `there`
+    is True."""
     target, there = (np.roll(samples, -shift) for samples in (target * there, there))
     rows, (target,) = known.rows * there, unit(target[None])
     products = rows.astype(np.float64) @ rows.T
