@@ -60,7 +60,7 @@ NOISES = {"own": None, "own, noise 40 dB": 40, "own, noise 20 dB": 20}
 PERTURBED = {f"weights off by {percent} %": percent / 100 for percent in (0.1, 0.3, 1, 3)}
 STATE, ANOTHER, RECORDINGS = "another state", "another generator", "recordings"
 TOLD_APART_DB = 10  # by which a relative's sound differs more than rounding does, or it is not counted
-KEYS = *v.OWN, v.NEAR, v.UNSURE, v.OTHER
+KEYS = *v.OWN, v.UNSURE, v.OTHER
 
 
 def rounded(wave):

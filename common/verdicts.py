@@ -14,8 +14,8 @@ WORDS = {  # after "the sound is …"
     v.UNTOUCHED: "this generator's, untouched",
     v.NOISE: "this generator's, then noise or another sound",
     v.CHANNEL: "this generator's, then {channel}",
-    v.NEAR: "not this generator's but of one near it, such as another state of its training",
-    v.UNSURE: "this generator's, changed in a way that is not known, or of one near it: what remains follows the sound",
+    v.UNSURE: "this generator's, changed in a way that is not known, such as lossy coding, or of one near it, such as "
+    "another state of its training: what remains follows the sound",
     v.OTHER: "not made by this generator",
     v.SILENT: "no sound in it",
 }

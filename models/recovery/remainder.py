@@ -42,6 +42,12 @@ class Remainder:
         return self.change < STEADY * self.sound_change
 
     @property
+    def is_noise(self):
+        """Whether the sound has no part in it: it is not loud where the sound is, or steady in a spectrum that does not
+        follow the sound's."""
+        return not self.follows or self.is_steady and self.alike[0] <= FOLLOWS[0]
+
+    @property
     def can_tell(self):
         """Whether steady noise would be seen to be steady: not with a sound that hardly changes itself."""
         return self.noise_change < STEADY * self.sound_change

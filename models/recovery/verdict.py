@@ -2,8 +2,8 @@
 
 Another state of a generator's training, or the same weights a thousandth off, explains 99.9 % of its sounds too. But
 what it leaves follows the sound: it is loud where the sound is loud, again and again. Rounding is as small as the
-file's last bit, and noise does not care about the sound. An unknown change of the sound, such as a filter, follows it
-as well; whether that is all that follows is known only where such changes were looked for.
+file's last bit, and noise does not care about the sound. What lossy coding leaves, and any change of the sound that is
+not looked for, follows it as well: these and a relative are not told apart.
 """
 
 import numpy as np
@@ -12,7 +12,7 @@ from models.recovery.errors import margin_db
 
 # What is said of a sound. The first three: the generator made it.
 UNTOUCHED, NOISE, CHANNEL = "untouched", "noise", "channel"
-NEAR, UNSURE, OTHER, SILENT = "near", "cannot tell", "other", "silence"
+UNSURE, OTHER, SILENT = "cannot tell", "other", "silence"
 OWN = UNTOUCHED, NOISE, CHANNEL
 
 MET = 1e-6  # share of a sound's power, up to which what remains behind a channel is the channel's own error
@@ -21,12 +21,11 @@ STEPS = 1 / 128, 1 / 32767, 1 / 32768  # of samples of 8 bits, and of 16 in both
 
 
 def verdict(explained, left, channel=None):
-    """Who made a sound → one of UNTOUCHED, NOISE, CHANNEL, which all mean this generator, NEAR, UNSURE, OTHER.
+    """Who made a sound → one of UNTOUCHED, NOISE, CHANNEL, which all mean this generator, UNSURE, OTHER.
 
     explained: share of the sound that a latent vector explains, NaN if that is not known. left: Remainder, behind the
     channel if one was found, whose own error is no reason for doubt where it is small. channel: what was done to the
-    sound beside its level, offset and position, in words, "" where it was looked for in vain, None where it was not
-    looked for.
+    sound beside its level, offset and position, in words, "" or None where nothing was found.
     """
     if not explained >= EXPLAINED:
         return OTHER
@@ -36,9 +35,9 @@ def verdict(explained, left, channel=None):
         return CHANNEL
     if not left.can_tell:
         return UNSURE
-    if left.is_steady or not left.follows:
+    if left.is_noise:
         return CHANNEL if channel else NOISE
-    return NEAR if channel == "" else UNSURE
+    return UNSURE
 
 
 def is_silent(target, step=0.0):
