@@ -43,9 +43,10 @@ class Remainder:
 
     @property
     def is_noise(self):
-        """Whether the sound has no part in it: it is not loud where the sound is, or steady in a spectrum that does not
-        follow the sound's."""
-        return not self.follows or self.is_steady and self.alike[0] <= FOLLOWS[0]
+        """Whether the sound has no part in it: it is not loud where the sound is, or it is steady, and as loud as the
+        sound at the same times or at the same frequencies only, which happens by chance."""
+        both = all(correlation > limit for correlation, limit in zip(self.alike, FOLLOWS))
+        return not self.follows or self.is_steady and not both
 
     @property
     def can_tell(self):
