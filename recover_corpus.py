@@ -32,6 +32,7 @@ from common.settings import from_shell
 
 settings = from_shell(globals())
 
+import logging
 import time
 from pathlib import Path
 
@@ -68,6 +69,7 @@ def connect():
     here = {"num_cpus": workers * threads, "include_dashboard": False}
     ray.init(**options, **({"address": address} if address else here))
     ray.data.DataContext.get_current().enable_progress_bars = False
+    logging.getLogger("ray.data").setLevel(logging.ERROR)  # which else says that of every run
 
 
 def recovered(paths, options):

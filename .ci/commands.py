@@ -41,6 +41,7 @@ SMALLER = {  # what is added to a command, by script; {server} is the address of
     "benchmarks/growth.py": "--card= --output= --counts=1 --widths=4 --lengths= --num_clips=1",
     "benchmarks/speed.py": "--card= --widths=2 --network_width=1 --turns=1",
     "benchmarks/own_clips.py": "--other= --datasets=datasets/fsdd --num_clips=1 --num_others=1 --damages=none",
+    "benchmarks/verdicts.py": "--card= --datasets=datasets/fsdd --num_sounds=1 --kinds=own",
     "benchmarks/side_by_side.py": "--tables=one=waves/metrics/,other=waves/metrics/",
 }
 ELSEWHERE = (  # what needs Ray, whose tests run it, other software, or an earlier version beside this one
