@@ -66,7 +66,7 @@ import soundfile
 from tqdm import tqdm
 
 from common.closeness import Closeness
-from common.columns import RECORDINGS, alternatives_in_words, in_words, medians, windows_in_words
+from common.columns import RECORDINGS, alternatives_in_words, in_seconds, in_words, medians, windows_in_words
 from common.compared import compared
 from common.files import (
     find_recordings,
@@ -203,7 +203,7 @@ def recover_files(paths, names, table, method, closeness, others):
             known, wrong = truth(path, answer.z, generator, int(row.get("label", 0)))
             words = f"{row['form']}: " * (row["form"] == AS_IT_IS) + alternatives_in_words(row) + in_words(row, wrong)
             words += f", {row['iterations']} iterations" if gradient and "iterations" in row else ""
-            tqdm.write(printable(f"{path}: {words}{known}, {seconds:.2g} s"))
+            tqdm.write(printable(f"{path}: {words}{known}, {in_seconds(seconds)}"))
 
 
 def recover_long(paths, names, table, method, closeness):
@@ -225,7 +225,7 @@ def recover_long(paths, names, table, method, closeness):
         seconds = (time.perf_counter() - begin) / len(rows)
         row = table.recording(path) | {"name": names[path], "seconds": seconds} | described() | medians(rows)
         table.add([row])
-        words = f"{len(rows)} windows, {windows_in_words(rows)}, {seconds:.2g} s each"
+        words = f"{len(rows)} windows, {windows_in_words(rows)}, {in_seconds(seconds)} each"
         tqdm.write(printable(f"{path}: {words}; all windows are in {names[path]}.csv"))
 
 
@@ -249,7 +249,7 @@ def recover_found(paths, names, table, method, closeness):
         seconds = time.perf_counter() - begin
         how = {"method": METHODS[inverse_mapping, True], "solver": "levenberg_marquardt"}
         table.add([table.recording(path) | {"name": names[path], "seconds": seconds} | how | medians(rows)])
-        words = f"{len(rows)} clips of this generator found, {seconds:.2g} s; they are in {names[path]}.csv"
+        words = f"{len(rows)} clips of this generator found, {in_seconds(seconds)}; they are in {names[path]}.csv"
         tqdm.write(printable(f"{path}: {words}"))
 
 

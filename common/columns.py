@@ -241,6 +241,11 @@ def medians(rows):
     return {name: float(np.median(values)) for name, values in known.items() if values}
 
 
+def in_seconds(seconds):
+    """A time in seconds, as text of two digits or of whole seconds."""
+    return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.2g} s"
+
+
 def windows_in_words(rows):
     """How close the reconstructions of many windows are, and which digits the judge hears in the first, as a phrase."""
     if not any("snr_db" in row for row in rows):

@@ -47,6 +47,7 @@ def channel_in_words(answer):
         words.append(levels_in_words(place.levels, answer.waveform))
     if place.filter is not None:
         words.append(filter_words.described(place.filter, answer.waveform, answer.sample_rate))
+    words += [answer.altered] * bool(answer.altered)
     return ", ".join(words)
 
 

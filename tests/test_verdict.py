@@ -10,7 +10,7 @@ import soundfile
 import tf1_wavegan
 from run_script import run_script
 
-from common.verdicts import WORDS, in_words, made_by
+from common.verdicts import WORDS, channel_in_words, in_words, made_by
 from models.audio.clip import Clip
 from models.generator.generator import generate
 from models.generator.loading import load_generator
@@ -150,9 +150,11 @@ def test_a_click_says_nothing_of_who_made_a_sound(sound):
     target = rounded(sound).astype(np.float32)
     target[8000:8005] += 0.5
     answer = SimpleNamespace(
-        alignment=Alignment(), explained=1.0, matched=sound.astype(np.float32), sample_rate=SAMPLES
+        alignment=Alignment(), explained=1.0, matched=sound.astype(np.float32), sample_rate=SAMPLES, altered=""
     )
     assert made_by(Clip(target[:, 0]), answer) == v.UNTOUCHED
+    answer.altered = "hit by a click"
+    assert made_by(Clip(target[:, 0]), answer) == v.CHANNEL and channel_in_words(answer) == "hit by a click"
     answer.matched = 1.01 * answer.matched
     assert made_by(Clip(target[:, 0]), answer) not in v.OWN
 

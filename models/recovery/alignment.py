@@ -63,6 +63,16 @@ def inside(target, shift=0.0, generator=None):
     return there if whole.all() else there * _around(whole, places[:, 0])
 
 
+def alterations(target, generator):
+    """What was done to samples of a target [samples, channels], from the first to the last that was recorded, in
+    words."""
+    first, last = recorded(target)
+    part = target[first : last + 1]
+    levelled = clipped(part, generator)
+    cut = (unaltered(part, generator) == 0) & ~levelled
+    return [words for words, found in (("clipped", levelled), ("silenced in places", cut)) if found.any()]
+
+
 def missing(target, generator):
     """True for those samples of a target [samples], from the first to the last that was recorded, that were altered in
     a way that the generator's own sounds never show, where they are MUCH of it; else nowhere."""

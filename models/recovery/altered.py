@@ -14,6 +14,7 @@ HELD = 16  # samples in a row of exactly the same value, from which on they may 
 STEPS = 32  # of a recording's rounding, within which a sound comes to what it holds
 USUAL = 4  # times what is usual for a generator, within which one of its sounds does
 CLIPPED = 8  # samples at a recording's largest or smallest value, in rows of two or more, from which on it was clipped
+CROWDED = 4  # times as many as just below them: a rounded peak has twice as many
 LEVELLED = 1e-3  # of the peak, by which clipped samples differ after rounding
 CLICK = 8.0  # times the median of what remains around it, from which on a sample is a click
 AROUND, EVERY = 1024, 4  # samples of that median, and which of them it takes
@@ -58,13 +59,21 @@ def _held(samples):
 def _levelled(samples):
     """True for those of samples [n] that look clipped."""
     found, peak = np.zeros(len(samples), bool), np.abs(samples).max()
+    width = max(LEVELLED * peak, _step(samples))
     for side in (1, -1):
         most = (side * samples).max()
         levelled = side * samples > most - LEVELLED * peak
+        below = (side * samples > most - 2.5 * width).sum() - levelled.sum()
         neighbours = levelled & (np.roll(levelled, 1) | np.roll(levelled, -1))
-        if most > 0 and not levelled.all() and neighbours.sum() >= CLIPPED:
+        if most > 0 and not levelled.all() and neighbours.sum() >= max(CLIPPED, CROWDED * below):
             found |= levelled
     return found
+
+
+def _step(samples):
+    """The least change of samples [n], which is that of rounding; 0 where nothing changes."""
+    changes = np.abs(np.diff(samples))
+    return changes[changes > 0].min(initial=np.inf) if changes.any() else 0.0
 
 
 def clipped(target, generator=None):
@@ -82,9 +91,7 @@ def unaltered(target, generator=None):
     known = 1 - clipped(target, generator).astype(np.float32)
     abrupt = 0.0 if generator is None else habits(generator).abrupt
     for channel, samples in enumerate(target.T):
-        changes = np.abs(np.diff(samples))
-        step = changes[changes > 0].min(initial=np.inf)
-        gentle = max(USUAL * abrupt * np.abs(samples).max(), STEPS * step)
+        gentle = max(USUAL * abrupt * np.abs(samples).max(), STEPS * _step(samples))
         for first, end, edge in _held(samples):
             if edge > gentle:
                 known[first:end, channel] = 0

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from models.generator.generator import BATCH
-from models.recovery.alignment import inside
+from models.recovery.alignment import aligned, alterations, inside
 from models.recovery.altered import clicks
 from models.recovery.centre import prior_deviation
 from models.recovery.channelled import CHANNELS, channel_of, look_for_channels
@@ -358,6 +358,8 @@ def settled(one):
         z, share = one.fit.x[:k], explained_share(one.problem, one.fit.x[:k])
         return Answer(z, one.fit.objective, one.cost, why, Alignment(), share, of_waveform=True)
     why, fit = SPENT if one.spent and one.missed() else one.why, one.fit
+    hit = (aligned(one.problem.target, fit.alignment, generator)[1] > 0) & (fit.present == 0)
+    altered = [*alterations(one.problem.target, generator), *["hit by a click"] * bool(hit.any())]
     if fit.channel is not None:
         place = channel_of(one.problem, fit)
         level_alone = place.filter is None and place.levels is None and place.speed == 1
@@ -366,7 +368,7 @@ def settled(one):
         fit = fit.folded(one.problem) if fit.free else fit
         place = fit.alignment
     share = float(np.clip(1 - 2 * fit.objective, 0, 1))
-    answer = Answer(fit.x[:k], fit.objective, one.cost, why, place, share, of_waveform=True)
+    answer = Answer(fit.x[:k], fit.objective, one.cost, why, place, share, of_waveform=True, altered=", ".join(altered))
     lower, upper = one.problem.box()
     prior = np.where(lower < upper, prior_deviation(generator), 0.0)
     free = np.append(np.ones(k, bool), (fit.free,) * 3)

@@ -168,7 +168,8 @@ def _look(standings, places, kind, options, why):
     standings, fits, values = ([some[i] for i in likely] for some in (standings, fits, values))
     near = [value < PROMISING for value in values]
     fits = [fit if there else replace(fit, x=0 * fit.x) for fit, there in zip(fits, near)]
-    options = options | {"above": HELD_BACK if isinstance(kind, Room) else ENOUGH[type(kind)]}
+    above = HELD_BACK if isinstance(kind, Room) else ENOUGH[type(kind)]
+    options = options | {"above": above, "patient_below": EXPLAINED}
     fits = descend(standings, fits, options, smoothing=[NEARER if there else np.inf for there in near])
     lost = [i for i, fit in enumerate(fits) if near[i] and fit.objective >= EXPLAINED and not standings[i].spent]
     if lost:

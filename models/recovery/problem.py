@@ -83,6 +83,7 @@ class Answer:
     iterations: Jacobians, steps of Adam or iterations of L-BFGS-B, over all tries. why: which attempt found it, or why
     it ended. alignment: found with z, or None where the solver does not look for one. explained: the share of the
     target's energy, less the offset, that z explains, 0 to 1, or None without least squares on the waveform.
+    altered: what was done to samples of the target, which then count for nothing or bound the waveform, in words.
     of_waveform: whether the objective is of the waveform alone. z_std [k]: standard deviations of z, None where nothing
     is explained. determined: directions of z that the clip determines, 0 to k, where z_std is known. start [k]: where
     the solver began, if it drew that itself.
@@ -99,6 +100,7 @@ class Answer:
     alignment: Alignment | None = None
     explained: float | None = None
     of_waveform: bool = False
+    altered: str = ""
     z_std: np.ndarray | None = None
     determined: int | None = None
     start: np.ndarray | None = None
