@@ -95,7 +95,8 @@ def training_batches(dataset, recordings, batch_size, seed, augmentation=None, b
     draw the digits evenly, and the data sets evenly within a digit; otherwise each clip comes once before any comes
     again. The same seed gives the same batches; skipped: how many of them an earlier run has had.
     """
-    clips = _drawn(dataset, recordings, seed, balanced).batch(min(batch_size, len(recordings))).skip(skipped)
+    clips = _drawn(dataset, recordings, seed, balanced)
+    clips = clips.batch(min(batch_size, len(recordings)), drop_remainder=True).skip(skipped)
     if augmentation is None:
         return _in_memory(clips.map(_as_float32, tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE))
     seeds = tf.data.Dataset.random(seed).batch(2).skip(skipped)
