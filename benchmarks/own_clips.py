@@ -96,7 +96,8 @@ def measured(waves, damage, method, kind, source, generator, mapping, until):
     their numbers. source: where they are from. mapping: the inverse mapping, or None."""
     how = {"generator": generator, "inverse_mapping": mapping if method == "hybrid" else None}
     how |= {"solver": LevenbergMarquardt(), "only_exact": True}
-    name = re.sub(r"\W+", "_", f"{damage} {method} {kind}")
+    signs = re.sub(r"(?<!\w)-", "minus ", damage.replace("+", "plus "))
+    name = re.sub(r"\W+", "_", f"{signs} {method} {kind}")
     settings = depends_on(damage=damage, seed=seed, source=source, **how)
     store = Store(results, name, UNFINISHED, settings, by="number", exact=True)
 
