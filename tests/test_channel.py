@@ -285,3 +285,14 @@ def test_a_click_is_only_what_has_most_of_what_remains():
     assert clicks(remains, np.ones_like(remains)).any()
     remains[:2000] *= 20  # as a local minimum leaves it
     assert not clicks(remains, np.ones_like(remains)).any()
+
+
+def test_what_was_done_to_samples_is_said(generator):
+    z = random_latent(generator, 3, 14)
+    sounds = generate(generator, z)
+    most = 0.4 * np.abs(sounds[0]).max()
+    sounds[0] = np.clip(sounds[0], -most, most)
+    sounds[1, 3000:6000] = 0
+    sounds[2, 9000:9005] += np.abs(sounds[2]).max()
+    recovery = exactly(generator, z, recover(sounds, generator, solver=LevenbergMarquardt()))
+    assert [one.altered for one in recovery] == ["clipped", "silenced in places", "hit by a click"]

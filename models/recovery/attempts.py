@@ -275,6 +275,7 @@ def without_clicks(tries, chosen, number, why):
     if hit:
         for one, fit in zip(hit, descend(hit, fits, tries.brisk(hit), smoothing=NEARER)):
             one.keep(fit, why)
+            one.clicked |= one.fit is fit
 
 
 def elsewhere(tries, chosen, number, why):
@@ -359,7 +360,7 @@ def settled(one):
         return Answer(z, one.fit.objective, one.cost, why, Alignment(), share, of_waveform=True)
     why, fit = SPENT if one.spent and one.missed() else one.why, one.fit
     hit = (aligned(one.problem.target, fit.alignment, generator)[1] > 0) & (fit.present == 0)
-    altered = [*alterations(one.problem.target, generator), *["hit by a click"] * bool(hit.any())]
+    altered = [*alterations(one.problem.target, generator), *["hit by a click"] * bool(one.clicked and hit.any())]
     if fit.channel is not None:
         place = channel_of(one.problem, fit)
         level_alone = place.filter is None and place.levels is None and place.speed == 1

@@ -108,7 +108,8 @@ def placed(problem, z, alignment, free, channel=None):
 class Standing:
     """One clip while attempts are made. fit: the best so far. cost: Jacobians so far. why: the attempt that led to the
     best. back: how often in a row another descent came back to its objective. idle: reweighted descents in a row that
-    gained nothing. last [k + 3]: where the last of these ended. seed: of the excerpts that are drawn, numbers.
+    gained nothing. last [k + 3]: where the last of these ended. clicked: whether it was better without clicks. seed: of
+    the excerpts that are drawn, numbers.
 
     What was seen before the first attempt: whether its start is promising, whether the sketch of the generator
     recognises it, whether it lies where the generator put it, whether it has a usual level, and sign, -1 where it is
@@ -129,6 +130,7 @@ class Standing:
     back: int = 0
     idle: int = 0
     last: np.ndarray | None = None
+    clicked: bool = False
     seed: tuple = ()
     _known: dict = field(default_factory=dict)
 
