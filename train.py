@@ -147,9 +147,10 @@ def with_codes(codes):
     return fill
 
 
-def training_data(recordings, generator):
-    """Endless (recordings [real_batch_size, …], latent vectors [batch_size, latent_dim]), or the second alone."""
-    seeds = tf.data.Dataset.random(seed + 1).batch(2)
+def training_data(recordings, generator, skipped):
+    """Endless (recordings [real_batch_size, …], latent vectors [batch_size, latent_dim]), or the second alone. skipped:
+    how many of them an earlier run has had."""
+    seeds = tf.data.Dataset.random(seed + 1).batch(2).skip(skipped)
     shape = (batch_size, generator.latent_dim)
     draw = tf.random.stateless_normal if generator.prior == "normal" else UNIFORM
     latent = seeds.map(lambda fresh: tf.clip_by_value(draw(shape, fresh), -generator.bounds, generator.bounds))
@@ -163,7 +164,7 @@ def training_data(recordings, generator):
     clips, readable = recordings["train"]
     augmentation = Elsewhere() if augmented else None
     shift = generator.preparation.shift
-    real = displaced_batches(clips, readable, real_batch_size, shift, seed, augmentation, balanced)
+    real = displaced_batches(clips, readable, real_batch_size, shift, seed, augmentation, balanced, skipped)
     return tf.data.Dataset.zip(real.map(lambda waveform, digit: waveform), latent)
 
 
@@ -258,7 +259,7 @@ def main():
     print(f"State: {state}/. Pairs to listen to: {waves}. Losses and sounds: tensorboard --logdir {logs}")
     with fast_products():
         model.fit(
-            training_data(recordings, generator).skip(done * count),
+            training_data(recordings, generator, done * count),
             validation_data=test_data(recordings, generator),
             steps_per_epoch=count,
             initial_epoch=done,

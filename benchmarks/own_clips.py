@@ -60,7 +60,6 @@ from models.recovery.attempts import LevenbergMarquardt
 
 FOUND = 0.01  # latent MSE up to which a latent vector is found
 STREAM = 20_118  # separates these latent vectors from every other use of a seed
-BATCH = 1  # sounds at once, so that the seconds are those of each
 OWN, RECORDINGS, OTHER = "own", "recordings", "another generator"
 COLUMNS = (
     "| damage | method | exact | found | named its own | SNR, dB | deviation of z | error of z | area, recordings "
@@ -107,11 +106,10 @@ def measured(waves, damage, method, kind, source, generator, mapping, until):
             path = damaged(waves[number], generator.sample_rate, damage, rng, Path(folder) / "sound")
             return prepare(path, **clip_of(generator))
 
-    left = [number for number in range(len(waves)) if number not in store]
-    for first in range(0, len(left), BATCH):
+    for number in [number for number in range(len(waves)) if number not in store]:
         if time.monotonic() > until:
             break
-        for numbers, clips, answers, seconds in recovered(left[first : first + BATCH], load, BATCH, **how):
+        for numbers, clips, answers, seconds in recovered([number], load, 1, **how):  # the seconds are its own
             store.add([unfinished(*one, seconds) for one in zip(numbers, answers, Ended(answers, clips).rows())])
     return store
 

@@ -34,7 +34,9 @@ class Habits:
 
 
 def habits(generator):
-    """The Habits of a generator, asked once."""
+    """The Habits of a generator, asked once; those of one whose sounds never look altered without a generator."""
+    if generator is None:
+        return Habits()
 
     def asked():
         sounds = generate(generator, random_latent(generator, SOUNDS, 0))
@@ -50,10 +52,10 @@ def _held(samples):
     behind are at most); nothing where they never change."""
     starts = np.flatnonzero(np.diff(samples, prepend=np.nan) != 0)
     ends = np.append(starts[1:], len(samples))
-    for first, end in zip(starts, ends):
-        if HELD <= end - first < len(samples):
-            around = np.append(samples[max(first - HELD, 0) : first], samples[end : end + HELD])
-            yield first, end, np.abs(around - samples[first]).max()
+    chosen = (ends - starts >= HELD) & (ends - starts < len(samples))
+    for first, end in zip(starts[chosen], ends[chosen]):
+        around = np.append(samples[max(first - HELD, 0) : first], samples[end : end + HELD])
+        yield first, end, np.abs(around - samples[first]).max()
 
 
 def _levelled(samples):
@@ -79,7 +81,7 @@ def _step(samples):
 def clipped(target, generator=None):
     """True for samples of a target [samples, channels] that were clipped: the sound was as far from zero there, or
     farther. Without a generator every sound that looks clipped was."""
-    if generator is not None and habits(generator).clips:
+    if habits(generator).clips:
         return np.zeros(target.shape, bool)
     return np.stack([_levelled(samples) for samples in target.T], axis=1)
 
@@ -89,7 +91,7 @@ def unaltered(target, generator=None):
     that it comes to more abruptly than the generator's sounds, if one is given, and the recording's rounding do, as a
     cut or a gate."""
     known = 1 - clipped(target, generator).astype(np.float32)
-    abrupt = 0.0 if generator is None else habits(generator).abrupt
+    abrupt = habits(generator).abrupt
     for channel, samples in enumerate(target.T):
         gentle = max(USUAL * abrupt * np.abs(samples).max(), STEPS * _step(samples))
         for first, end, edge in _held(samples):

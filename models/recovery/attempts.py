@@ -359,8 +359,7 @@ def settled(one):
         z, share = one.fit.x[:k], explained_share(one.problem, one.fit.x[:k])
         return Answer(z, one.fit.objective, one.cost, why, Alignment(), share, of_waveform=True)
     why, fit = SPENT if one.spent and one.missed() else one.why, one.fit
-    hit = (aligned(one.problem.target, fit.alignment, generator)[1] > 0) & (fit.present == 0)
-    altered = [*alterations(one.problem.target, generator), *["hit by a click"] * bool(one.clicked and hit.any())]
+    altered = [*alterations(one.problem.target, generator), *["hit by a click"] * _left_out(one)]
     if fit.channel is not None:
         place = channel_of(one.problem, fit)
         level_alone = place.filter is None and place.levels is None and place.speed == 1
@@ -381,6 +380,14 @@ def settled(one):
         variance = left @ left / max((fit.present > 0).sum() - unknowns, 1)
     known = determined(fit.normal[np.ix_(free, free)], variance, prior)
     return replace(answer, z_std=known.deviations, determined=known.count)
+
+
+def _left_out(one):
+    """Whether clicks are left out of what the best fit is compared with."""
+    if not one.clicked:
+        return False
+    _, known = aligned(one.problem.target, one.fit.alignment, one.problem.generator)
+    return bool(((known > 0) & (one.fit.present == 0)).any())
 
 
 def explained_share(problem, z):

@@ -45,8 +45,7 @@ class Remainder:
     def is_noise(self):
         """Whether the sound has no part in it: it is not loud where the sound is, or it is steady, and as loud as the
         sound at the same times or at the same frequencies only, which happens by chance."""
-        both = all(correlation > limit for correlation, limit in zip(self.alike, FOLLOWS))
-        return not self.follows or self.is_steady and not both
+        return not self.follows or self.is_steady and not all(self._alike_in)
 
     @property
     def can_tell(self):
@@ -56,7 +55,12 @@ class Remainder:
     @property
     def follows(self):
         """Whether it is loud where the sound is."""
-        return any(correlation > limit for correlation, limit in zip(self.alike, FOLLOWS))
+        return any(self._alike_in)
+
+    @property
+    def _alike_in(self):
+        """In which of both, frequency and time, it is loud where the sound is."""
+        return [correlation > limit for correlation, limit in zip(self.alike, FOLLOWS)]
 
 
 def remainder(sound, target, known=None, step=0.0):

@@ -51,14 +51,18 @@ def _sketch(generator):
     known = centre(generator)
     rows = np.concatenate([known.waveform.numpy(), known.tangents.numpy()[0]])
     rows = rows.reshape(len(rows), generator.num_samples, -1).sum(axis=2)
-    products = rows.astype(np.float64) @ rows.T
-    products += RIDGE * np.trace(products) / len(products) * np.eye(len(products))
-    inverse, made = np.linalg.inv(products), generate(generator, random_latent(generator, BATCH, 0))
+    inverse, made = np.linalg.inv(_products(rows)), generate(generator, random_latent(generator, BATCH, 0))
     alike = rows @ unit(made.sum(axis=2)).T
     share = (alike * (inverse @ alike)).sum(axis=0).min()
     levels, means = made.std(axis=(1, 2)), made.mean(axis=(1, 2))
     spread = np.median(levels), levels.min(), levels.max()
     return Sketch(rows, inverse, *spread, np.median(means), np.abs(means).max(), share)
+
+
+def _products(rows):
+    """The products among rows [m, s], with a ridge: [m, m]."""
+    products = rows.astype(np.float64) @ rows.T
+    return products + RIDGE * np.trace(products) / len(products) * np.eye(len(products))
 
 
 def place(targets, generator):
@@ -98,10 +102,8 @@ def _share_of(known, target, there, shift):
     is True."""
     target, there = (np.roll(samples, -shift) for samples in (target * there, there))
     rows, (target,) = known.rows * there, unit(target[None])
-    products = rows.astype(np.float64) @ rows.T
-    products += RIDGE * np.trace(products) / len(products) * np.eye(len(products))
     alike = rows @ target
-    return alike @ np.linalg.solve(products, alike)
+    return alike @ np.linalg.solve(_products(rows), alike)
 
 
 def _peaks(scores):
