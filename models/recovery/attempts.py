@@ -22,12 +22,15 @@ from models.recovery.centre import prior_deviation
 from models.recovery.channelled import CHANNELS, channel_of, look_for_channels
 from models.recovery.covariance import variance_left
 from models.recovery.descents import (
+    ALIGNED,
     BACK,
+    LANDING,
     NEARER,
     Standing,
     by_channel,
     descend,
     descend_under,
+    evened,
     from_elsewhere,
     from_places,
     placed,
@@ -42,9 +45,11 @@ from models.recovery.errors import EXPLAINED, HOPELESS, MISSED, NEAR_TRUTH, NOIS
 from models.recovery.locating import predicted_places, usual_place
 from models.recovery.problem import Alignment, Answer
 from models.recovery.residual import Residual
-from models.recovery.sketch import has_usual_level, levels_alike, place
+from models.recovery.sketch import has_usual_level, levels_alike, place, signs_told
 
 LEAST_FALL = 0.1  # share by which the objective of a clip with an exact answer falls in two iterations, at least
+CYCLES = 2  # in which a clip is evened in turns
+FEWER = 2.0  # times the best objective, up to which a fit with fewer unknowns is taken
 ANEW = 3  # descents from random latent vectors
 NOT_EXPLAINED, SPENT = "no latent vector explains it", "stopped after its budget"
 
@@ -152,6 +157,8 @@ def look_at(problems, seed=0):
         near = predicted_places([problems[i] for i in known], *where)
         for i, begin, *shift_and_sign in zip(known, near, *where):
             standings[i].begins = [begin, usual_place(problems[i], *shift_and_sign)] if begin.near else [begin]
+            if not begin.near and not signs_told(generator):
+                standings[i].begins.append(usual_place(problems[i], shift_and_sign[0], -1))
     return standings
 
 
@@ -191,15 +198,33 @@ def channelled_minimum(one):
 
 
 def misled(one):
-    """A prediction was begun at, and it is not explained."""
+    """A prediction was begun at, or a sign that may be the other, and it is not explained."""
     return len(one.begins) > 1 and not one.explained
 
 
+def from_zero_alone(one):
+    """Nothing near it is predicted."""
+    return not (one.promising or any(begin.near for begin in one.begins))
+
+
 def maybe_unmoved(one):
-    """Its place may have been a wrong one: it lies and sounds as if it had not been moved, or parts of it are missing,
-    by which it was placed; and it was not tried as it is."""
-    untried = bool(one.begins) and "as it is" not in one.tried and not one.explained
-    return untried and (one.usual and one.unmoved or one.altered)
+    """Its place may have been a wrong one, and it was not tried as it is: it lies and sounds as if it had not been
+    moved, or parts of it are missing, by which it was placed; or it has a usual level, and is not explained exactly."""
+    if not one.begins or "as it is" in one.tried:
+        return False
+    if not one.explained:
+        return one.usual and one.unmoved or one.altered
+    return from_zero_alone(one) and one.usual and one.missed(noisy=NOISY)
+
+
+def untold_minimum(one):
+    """It is explained, nothing near it was predicted, and what remains may be a local minimum's."""
+    return from_zero_alone(one) and maybe_minimum(one)
+
+
+def maybe_minimum(one):
+    there = one.fit if one.fit.channel is None else one.plain
+    return there is not None and there.objective < EXPLAINED and not one.problem.near and one.missed(noisy=NOISY)
 
 
 def far_minimum(one):
@@ -249,7 +274,7 @@ def from_zero(tries, chosen, number, why):
             options = tries.patient() if some[0].altered else tries.hopeful(some)
             fits = [_as_it_is_at_zero(one) for one in some]
             for one, fit in zip(some, descend(some, fits, options)):
-                one.keep(fit, why)
+                one.keep(fit, why, FEWER)  # it has fewer unknowns
 
 
 def at_its_place(tries, chosen, number, why):
@@ -285,6 +310,30 @@ def elsewhere(tries, chosen, number, why):
 def shaken(tries, chosen, number, why):
     for alike in by_channel(chosen):
         under_weights(alike, tries.stream(number), tries.options, why)
+
+
+def by_half_its_loudness(tries, chosen, number, why):
+    """From zero, where no prediction leads: what the loud parts hide counts for more."""
+    for one in chosen:
+        _land(tries, one, evened(one, replace(one.fit, x=0 * one.fit.x), tries.options, 0), one.fit, why)
+
+
+def evenly(tries, chosen, number, why):
+    for one in chosen:
+        begun = one.fit if one.fit.channel is None else one.plain
+        begin = replace(begun, x=0 * begun.x) if from_zero_alone(one) else begun
+        _land(tries, one, evened(one, begin, tries.options, CYCLES), begun, why)
+
+
+def _land(tries, one, weighed, begun, why):
+    """Goes on plainly from a weighed Fit that leaves less, at the place of the one that it began at, or its own."""
+    if weighed.objective < begun.objective and one.left >= 1:
+        fit = replace(begun, x=np.append(weighed.x[:-3], (0.0, 0.0, 0.0)))
+        if begun.free:
+            fit = placed(one.problem, weighed.x[:-3], channel_of(one.problem, weighed), True)
+        noise = ALIGNED if weighed.objective < NEAR_TRUTH else LANDING
+        (landed,) = descend([one], [fit], tries.brisk([one]), noise)
+        one.keep(landed, why)
 
 
 def among_noise(tries, chosen, number, why):
@@ -338,8 +387,10 @@ ATTEMPTS = (  # of each clip, in this order, until it is done; each keeps what i
     Attempt("placed, from zero", misled, at_its_place_from_zero),
     Attempt("as it is, from zero", maybe_unmoved, from_zero),
     Attempt("without clicks", explained_in_part, without_clicks, lambda solver: 3),
+    Attempt("evened", untold_minimum, by_half_its_loudness),
     Attempt("through a channel", maybe_channelled, through_a_channel),
     Attempt("through a channel, shaken", channelled_minimum, shaken, seldom, draws=1),
+    Attempt("evened, in turns", maybe_minimum, evenly),
     Attempt("among noise", beside_noise, among_noise),
     Attempt("shaken", near_truth, shaken, often, draws=1),
     Attempt("from elsewhere", far_minimum, elsewhere, seldom, draws=1),

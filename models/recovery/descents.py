@@ -38,8 +38,10 @@ FREE = 0.5, 0.02, 0.5  # deviations of log gain, offset and delay in samples, be
 WEIGHED, WEIGHED_JACOBIANS = 4, 6  # descents in a row under noise that is known better each time, and their Jacobians
 KEPT = 16  # Jacobians of a budget that are kept for these
 LIKELIER = 1e-3  # of the logarithm of what remains, by which it has to fall for another
+EVENED, EVENED_JACOBIANS = (0.5, 1.0, None), 12  # shares of a target's loudness, or what remains, by which it is evened
 ROUNDS = 5  # of a descent, at most
 FELL = 0.5  # share of its objective that a round by other excerpts has to leave at most, or the whole waveform follows
+LEFT = 0.1  # share of its objective that a descent has to leave at most, where it was evened, or others follow
 LEAST_ODDS = 0.01  # of a block's being drawn, relative to the mean
 PLACED = 1e-3  # samples of delay below which a target needs no other
 
@@ -106,10 +108,10 @@ def placed(problem, z, alignment, free, channel=None):
 
 @dataclass
 class Standing:
-    """One clip while attempts are made. fit: the best so far. cost: Jacobians so far. why: the attempt that led to the
-    best. back: how often in a row another descent came back to its objective. idle: reweighted descents in a row that
-    gained nothing. last [k + 3]: where the last of these ended. clicked: whether it was better without clicks. seed: of
-    the excerpts that are drawn, numbers.
+    """One clip while attempts are made. fit: the best so far. plain: the best without a channel, where the best has
+    one. cost: Jacobians so far. why: the attempt that led to the best. back: how often in a row another descent came
+    back to its objective. idle: reweighted descents in a row that gained nothing. last [k + 3]: where the last of these
+    ended. clicked: whether it was better without clicks. seed: of the excerpts that are drawn, numbers.
 
     What was seen before the first attempt: whether its start is promising, whether the sketch of the generator
     recognises it, whether it lies where the generator put it, whether it has a usual level, and sign, -1 where it is
@@ -124,6 +126,7 @@ class Standing:
     usual: bool = True
     sign: int = 1
     begins: list[Begin] = field(default_factory=list)
+    plain: Fit | None = None
     cost: int = 0
     why: str = ""
     tried: set = field(default_factory=set)
@@ -198,6 +201,8 @@ class Standing:
         """Takes a Fit that explains the clip where none did, or whose objective is less than a share of the best."""
         gained = fit.objective < EXPLAINED <= self.fit.objective
         if gained or fit.objective < share * self.fit.objective:
+            if fit.channel is not None and self.fit.channel is None:
+                self.plain = self.fit
             self.fit, self.why = fit, why
 
     def count_back(self, objective, before):
@@ -407,6 +412,36 @@ def by_channel(standings):
     return lists.values()
 
 
+def evened(standing, fit, options, cycles):
+    """A Fit of a clip that is explained for the most part, led on where its loud parts of time and frequency count for
+    less: by some of its own loudness in dB, by all of it, then by that of what remains. A local minimum of one is
+    seldom one of another. → the first that leaves much less than the Fit, or the last. cycles: through EVENED; 0: by
+    the first alone.
+    """
+    generator, before = standing.problem.generator, fit.objective
+    fit = fit.folded(standing.problem) if fit.free else fit
+    fit = replace(fit, free=False, channel=moved(generator))
+    sound = fit.present * (fit.aligned - fit.aligned.mean(axis=0))
+    width = NEARER if fit.x[:-3].any() else np.inf
+    for share in EVENED * cycles or EVENED[:1]:
+        if standing.left < 1:
+            break
+        noise = Noise(fit.remains(generator)) if share is None else Noise(sound, share)
+        fit, width = _weighed(standing, replace(fit, noise=noise), options, width, EVENED_JACOBIANS), NEARER
+        if fit.objective < LEFT * before:
+            break
+    return fit
+
+
+def _weighed(standing, fit, options, smoothing, max_iter):
+    """A descent from a Fit with noise → where it ends, its objective that of what remains as it is."""
+    generator = standing.problem.generator
+    (fit,) = descend_under(residual_of(generator, [fit]), [standing], [fit], options, smoothing, max_iter)
+    energy = (fit.present * fit.aligned**2).sum(dtype=np.float64)
+    left = (fit.remains(generator) ** 2).sum(dtype=np.float64)
+    return replace(fit, objective=0.5 * float(left / max(energy, SILENCE)))
+
+
 def under_noise(standing, options):
     """A Fit of a clip that is explained for the most part, with what remains weighed by how loud it is around, in turns
     with that, until it leaves no likelier noise → None if it never does.
@@ -418,16 +453,11 @@ def under_noise(standing, options):
     for _ in range(WEIGHED):
         if standing.left < 1:
             break
-        weighed = replace(fit, noise=noise)
-        (weighed,) = descend_under(
-            residual_of(generator, [weighed]), [standing], [weighed], options, width, WEIGHED_JACOBIANS
-        )
-        remains = weighed.remains(generator)
-        likelier = Noise(remains)
+        weighed = _weighed(standing, replace(fit, noise=noise), options, width, WEIGHED_JACOBIANS)
+        likelier = Noise(weighed.remains(generator))
         if not likelier.level < noise.level:
             break
-        energy = (weighed.present * weighed.aligned**2).sum(dtype=np.float64)
-        best = fit = replace(weighed, objective=0.5 * float((remains**2).sum(dtype=np.float64) / max(energy, SILENCE)))
+        best = fit = weighed
         if noise.level - likelier.level < LIKELIER:
             break
         noise = likelier

@@ -53,17 +53,18 @@ class Noise:
 
     remains [samples, channels]: what a latent vector leaves of a clip, 0 where that is not known. level: the logarithm
     of its power, the mean over all parts; of two latent vectors the one that leaves less of it is the likelier one.
-    uneven: whether that power is another in some parts than in others.
+    uneven: whether that power is another in some parts than in others. share: of a part's loudness in dB, by which it
+    counts for less.
     """
 
-    def __init__(self, remains):
+    def __init__(self, remains, share=1.0):
         self.samples, self.channels = remains.shape
         power = lapped(np.asarray(remains, np.float64).T) ** 2  # [channels, parts of time, HOP]
         around = scipy.ndimage.uniform_filter(power, (0, *AROUND), mode="nearest")
         around = np.maximum(around, FAINTEST * around.max() + np.finfo(np.float64).tiny)
         self.level = float(np.log(around).mean())
         self.uneven = bool(self.level < np.log(power.mean()) - EVEN)
-        self.weights = np.sqrt(np.exp(self.level) / around)
+        self.weights = (np.exp(self.level) / around) ** (share / 2)
 
     def weighed(self, waves):
         """Waves [..., samples · channels] with each part as it counts, [..., parts]; linear, of the waves' type."""

@@ -29,7 +29,7 @@ class Sketch:
     """rows: the mean waveform and its derivatives by each coordinate [1 + k, s], channels summed. inverse: of the
     products among them, with a ridge. Of some of the generator's waveforms: level, lowest, highest, the median and the
     range of their deviations about their means; constant, the median of those means, and mean, the largest; share, the
-    least of their energies that the rows explain.
+    least of their energies that the rows explain; signed, whether the mean waveform is a positive part of each.
     """
 
     rows: np.ndarray
@@ -40,6 +40,7 @@ class Sketch:
     constant: float
     mean: float
     share: float
+    signed: bool
 
 
 def sketch(generator):
@@ -53,10 +54,11 @@ def _sketch(generator):
     rows = rows.reshape(len(rows), generator.num_samples, -1).sum(axis=2)
     inverse, made = np.linalg.inv(_products(rows)), generate(generator, random_latent(generator, BATCH, 0))
     alike = rows @ unit(made.sum(axis=2)).T
-    share = (alike * (inverse @ alike)).sum(axis=0).min()
+    parts = inverse @ alike
+    share, signed = (alike * parts).sum(axis=0).min(), bool((parts[0] > 0).all())
     levels, means = made.std(axis=(1, 2)), made.mean(axis=(1, 2))
     spread = np.median(levels), levels.min(), levels.max()
-    return Sketch(rows, inverse, *spread, np.median(means), np.abs(means).max(), share)
+    return Sketch(rows, inverse, *spread, np.median(means), np.abs(means).max(), share, signed)
 
 
 def _products(rows):
@@ -68,7 +70,8 @@ def _products(rows):
 def place(targets, generator):
     """Where a generator's sound lies in targets [n, num_samples, num_channels] → shifts [n] in samples, whether the
     sketch of the generator explains as much there as of its sounds, whether they may not have been moved at all, and
-    whether they are recognised, but turned over: the mean waveform is part of every sound, and theirs is negative.
+    whether they are recognised, but turned over: the mean waveform is part of every sound, and theirs is negative; not
+    of a generator whose sounds have it with either sign.
 
     The mean waveform over the prior and its derivatives span what a clip can be to first order, whatever its level. At
     every shift a target is projected onto them, all shifts at once by correlation; one of which samples were altered
@@ -85,7 +88,7 @@ def place(targets, generator):
         alike = np.fft.irfft(spectra * np.fft.rfft(target, size), size)[:, shifts]
         parts = inverse @ alike
         scores = (alike * parts).sum(axis=0)
-        turned[i] = parts[0, scores.argmax()] < 0
+        turned[i] = known.signed and parts[0, scores.argmax()] < 0
         best[i], shares[i], as_it_is = summit(scores) - farthest, scores.max(), scores[farthest]
         there = ~missing(targets[i], generator)
         if not there.all():
@@ -133,3 +136,8 @@ def has_usual_level(targets, generator):
 def levels_alike(generator):
     """Whether a sound at a usual level seems to be at the one that the generator gave it: its levels differ little."""
     return sketch(generator).highest < ALIKE * sketch(generator).lowest
+
+
+def signs_told(generator):
+    """Whether the sketch of a generator tells a sound from the same turned over."""
+    return sketch(generator).signed
