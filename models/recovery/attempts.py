@@ -45,10 +45,12 @@ from models.recovery.errors import EXPLAINED, HOPELESS, MISSED, NEAR_TRUTH, NOIS
 from models.recovery.locating import predicted_places, usual_place
 from models.recovery.problem import Alignment, Answer
 from models.recovery.residual import Residual
-from models.recovery.sketch import has_usual_level, levels_alike, place, signs_told
+from models.recovery.sketch import has_usual_level, least_of_own, levels_alike, place, places_told, signs_told
 
 LEAST_FALL = 0.1  # share by which the objective of a clip with an exact answer falls in two iterations, at least
+UNTOLD_JACOBIANS = 25  # of a descent that cannot be told to lead nowhere
 CYCLES = 2  # in which a clip is evened in turns
+SHIFTED, LOUDER = 0.5, 0.2  # samples and log gain, up to which a clip was placed where it is
 FEWER = 2.0  # times the best objective, up to which a fit with fewer unknowns is taken
 ANEW = 3  # descents from random latent vectors
 NOT_EXPLAINED, SPENT = "no latent vector explains it", "stopped after its budget"
@@ -122,14 +124,18 @@ class _Tries:
         """Options of a descent that is given up where an unexplained clip gains too little."""
         return self.options | {"least_fall": LEAST_FALL, "above": EXPLAINED}
 
+    def longer(self):
+        """Options of a descent that cannot be told to lead nowhere."""
+        return self.options | {"max_iter": min(UNTOLD_JACOBIANS, self.options["max_iter"])}
+
     def brisk(self, standings):
         """The same, of a clip that is explained but not exactly, too: what is left may be a channel's."""
         return self.hopeful(standings) | {"above": MISSED}
 
     def hopeful(self, standings):
         """Options of a descent that is also given up behind its first Jacobian where that leaves no hope."""
-        smooths = standings[0].problem.generator.smooths
-        return self.patient() | {"hopeless": HOPELESS if smooths else np.inf}
+        generator = standings[0].problem.generator
+        return self.patient() | {"hopeless": max(HOPELESS, least_of_own(generator)) if generator.smooths else np.inf}
 
 
 def look_at(problems, seed=0):
@@ -209,12 +215,21 @@ def from_zero_alone(one):
 
 def maybe_unmoved(one):
     """Its place may have been a wrong one, and it was not tried as it is: it lies and sounds as if it had not been
-    moved, or parts of it are missing, by which it was placed; or it has a usual level, and is not explained exactly."""
+    moved, or parts of it are missing, by which it was placed, or places are not told for sure of such sounds; or it has
+    a usual level, and is not explained exactly."""
     if not one.begins or "as it is" in one.tried:
         return False
     if not one.explained:
-        return one.usual and one.unmoved or one.altered
-    return from_zero_alone(one) and one.usual and one.missed(noisy=NOISY)
+        return one.usual and one.unmoved or one.altered or not places_told(one.problem.generator)
+    place = one.fit.alignment
+    stays = abs(place.shift) < SHIFTED and abs(np.log(max(place.gain, 1e-30))) < LOUDER
+    return from_zero_alone(one) and one.usual and not stays and one.missed(noisy=NOISY)
+
+
+def lost_as_it_is(one):
+    """It was tried as it is, and is not explained, which tells nothing of a generator whose places are not told."""
+    tried = "as it is, from zero" in one.tried and not one.fit.free and from_zero_alone(one)
+    return tried and not one.explained and not places_told(one.problem.generator)
 
 
 def untold_minimum(one):
@@ -268,13 +283,15 @@ def as_it_is(tries, chosen, number, why):
 
 
 def from_zero(tries, chosen, number, why):
-    """Where parts of a clip are missing a first Jacobian tells nothing."""
+    """Where parts of a clip are missing a first Jacobian tells nothing, nor do some where a generator's sounds are too
+    different from their sketch."""
+    told = places_told(chosen[0].problem.generator)
     for some in ([one for one in chosen if one.altered is altered] for altered in (False, True)):
         if some:
-            options = tries.patient() if some[0].altered else tries.hopeful(some)
+            options = tries.longer() if not told else tries.patient() if some[0].altered else tries.hopeful(some)
             fits = [_as_it_is_at_zero(one) for one in some]
             for one, fit in zip(some, descend(some, fits, options)):
-                one.keep(fit, why, FEWER)  # it has fewer unknowns
+                one.keep(fit, why, FEWER if fit.objective < EXPLAINED else 1.0)  # it has fewer unknowns
 
 
 def at_its_place(tries, chosen, number, why):
@@ -305,6 +322,11 @@ def without_clicks(tries, chosen, number, why):
 
 def elsewhere(tries, chosen, number, why):
     from_elsewhere(chosen, tries.stream(number), tries.patient(), why)
+
+
+def as_it_is_elsewhere(tries, chosen, number, why):
+    fits = [_as_it_is_at_zero(one) for one in chosen]
+    from_elsewhere(chosen, tries.stream(number), tries.longer(), why, fits)
 
 
 def shaken(tries, chosen, number, why):
@@ -386,6 +408,7 @@ ATTEMPTS = (  # of each clip, in this order, until it is done; each keeps what i
     Attempt("placed", recognised, at_its_place),
     Attempt("placed, from zero", misled, at_its_place_from_zero),
     Attempt("as it is, from zero", maybe_unmoved, from_zero),
+    Attempt("as it is, from elsewhere", lost_as_it_is, as_it_is_elsewhere, often, draws=1),
     Attempt("without clicks", explained_in_part, without_clicks, lambda solver: 3),
     Attempt("evened", untold_minimum, by_half_its_loudness),
     Attempt("through a channel", maybe_channelled, through_a_channel),

@@ -363,13 +363,15 @@ def from_places(standings, begins, options, why):
         standing.keep(fit, why, share=0.5)
 
 
-def from_elsewhere(standings, stream, options, why):
-    """Descends from random latent vectors near the middle of the prior: a local minimum's neighbours are others."""
+def from_elsewhere(standings, stream, options, why, fits=None):
+    """Descends from random latent vectors near the middle of the prior: a local minimum's neighbours are others. fits:
+    with whose places, or None for the best ones'."""
     k = len(standings[0].fit.x) - 3
     drawn = random_starts(np.stack([one.problem.target for one in standings]), k, stream)
     width = prior_deviation(standings[0].problem.generator)
     fits = [
-        replace(one.fit, x=np.append(3**0.5 * DRAWN * width * z, one.fit.x[k:])) for one, z in zip(standings, drawn)
+        replace(fit, x=np.append(3**0.5 * DRAWN * width * z, fit.x[k:]))
+        for fit, z in zip(fits or [one.fit for one in standings], drawn)
     ]
     before = [one.fit.objective for one in standings]
     for standing, fit, old in zip(standings, descend(standings, fits, options, smoothing=WIDTH * width), before):

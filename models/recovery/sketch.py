@@ -18,6 +18,9 @@ WHOLE = 0.15  # fraction of a sample below which a shift is taken for one of who
 BROAD = 0.7  # share of a peak that its neighbours have where a fraction can be told
 RIDGE = 0.03  # of the sketch of a generator, relative to the mean of its power
 RECOGNISED = 0.7  # of the least share that the sketch explains of the generator's sounds: below, a target seems none
+NEAR = 1.0  # samples, up to which a sound was found where it is
+TRIED = 16  # sounds of a generator, of which all have to be found where they are
+HOPEFUL = 0.95  # of that share, that a first step of a descent has to explain
 UNMOVED = 0.95  # share of the best place's score that the place as it is has, if a clip may not have been moved
 PEAKS, PEAK_WIDTH = 8, 8  # places at which a target with altered samples is looked at again, and samples between them
 ALIKE = 2  # the levels of a generator's sounds are alike where the largest is less than this many times the smallest
@@ -141,3 +144,19 @@ def levels_alike(generator):
 def signs_told(generator):
     """Whether the sketch of a generator tells a sound from the same turned over."""
     return sketch(generator).signed
+
+
+def least_of_own(generator):
+    """The objective that a linear model of a generator leaves of those of its sounds that it explains worst, nearly: a
+    first step of a descent leaves no more of any."""
+    return 0.5 * (1 - HOPEFUL * sketch(generator).share)
+
+
+def places_told(generator):
+    """Whether the sketch of a generator finds its own sounds where they are: it may be as much like them elsewhere."""
+
+    def told():
+        shifts, *_ = place(generate(generator, random_latent(generator, TRIED, 1)), generator)
+        return bool((np.abs(shifts) < NEAR).all())
+
+    return generator.derived(("places told",), told)
