@@ -7,6 +7,7 @@ the generator's own level and place, and a filter of unit energy whose largest t
 """
 
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -19,9 +20,11 @@ from models.recovery.locating import usual_place
 from models.recovery.placing import Levels, Played, humming, levelled, moved, played
 from models.recovery.problem import Alignment
 from models.recovery.rooms import Room, rooms
-from models.recovery.speed import place_by_speed
+from models.recovery.speed import places_by_speed, refined, refined_by
 
 HELD_BACK = 0.02  # objective in a room whose taps are held back most, above which it is none
+LIKE_OWN = 0.15, 0.45  # shares of a clip that its predictions at other speeds explain, the second at the LIKELIEST
+LIKELIEST = 6
 NEEDED = 0.5  # share of an objective without a channel that is left with it, at most
 HELPED = 0.75  # share of a clip's objective that a channel leaves at once, at most, or it is not looked for
 CHANNELS = "speed", "hum", "filter", "levels", "echo", "room"
@@ -37,6 +40,15 @@ MAINS = 50.0, 60.0  # Hz
 IMPULSE = 1e-6  # energy of a filter beside its largest tap, up to which it is level and place alone
 UNMOVED = 0.01  # samples by which speed and position move a clip's ends, below which it needs no other alignment
 SAME_SPEED = 1e-6  # change of speed that moves a clip's ends by no hundredth of a sample
+
+
+class Place(NamedTuple):
+    """Where a clip lies: its speed, as of models.recovery.speed, samples that it is late, and -1 if it is turned over,
+    else 1."""
+
+    speed: float
+    shift: float
+    sign: int
 
 
 def look_for_channels(standings, options, why, names=CHANNELS):
@@ -56,8 +68,8 @@ def look_for_channels(standings, options, why, names=CHANNELS):
     speeds = [None] * len(standings)
     if unknown and played(generator) in kinds:
         targets = np.stack([standings[i].problem.target for i in unknown])
-        for i, other, speed, shift in zip(unknown, *place_by_speed(targets, generator)):
-            speeds[i] = (speed, shift) if other else None
+        for i, places in zip(unknown, places_by_speed(targets, generator)):
+            speeds[i] = _likeliest(standings[i], places, played(generator))
     for kind, left in zip(kinds, at_once):
         if kind is ECHO:
             for one in standings:
@@ -69,21 +81,48 @@ def look_for_channels(standings, options, why, names=CHANNELS):
                 continue
             place = None
             if left[i] < HELPED * one.fit.objective and HELPED * left[i] < at_once[:, i].min():
-                place = 1.0, one.fit.alignment.shift
+                place = Place(1.0, one.fit.alignment.shift, one.sign)
             if one.fit.objective > FAR:
                 if kind is played(generator):
                     place = speeds[i] or place
                 elif isinstance(kind, (Basis, Room)) and one.recognised:
-                    place = 1.0, _shift(one)
+                    place = Place(1.0, _shift(one), one.sign)
             if place is not None:
                 chosen.append(one)
-                places.append(place if isinstance(kind, Played) else (place[0], np.round(place[1])))  # has no delay
+                places.append(
+                    place if isinstance(kind, Played) else place._replace(shift=np.round(place.shift))
+                )  # no delay
         _look(chosen, places, kind, options, why)
+
+
+def _likeliest(standing, places, kind):
+    """Of (speed, shift) the Place at which a clip is most like what is predicted of it there, either way up, as exactly
+    as it is known; None where it is like none. Without predictions the first."""
+    problem, generator = standing.problem, standing.problem.generator
+    if not places:
+        return None
+    if problem.predict is None:
+        return Place(*refined(problem.target, generator, *places[0])[:2], standing.sign)
+    known = [Place(*place, sign) for place in places for sign in (1, -1)]
+    for least in LIKE_OWN:
+        sounds = [fit.sound(generator) for fit in _predicted([standing] * len(known), known, None)]
+        nearer = [_nearer(problem, place, sound) for place, sound in zip(known, sounds)]
+        order = np.argsort([-alike for _, alike in nearer])
+        if nearer[order[0]][1] < least:
+            return None
+        known = [nearer[i][0] for i in order[:LIKELIEST]]
+    return _nearer(problem, known[0], sounds[order[0]], False)[0]
+
+
+def _nearer(problem, place, sound, coarsely=True):
+    """A Place as exactly as a predicted sound tells it, and how much like that a clip is there."""
+    speed, shift, alike = refined_by(problem.target, problem.generator, place.speed, place.shift, sound, coarsely)
+    return Place(speed, shift, place.sign), alike
 
 
 def _look_for_an_echo(standing, options, why):
     """Descends with an echo, where one helps the clip's own sound or the predicted one at once."""
-    generator, place = standing.problem.generator, (1.0, np.round(_shift(standing)))
+    generator, place = standing.problem.generator, Place(1.0, np.round(_shift(standing)), standing.sign)
     seems_own = standing.fit.objective < PROMISING or standing.recognised
     if not standing.missed(noisy=NOISY) or standing.spent or not seems_own:
         return
@@ -153,7 +192,7 @@ def _objectives(standings, fits):
 
 
 def _look(standings, places, kind, options, why):
-    """Descends with a channel of a kind, at places [n] of (speed, shift), and keeps what explains more."""
+    """Descends with a channel of a kind, at Places [n], and keeps what explains more."""
     if not standings:
         return
     fits = [_begun(one, one.fit.x[:-3], place, kind) for one, place in zip(standings, places)]
@@ -187,7 +226,7 @@ def _look(standings, places, kind, options, why):
 
 
 def _predicted(standings, places, kind):
-    """Fits through a channel at what is predicted of the clips at places [n]; none without a prediction."""
+    """Fits through a channel at what is predicted of the clips at Places [n]; none without a prediction."""
     if standings[0].problem.predict is None:
         return []
     targets = [_begun(one, one.fit.x[:-3], place, kind).aligned for one, place in zip(standings, places)]
@@ -198,9 +237,8 @@ def _predicted(standings, places, kind):
 
 def _begun(standing, z, place, kind):
     """A Fit through a channel at unknowns z [k], the target at about the level and place of the generator's sounds."""
-    speed, shift = place
-    usual = usual_place(standing.problem, shift, standing.sign).alignment
-    return placed(standing.problem, z, replace(usual, shift=float(shift), speed=float(speed)), False, kind)
+    usual = usual_place(standing.problem, place.shift, place.sign).alignment
+    return placed(standing.problem, z, replace(usual, shift=float(place.shift), speed=float(place.speed)), False, kind)
 
 
 def _followed(standings, fits, options):
@@ -215,7 +253,7 @@ def _followed(standings, fits, options):
                 moves = abs(shift - place.shift) + abs(speed / place.speed - 1) * len(waveform) / 2
                 if moves > UNMOVED:
                     again.append(i)
-                    fits[i] = _begun(standing, fit.x[:-3], (speed, shift), fit.channel)
+                    fits[i] = _begun(standing, fit.x[:-3], Place(speed, shift, np.sign(place.gain)), fit.channel)
         if not again:
             break
         descents = descend([standings[i] for i in again], [fits[i] for i in again], options, smoothing=ALIGNED)

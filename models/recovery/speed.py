@@ -21,6 +21,8 @@ CONFUSED = 44100 / 48000, 48000 / 44100, 16000 / 16384, 16384 / 16000  # speeds 
 COARSE = 4096  # samples of a clip, at least, by which speeds are compared
 PARTS = 24  # of a sketch, that explain most of what it does
 FASTER = 1.05  # times the score of a clip as it is that it has at another speed, if it may be played at that
+WIDE = 2.0  # of those, to either side, where a sound is known
+PLACES, APART = 8, 2  # speeds that are most like a target's, and steps between them
 ALIKE = 1e-4  # between a speed and the ratio of two rates, up to which it is taken for that
 
 
@@ -61,28 +63,64 @@ def _scores(target, rows, speeds, shifts):
     return scores
 
 
-def place_by_speed(targets, generator):
-    """Whether targets [n, num_samples, num_channels] seem to be the generator's sounds played at another speed, by a
-    sketch of the generator; those speeds [n], and their shifts [n] in samples.
+def places_by_speed(targets, generator):
+    """Where targets [n, num_samples, num_channels] seem to be the generator's sounds played at another speed, by a
+    sketch of the generator: for each the speeds and shifts in samples that are most like it, APART from each other and
+    most likely first, PLACES at most; none where it is as much like the generator's sounds as it is.
+
+    A sound's pitch and its speed are told apart by nothing but how it changes, so that the first is not always right.
     """
     rows, coarse, least = _parts(generator)
-    every = rows.shape[1] / coarse.shape[1]
-    farthest = min(FARTHEST, rows.shape[1] // 8)
-    shifts = np.arange(-int(farthest / every), int(farthest / every) + 1)
-    around = np.arange(-int(2 * every), int(2 * every) + 1)
+    every, shifts = _shifts(generator)
     speeds = np.array([1, *(1 + STEP * np.arange(-int(LARGEST / STEP), int(LARGEST / STEP) + 1)), *CONFUSED])
-    other, found, place = np.zeros(len(targets), bool), np.ones(len(targets)), np.zeros(len(targets))
-    for i, target in enumerate(unit(centred(targets)[0].sum(axis=2))):
+    found = []
+    for target in unit(centred(targets)[0].sum(axis=2)):
         scores = _scores(target, coarse, speeds, shifts)
-        best, peak = np.unravel_index(scores.argmax(), scores.shape)
-        other[i] = scores.max() > max(RECOGNISED * least, FASTER * scores[0].max())
-        if other[i]:
-            fine = speeds[best] + STEP * np.arange(-FINER, FINER + 1) / FINER
-            near = np.clip(int(np.round(shifts[peak] * every)) + around, -farthest, farthest)
-            scores = _scores(target, rows, fine, near)
-            row, peak = np.unravel_index(scores.argmax(), scores.shape)
-            found[i], place[i] = fine[row], near[peak] * fine[row]
-    return other, found, place
+        best, places = scores.max(axis=1), []
+        if best.max() > max(RECOGNISED * least, FASTER * best[0]):
+            for number in np.argsort(-best):
+                apart = all(abs(speeds[number] - speed) > APART * STEP for speed, _ in places)
+                if apart and len(places) < PLACES:
+                    places.append((speeds[number], shifts[scores[number].argmax()] * every * speeds[number]))
+        found.append(places)
+    return found
+
+
+def _shifts(generator):
+    """Samples of a generator for each of a target's at a lower rate, and the shifts that are tried of those."""
+    rows, coarse, _ = _parts(generator)
+    every, farthest = rows.shape[1] / coarse.shape[1], _farthest(generator)
+    return every, np.arange(-int(farthest / every), int(farthest / every) + 1)
+
+
+def refined(target, generator, speed, shift):
+    """A speed and a shift of `places_by_speed`, as exactly as the sketch tells them."""
+    return _around(target, _parts(generator)[0], generator, speed, shift)[:2]
+
+
+def refined_by(target, generator, speed, shift, sound, coarsely=False):
+    """The same, WIDE about them, as exactly as a sound [num_samples, num_channels] tells them that a target is like, or
+    at a lower rate; then how much like it the target is there, 0 to 1."""
+    rows, every = unit(centred(sound[None])[0].sum(axis=2)), _shifts(generator)[0]
+    coarse = _resampled(rows, int(rows.shape[1] / every))
+    speed, shift, alike = _around(target, coarse, generator, speed, shift, WIDE)
+    return (speed, shift, alike) if coarsely else _around(target, rows, generator, speed, shift)
+
+
+def _around(target, rows, generator, speed, shift, wide=1.0):
+    """The speed and shift about some at which rows [r, samples] at any rate explain most of a target, and how much."""
+    each, every, farthest = generator.num_samples / rows.shape[1], _shifts(generator)[0], _farthest(generator)
+    (target,) = unit(centred(target[None])[0].sum(axis=2))
+    near = np.round(shift / speed / each) + np.arange(-int(2 * every), int(2 * every) + 1)
+    near = np.unique(np.clip(near, -int(farthest / each), int(farthest / each))).astype(int)
+    fine = speed + wide * STEP * np.arange(-FINER, FINER + 1) / FINER
+    scores = _scores(target, rows, fine, near)
+    row, peak = np.unravel_index(scores.argmax(), scores.shape)
+    return fine[row], near[peak] * each * fine[row], scores.max() * each**2  # fewer samples have less energy
+
+
+def _farthest(generator):
+    return min(FARTHEST, generator.num_samples // 8)
 
 
 def described(speed, rate):
