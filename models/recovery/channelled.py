@@ -23,8 +23,8 @@ from models.recovery.rooms import Room, rooms
 from models.recovery.speed import places_by_speed, refined, refined_by
 
 HELD_BACK = 0.02  # objective in a room whose taps are held back most, above which it is none
-LIKE_OWN = 0.15, 0.45  # shares of a clip that its predictions at other speeds explain, the second at the LIKELIEST
-LIKELIEST = 6
+LIKE_OWN = 0.15, 0.35  # shares of a clip that its predictions at other speeds explain, the second at the LIKELIEST
+LIKELIEST = 4
 NEEDED = 0.5  # share of an objective without a channel that is left with it, at most
 HELPED = 0.75  # share of a clip's objective that a channel leaves at once, at most, or it is not looked for
 CHANNELS = "speed", "hum", "filter", "levels", "echo", "room"
