@@ -38,6 +38,8 @@ SMALLER = {  # what is added to a command, by script; {server} is the address of
     "benchmarks/shipped_classifier.py": "--datasets=datasets/fsdd --triples=10",
     "benchmarks/faults.py": "--scripts=generate.py --kills=1",
     "benchmarks/formats.py": "--card=",
+    "benchmarks/keras_builds.py": "--card= --builds=three --num_clips=1 --seed=5",
+    "benchmarks/finding.py": "--card= --num_clips=1 --seconds=10 --num_previewed=1 --datasets=datasets/fsdd",
     "benchmarks/growth.py": "--card= --output= --counts=1 --widths=4 --lengths= --num_clips=1",
     "benchmarks/speed.py": "--card= --widths=2 --network_width=1 --turns=1",
     "benchmarks/own_clips.py": "--other= --datasets=datasets/fsdd --num_clips=1 --num_others=1 --damages=none",

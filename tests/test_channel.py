@@ -179,6 +179,20 @@ def test_a_sound_stretched_and_back_is_the_same_and_its_speed_is_found_to_first_
     )  # a twelfth of a sample at the ends
 
 
+@pytest.mark.parametrize("turned", [1, -1])
+def test_a_sound_that_a_clip_is_like_tells_its_speed_and_place(generator, turned):
+    sound = smooth_noise(generator.num_samples, 6)
+    played, _ = at(sound, in_clip(len(sound), 1.013, 47.0))
+    for coarsely, sure, samples in ((True, 1e-3, 10), (False, 1e-4, 1)):
+        found, shift, alike = speed.refined_by(
+            (turned * played).astype(np.float32), generator, 1.0145, 40.0, sound, coarsely
+        )
+        assert found == pytest.approx(1.013, abs=sure) and shift == pytest.approx(47, abs=samples)
+        assert (0.1 if coarsely else 0.8) < alike < 1.01  # to whole samples, and of what is below half a lower rate
+    _, _, other = speed.refined_by(played.astype(np.float32), generator, 1.0145, 40.0, smooth_noise(len(sound), 7))
+    assert other < 0.1
+
+
 def test_words_for_speeds_name_a_wrong_header():
     assert speed.described(1.01, RATE) == "1.0 % slower" and speed.described(0.999, RATE) == "0.10 % faster"
     for rate in (16000, 16384):

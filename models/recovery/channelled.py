@@ -23,7 +23,7 @@ from models.recovery.rooms import Room, rooms
 from models.recovery.speed import places_by_speed, refined, refined_by
 
 HELD_BACK = 0.02  # objective in a room whose taps are held back most, above which it is none
-LIKE_OWN = 0.15, 0.35  # shares of a clip that its predictions at other speeds explain, the second at the LIKELIEST
+LIKE_OWN = 0.12, 0.35  # shares of a clip that its predictions at other speeds explain, the second at the LIKELIEST
 LIKELIEST = 4
 NEEDED = 0.5  # share of an objective without a channel that is left with it, at most
 HELPED = 0.75  # share of a clip's objective that a channel leaves at once, at most, or it is not looked for
@@ -103,18 +103,19 @@ def _likeliest(standing, places, kind):
         return None
     if problem.predict is None:
         return Place(*refined(problem.target, generator, *places[0])[:2], standing.sign)
-    known = [Place(*place, sign) for place in places for sign in (1, -1)]
-    for least in LIKE_OWN:
+    known, places = [Place(*place, sign) for place in places for sign in (1, -1)], []
+    for coarsely, least in zip((True, False), LIKE_OWN):
         sounds = [fit.sound(generator) for fit in _predicted([standing] * len(known), known, None)]
-        nearer = [_nearer(problem, place, sound) for place, sound in zip(known, sounds)]
-        order = np.argsort([-alike for _, alike in nearer])
-        if nearer[order[0]][1] < least:
+        nearer = [_nearer(problem, place, sound, coarsely) for place, sound in zip(known, sounds)]
+        likeliest = np.argsort([-alike for _, alike in nearer])[:LIKELIEST]
+        if nearer[likeliest[0]][1] < least:
             return None
-        known = [nearer[i][0] for i in order[:LIKELIEST]]
-    return _nearer(problem, known[0], sounds[order[0]], False)[0]
+        places = [nearer[i][0] for i in likeliest]
+        known = [_nearer(problem, place, sounds[i], False)[0] for i, place in zip(likeliest, places) if coarsely]
+    return places[0]
 
 
-def _nearer(problem, place, sound, coarsely=True):
+def _nearer(problem, place, sound, coarsely):
     """A Place as exactly as a predicted sound tells it, and how much like that a clip is there."""
     speed, shift, alike = refined_by(problem.target, problem.generator, place.speed, place.shift, sound, coarsely)
     return Place(speed, shift, place.sign), alike
