@@ -238,6 +238,9 @@ def untold_minimum(one):
 
 
 def maybe_minimum(one):
+    """It is explained without a channel, though not exactly, and what remains is not steady, as noise would be."""
+    if one.explained and one.steady:
+        return False
     there = one.fit if one.fit.channel is None else one.plain
     return there is not None and there.objective < EXPLAINED and not one.problem.near and one.missed(noisy=NOISY)
 
