@@ -47,7 +47,7 @@ from models.recovery.recover import recovered_clips
 STREAM = 20_161  # separates what is drawn here from every other use of a seed
 PAUSE = 0.5  # seconds between a preview's clips
 PLACED = 1.0  # samples, up to which a clip was found where it lies
-heads = ["recording", "seconds of it", "clips", "found", "exact", "invented", "seconds, processor"]
+HEADS = ["recording", "seconds of it", "clips", "found", "exact", "invented", "seconds, processor"]
 
 
 def scattered(generator):
@@ -109,7 +109,7 @@ def main():
     rows.append(measured("random places in speech and silence", scattered(generator), generator, solve))
     print()
     weights = {"generator": generator.sha256, "inverse_mapping": mapping.sha256}
-    show_figures(card, "finding", markdown(heads, rows), **weights)
+    show_figures(card, "finding", markdown(HEADS, rows), **weights)
 
 
 if __name__ == "__main__":

@@ -149,10 +149,10 @@ def main():
     hold(writable_folder(results))
     path = Path(results) / f"measured_{seed}.json"
     done = json.loads(path.read_text()) if path.exists() else {}
-    rows = []
-    for name in [*LINEAR, DEAD]:
-        if not any(part in name for part in builds.split(";")):
-            continue
+    rows, names, parts = [], [*LINEAR, DEAD], builds.split(";")
+    if unknown := [part for part in parts if not any(part in name for name in names)]:
+        raise ValueError(f"builds: {unknown[0]} is in no name of a build; the names are {'; '.join(names)}")
+    for name in [name for name in names if any(part in name for part in parts)]:
         for number in range(num_clips):
             key = f"{name} {number}"
             if key not in done:

@@ -12,6 +12,7 @@ covariance, too, which says how sure each coordinate is.
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
@@ -49,7 +50,8 @@ from models.recovery.sketch import has_usual_level, least_of_own, levels_alike, 
 
 LEAST_FALL = 0.1  # share by which the objective of a clip with an exact answer falls in two iterations, at least
 UNTOLD_JACOBIANS = 25  # of a descent that cannot be told to lead nowhere
-CYCLES = 2  # in which a clip is evened in turns
+EVENED = 0.5, 1.0, None  # shares of its loudness by which a clip is evened, None for that of what remains
+CYCLES = 2  # in which it is evened by all of these
 SHIFTED, LOUDER = 0.5, 0.2  # samples and log gain, up to which a clip was placed where it is
 FEWER = 2.0  # times the best objective, up to which a fit with fewer unknowns is taken
 ANEW = 3  # descents from random latent vectors
@@ -239,10 +241,10 @@ def untold_minimum(one):
 
 def maybe_minimum(one):
     """It is explained without a channel, though not exactly, and what remains is not steady, as noise would be."""
-    if one.explained and one.steady:
+    there = one.without_channel
+    if there is None or there.objective >= EXPLAINED or one.problem.near:
         return False
-    there = one.fit if one.fit.channel is None else one.plain
-    return there is not None and there.objective < EXPLAINED and not one.problem.near and one.missed(noisy=NOISY)
+    return not one.steady and one.missed(noisy=NOISY)
 
 
 def far_minimum(one):
@@ -337,17 +339,13 @@ def shaken(tries, chosen, number, why):
         under_weights(alike, tries.stream(number), tries.options, why)
 
 
-def by_half_its_loudness(tries, chosen, number, why):
-    """From zero, where no prediction leads: what the loud parts hide counts for more."""
+def evenly(shares, tries, chosen, number, why):
+    """The loud parts of a clip count for less, by `shares` of models.recovery.descents.evened: from zero, where no
+    prediction leads. Then plainly, from there."""
     for one in chosen:
-        _land(tries, one, evened(one, replace(one.fit, x=0 * one.fit.x), tries.options, 0), one.fit, why)
-
-
-def evenly(tries, chosen, number, why):
-    for one in chosen:
-        begun = one.fit if one.fit.channel is None else one.plain
+        begun = one.without_channel
         begin = replace(begun, x=0 * begun.x) if from_zero_alone(one) else begun
-        _land(tries, one, evened(one, begin, tries.options, CYCLES), begun, why)
+        _land(tries, one, evened(one, begin, tries.options, shares), begun, why)
 
 
 def _land(tries, one, weighed, begun, why):
@@ -413,10 +411,10 @@ ATTEMPTS = (  # of each clip, in this order, until it is done; each keeps what i
     Attempt("as it is, from zero", maybe_unmoved, from_zero),
     Attempt("as it is, from elsewhere", lost_as_it_is, as_it_is_elsewhere, often, draws=1),
     Attempt("without clicks", explained_in_part, without_clicks, lambda solver: 3),
-    Attempt("evened", untold_minimum, by_half_its_loudness),
+    Attempt("evened", untold_minimum, partial(evenly, EVENED[:1])),
     Attempt("through a channel", maybe_channelled, through_a_channel),
     Attempt("through a channel, shaken", channelled_minimum, shaken, seldom, draws=1),
-    Attempt("evened, in turns", maybe_minimum, evenly),
+    Attempt("evened, in turns", maybe_minimum, partial(evenly, CYCLES * EVENED)),
     Attempt("among noise", beside_noise, among_noise),
     Attempt("shaken", near_truth, shaken, often, draws=1),
     Attempt("from elsewhere", far_minimum, elsewhere, seldom, draws=1),

@@ -69,7 +69,7 @@ def look_for_channels(standings, options, why, names=CHANNELS):
     if unknown and played(generator) in kinds:
         targets = np.stack([standings[i].problem.target for i in unknown])
         for i, places in zip(unknown, places_by_speed(targets, generator)):
-            speeds[i] = _likeliest(standings[i], places, played(generator))
+            speeds[i] = _likeliest(standings[i], places)
     for kind, left in zip(kinds, at_once):
         if kind is ECHO:
             for one in standings:
@@ -89,13 +89,12 @@ def look_for_channels(standings, options, why, names=CHANNELS):
                     place = Place(1.0, _shift(one), one.sign)
             if place is not None:
                 chosen.append(one)
-                places.append(
-                    place if isinstance(kind, Played) else place._replace(shift=np.round(place.shift))
-                )  # no delay
+                delayed = isinstance(kind, Played)  # the others know whole samples alone
+                places.append(place if delayed else place._replace(shift=np.round(place.shift)))
         _look(chosen, places, kind, options, why)
 
 
-def _likeliest(standing, places, kind):
+def _likeliest(standing, places):
     """Of (speed, shift) the Place at which a clip is most like what is predicted of it there, either way up, as exactly
     as it is known; None where it is like none. Without predictions the first."""
     problem, generator = standing.problem, standing.problem.generator
@@ -103,16 +102,17 @@ def _likeliest(standing, places, kind):
         return None
     if problem.predict is None:
         return Place(*refined(problem.target, generator, *places[0])[:2], standing.sign)
-    known, places = [Place(*place, sign) for place in places for sign in (1, -1)], []
+    known = [Place(*place, sign) for place in places for sign in (1, -1)]
     for coarsely, least in zip((True, False), LIKE_OWN):
         sounds = [fit.sound(generator) for fit in _predicted([standing] * len(known), known, None)]
         nearer = [_nearer(problem, place, sound, coarsely) for place, sound in zip(known, sounds)]
         likeliest = np.argsort([-alike for _, alike in nearer])[:LIKELIEST]
         if nearer[likeliest[0]][1] < least:
             return None
-        places = [nearer[i][0] for i in likeliest]
-        known = [_nearer(problem, place, sounds[i], False)[0] for i, place in zip(likeliest, places) if coarsely]
-    return places[0]
+        known = [nearer[i][0] for i in likeliest]
+        if coarsely:
+            known = [_nearer(problem, place, sounds[i], False)[0] for place, i in zip(known, likeliest)]
+    return known[0]
 
 
 def _nearer(problem, place, sound, coarsely):

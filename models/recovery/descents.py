@@ -38,7 +38,7 @@ FREE = 0.5, 0.02, 0.5  # deviations of log gain, offset and delay in samples, be
 WEIGHED, WEIGHED_JACOBIANS = 4, 6  # descents in a row under noise that is known better each time, and their Jacobians
 KEPT = 16  # Jacobians of a budget that are kept for these
 LIKELIER = 1e-3  # of the logarithm of what remains, by which it has to fall for another
-EVENED, EVENED_JACOBIANS = (0.5, 1.0, None), 12  # shares of a target's loudness, or what remains, by which it is evened
+EVENED_JACOBIANS = 12  # of a descent in which loud parts count for less
 ROUNDS = 5  # of a descent, at most
 FELL = 0.5  # share of its objective that a round by other excerpts has to leave at most, or the whole waveform follows
 LEFT = 0.1  # share of its objective that a descent has to leave at most, where it was evened, or others follow
@@ -140,6 +140,11 @@ class Standing:
     @property
     def explained(self):
         return self.fit.objective < EXPLAINED
+
+    @property
+    def without_channel(self):
+        """The best Fit without a channel, or None where only others were made."""
+        return self.fit if self.fit.channel is None else self.plain
 
     @functools.cached_property
     def altered(self):
@@ -414,18 +419,18 @@ def by_channel(standings):
     return lists.values()
 
 
-def evened(standing, fit, options, cycles):
+def evened(standing, fit, options, shares):
     """A Fit of a clip that is explained for the most part, led on where its loud parts of time and frequency count for
-    less: by some of its own loudness in dB, by all of it, then by that of what remains. A local minimum of one is
-    seldom one of another. → the first that leaves much less than the Fit, or the last. cycles: through EVENED; 0: by
-    the first alone.
+    less, in one way after another: a local minimum of one is seldom one of another. → the first that leaves much less
+    than the Fit, or the last. shares: of the clip's own loudness in dB, by which they do, or None for that of what
+    remains.
     """
     generator, before = standing.problem.generator, fit.objective
     fit = fit.folded(standing.problem) if fit.free else fit
     fit = replace(fit, free=False, channel=moved(generator))
     sound = fit.present * (fit.aligned - fit.aligned.mean(axis=0))
     width = NEARER if fit.x[:-3].any() else np.inf
-    for share in EVENED * cycles or EVENED[:1]:
+    for share in shares:
         if standing.left < 1:
             break
         noise = Noise(fit.remains(generator)) if share is None else Noise(sound, share)

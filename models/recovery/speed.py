@@ -70,7 +70,7 @@ def places_by_speed(targets, generator):
 
     A sound's pitch and its speed are told apart by nothing but how it changes, so that the first is not always right.
     """
-    rows, coarse, least = _parts(generator)
+    _, coarse, least = _parts(generator)
     every, shifts = _shifts(generator)
     speeds = np.array([1, *(1 + STEP * np.arange(-int(LARGEST / STEP), int(LARGEST / STEP) + 1)), *CONFUSED])
     found = []
